@@ -1,0 +1,69 @@
+# make help lists the targets. Only Go, a C compiler and make have to be there; what else a target wants is
+# installed by .ci/need when it runs as root on Debian, and named in a message otherwise.
+
+GO       = go
+PROGRAMS = smap smapd smapq
+FUZZTIME = 60s
+PREFIX   = /usr/local
+DESTDIR  =
+
+.PHONY: help build test check lint cross lines unit reader test-system bench fuzz demo install clean
+
+help:
+	@echo 'make build        the programs, in bin/'
+	@echo 'make demo         one message through the spool, without root, in a directory of its own'
+	@echo 'make test         formatting, vet, lints, builds for the other systems, all unit tests'
+	@echo 'make test-system  as root on a Debian machine to throw away: real clients, inetds and mail servers'
+	@echo 'make bench        speed, latency and memory beside their floors and Postfix'
+	@echo 'make fuzz         every fuzz target for FUZZTIME (now $(FUZZTIME))'
+	@echo 'make install      the programs and manuals below $$(DESTDIR)$$(PREFIX)'
+
+build:
+	@mkdir -p bin
+	@for p in $(PROGRAMS); do \
+		[ ! -d cmd/$$p ] || CGO_ENABLED=0 $(GO) build -trimpath -o bin/$$p ./cmd/$$p || exit 1; \
+	done
+
+# The order is from quick to slow; go test comes last, so that its closing lines close the output.
+test: check reader unit
+
+check: lint lines cross
+
+lint:
+	@.ci/lint
+
+cross:
+	@.ci/cross
+
+lines:
+	@.ci/lines
+
+reader:
+	@.ci/reader
+
+unit:
+	$(GO) test -race ./...
+
+test-system: build
+	@.ci/need root
+	$(GO) test -tags system -count=1 -timeout 30m -v ./internal/systest/...
+
+bench: build
+	$(GO) run ./bench $(BENCHFLAGS)
+
+fuzz:
+	@.ci/fuzz $(FUZZTIME)
+
+demo: build
+	@contrib/demo/demo
+
+install: build
+	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/share/man
+	for p in bin/*; do install -m 755 $$p $(DESTDIR)$(PREFIX)/sbin/ || exit 1; done
+	for m in man/*.[1-9]; do \
+		[ -f $$m ] || continue; \
+		d=$(DESTDIR)$(PREFIX)/share/man/man$${m##*.}; install -d $$d && install -m 644 $$m $$d/ || exit 1; \
+	done
+
+clean:
+	rm -rf bin build
