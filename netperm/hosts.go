@@ -1,0 +1,223 @@
+package netperm
+
+import (
+	"errors"
+	"net/netip"
+	"strings"
+)
+
+// A Host is a client to be matched.
+type Host struct {
+	Addr netip.Addr // IPv4-mapped IPv6 addresses count as IPv4
+	Name string     // a reverse name that resolves back to Addr; "" when there is none or nobody looked
+}
+
+// A Pattern matches hosts. The zero Pattern matches none.
+type Pattern struct {
+	text   string
+	kind   patternKind
+	prefix netip.Prefix // patPrefix
+	glob   string       // patIPv4, patName
+}
+
+type patternKind uint8
+
+const (
+	patNone patternKind = iota
+	patAll
+	patPrefix
+	patIPv4 // glob on an IPv4 address as text
+	patName // glob on the verified name
+)
+
+// ParsePattern reads a host pattern:
+//
+//   - every host
+//     192.0.2.1              an address
+//     192.0.2.*  10.*        the Toolkit's globs: "*" is any run of characters of
+//     the address as text
+//     192.0.2.0/24           CIDR; no bits may be set behind the prefix
+//     2001:db8::1            IPv6, the same
+//     2001:db8::/32
+//     2001:db8:*             the same as 2001:db8::/32: whole groups, then one "*"
+//     mail.example.com       a name, without regard to case
+//     *.example.com          "*" is any run of characters; this does not match
+//     example.com itself
+//     unknown                hosts without a verified name
+//
+// As in the Toolkit a pattern of nothing but digits, dots and "*" is an address
+// pattern. IPv4-mapped IPv6 addresses and prefixes are the IPv4 ones. A name
+// pattern is matched against a name only if that name resolves back to the
+// address (the caller sees to that); the name is "unknown" otherwise, and so is
+// the name of a host that says it is called "unknown".
+func ParsePattern(s string) (Pattern, error) {
+	switch {
+	case s == "":
+		return Pattern{}, errors.New("an empty host pattern")
+	case s == "*":
+		return Pattern{text: s, kind: patAll}, nil
+	case strings.IndexByte(s, '/') >= 0:
+		return parseCIDR(s)
+	case strings.IndexByte(s, ':') >= 0:
+		return parseIPv6(s)
+	case strings.Trim(s, "0123456789.*") == "":
+		return parseIPv4(s)
+	}
+	return parseName(s)
+}
+
+func parseCIDR(s string) (Pattern, error) {
+	p, err := netip.ParsePrefix(s)
+	if err != nil {
+		return Pattern{}, errors.New(quoted(s) + " is not an address with a prefix length")
+	}
+	if p.Addr().Is4In6() {
+		if p.Bits() < 96 {
+			return Pattern{}, errors.New(quoted(s) + " covers more than the IPv4-mapped addresses")
+		}
+		p = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
+	}
+	if p.Masked() != p {
+		return Pattern{}, errors.New(quoted(s) + " has bits set behind the prefix: " + p.Masked().String() + " is meant?")
+	}
+	return Pattern{text: s, kind: patPrefix, prefix: p}, nil
+}
+
+func parseIPv6(s string) (Pattern, error) {
+	if base, ok := strings.CutSuffix(s, ":*"); ok {
+		groups := 1 + strings.Count(base, ":")
+		fill := "::"
+		if groups == 7 {
+			fill = ":0"
+		}
+		addr, err := netip.ParseAddr(base + fill)
+		if err != nil || groups > 7 || strings.Contains(base, "::") || strings.Contains(base, ".") {
+			return Pattern{}, errors.New(quoted(s) + ": an IPv6 pattern is whole groups and one \"*\", or a prefix (2001:db8::/32)")
+		}
+		return Pattern{text: s, kind: patPrefix, prefix: netip.PrefixFrom(addr, 16*groups)}, nil
+	}
+	addr, err := netip.ParseAddr(s)
+	switch {
+	case strings.IndexByte(s, '*') >= 0:
+		return Pattern{}, errors.New(quoted(s) + ": an IPv6 pattern is whole groups and one \"*\", or a prefix (2001:db8::/32)")
+	case err != nil:
+		return Pattern{}, errors.New(quoted(s) + " is not an IPv6 address")
+	case addr.Zone() != "":
+		return Pattern{}, errors.New(quoted(s) + ": a zone cannot be matched")
+	}
+	addr = addr.Unmap()
+	return Pattern{text: s, kind: patPrefix, prefix: netip.PrefixFrom(addr, addr.BitLen())}, nil
+}
+
+func parseIPv4(s string) (Pattern, error) {
+	if strings.IndexByte(s, '*') < 0 {
+		addr, err := netip.ParseAddr(s)
+		if err != nil {
+			return Pattern{}, errors.New(quoted(s) + " is not a whole IPv4 address; a network is written 192.0.2.* or 192.0.2.0/24")
+		}
+		return Pattern{text: s, kind: patPrefix, prefix: netip.PrefixFrom(addr, 32)}, nil
+	}
+	rest, parts, star := s, 0, false
+	for rest != "" || parts == 0 {
+		part, tail, more := strings.Cut(rest, ".")
+		parts++
+		rest = tail
+		hasStar := strings.IndexByte(part, '*') >= 0
+		star = star || hasStar
+		if !hasStar && !isOctet(part) || more && tail == "" || parts > 4 {
+			return Pattern{}, errors.New(quoted(s) + " cannot match any IPv4 address")
+		}
+	}
+	if parts < 4 && s[len(s)-1] != '*' && s[0] != '*' {
+		return Pattern{}, errors.New(quoted(s) + " cannot match any IPv4 address")
+	}
+	return Pattern{text: s, kind: patIPv4, glob: s}, nil
+}
+
+// isOctet reports whether s is 0 to 255 as it stands in an address.
+func isOctet(s string) bool {
+	if s == "" || len(s) > 3 || len(s) > 1 && s[0] == '0' {
+		return false
+	}
+	n := 0
+	for i := 0; i < len(s); i++ {
+		n = n*10 + int(s[i]-'0')
+	}
+	return n <= 255
+}
+
+func parseName(s string) (Pattern, error) {
+	if s[0] == '.' {
+		return Pattern{}, errors.New(quoted(s) + " begins with a dot; subdomains are written *" + s)
+	}
+	for i := 0; i < len(s); i++ {
+		if c := s[i]; !isAlnum(c) && c != '-' && c != '_' && c != '.' && c != '*' {
+			return Pattern{}, errors.New(quoted(s) + " is neither an address nor a host name")
+		}
+	}
+	if s[0] == '-' || strings.Contains(s, "..") {
+		return Pattern{}, errors.New(quoted(s) + " is neither an address nor a host name")
+	}
+	if len(s) > 255 {
+		return Pattern{}, errors.New(quoted(s) + " is too long for a host name")
+	}
+	return Pattern{text: s, kind: patName, glob: strings.TrimSuffix(strings.ToLower(s), ".")}, nil
+}
+
+// String is the pattern as it was written.
+func (p Pattern) String() string { return p.text }
+
+// IsName reports whether the pattern is matched against the verified name, so
+// that a caller knows whether looking it up is worth while.
+func (p Pattern) IsName() bool { return p.kind == patName }
+
+// Match reports whether the pattern matches the host.
+func (p Pattern) Match(h Host) bool {
+	switch p.kind {
+	case patAll:
+		return true
+	case patPrefix:
+		return p.prefix.Contains(h.Addr.Unmap().WithZone(""))
+	case patIPv4:
+		addr := h.Addr.Unmap()
+		if !addr.Is4() {
+			return false
+		}
+		var buf [16]byte
+		return globMatch(p.glob, string(addr.AppendTo(buf[:0])))
+	case patName:
+		name := strings.TrimSuffix(h.Name, ".")
+		if name == "" {
+			name = "unknown"
+		}
+		return globMatch(p.glob, name)
+	}
+	return false
+}
+
+// globMatch matches "*" against any run of octets, and all else, without regard
+// to the case of ASCII letters in s; the pattern is in lower case. It takes time
+// proportional to the product of the lengths, whatever the pattern.
+func globMatch(pattern, s string) bool {
+	star, mark := -1, 0
+	p, i := 0, 0
+	for i < len(s) {
+		switch {
+		case p < len(pattern) && pattern[p] == '*':
+			star, mark = p, i
+			p++
+		case p < len(pattern) && pattern[p] == toLower(s[i]):
+			p++
+			i++
+		case star >= 0:
+			mark++
+			p, i = star+1, mark
+		default:
+			return false
+		}
+	}
+	for p < len(pattern) && pattern[p] == '*' {
+		p++
+	}
+	return p == len(pattern)
+}

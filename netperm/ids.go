@@ -1,0 +1,166 @@
+package netperm
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+)
+
+// Where users and groups are listed. Package os/user is not used: it costs every
+// start of smap more than the rest of the table does, and what it adds without
+// cgo (nothing) or with it (a loader, NSS modules, sockets) smap should not have.
+const (
+	passwdFile = "/etc/passwd"
+	groupFile  = "/etc/group"
+
+	maxAccounts = 16 << 20 // octets of either file that are read
+	maxAccount  = 64 << 10 // octets of one line: a group may have many members
+)
+
+// Identity resolves userid and groupid. Without groupid it is the user's own
+// group. Names are looked up in /etc/passwd and /etc/group and nowhere else: a
+// user whom only LDAP or NIS knows is written as a number, with a groupid. Call
+// it before a chroot. Where userid is not written it returns -1, -1.
+func (t *Table) Identity() (uid, gid int, err error) {
+	return t.identity(passwdFile, groupFile)
+}
+
+func (t *Table) identity(passwd, group string) (uid, gid int, err error) {
+	if !t.Has("userid") {
+		return -1, -1, nil
+	}
+	user, grp := t.String("userid"), t.String("groupid")
+	id, numeric := parseID(user)
+	if !numeric || grp == "" {
+		fields, err := account(passwd, user, numeric, 7)
+		if err != nil {
+			return -1, -1, t.Errorf("userid", "%w", err)
+		}
+		primary, ok := uint32(0), true
+		if fields != nil {
+			id, ok = parseID(fields[2])
+			var okGroup bool
+			primary, okGroup = parseID(fields[3])
+			ok = ok && okGroup
+		}
+		switch {
+		case !ok:
+			return -1, -1, t.Errorf("userid", "the line of %s in %s is malformed", quoted(user), passwd)
+		case fields == nil && !numeric:
+			return -1, -1, t.Errorf("userid", "no user %s in %s; write the number of a user that is listed elsewhere, and a groupid", quoted(user), passwd)
+		case fields == nil:
+			return -1, -1, t.Errorf("userid", "user %s is not in %s, so its group is not known; write a groupid", user, passwd)
+		}
+		gid = int(primary)
+	}
+	if grp != "" {
+		if gid, err = t.groupID(group, grp); err != nil {
+			return -1, -1, err
+		}
+	}
+	switch {
+	case id == 0:
+		return -1, -1, t.Errorf("userid", "%s is root", quoted(user))
+	case gid == 0 && grp != "":
+		return -1, -1, t.Errorf("groupid", "%s is root's group", quoted(grp))
+	case gid == 0:
+		return -1, -1, t.Errorf("userid", "the group of %s is root's; write a groupid", quoted(user))
+	}
+	return int(id), gid, nil
+}
+
+func (t *Table) groupID(file, grp string) (int, error) {
+	if id, ok := parseID(grp); ok {
+		return int(id), nil
+	}
+	fields, err := account(file, grp, false, 4)
+	if err != nil {
+		return -1, t.Errorf("groupid", "%w", err)
+	}
+	if fields == nil {
+		return -1, t.Errorf("groupid", "no group %s in %s; write the number of a group that is listed elsewhere", quoted(grp), file)
+	}
+	id, ok := parseID(fields[2])
+	if !ok {
+		return -1, t.Errorf("groupid", "the line of %s in %s is malformed", quoted(grp), file)
+	}
+	return int(id), nil
+}
+
+// account finds the first line of a passwd or group file with the given name, or
+// number, and returns its fields; nil if there is none. Lines with another
+// number of fields are somebody else's problem and skipped, as libc does, and so
+// are the "+" and "-" lines of NIS.
+func account(file, want string, byNumber bool, fields int) ([]string, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close() // only read
+	r := bufio.NewReaderSize(io.LimitReader(f, maxAccounts), maxAccount)
+	for {
+		line, err := r.ReadSlice('\n')
+		if errors.Is(err, bufio.ErrBufferFull) {
+			if err := skipLine(r); err != nil {
+				return nil, fmt.Errorf("read %s: %w", file, err)
+			}
+			continue
+		}
+		if err != nil && err != io.EOF {
+			return nil, fmt.Errorf("read %s: %w", file, err)
+		}
+		if found := matchAccount(strings.TrimSuffix(string(line), "\n"), want, byNumber, fields); found != nil {
+			return found, nil
+		}
+		if err == io.EOF {
+			return nil, nil
+		}
+	}
+}
+
+// skipLine drops the rest of a line that did not fit the buffer.
+func skipLine(r *bufio.Reader) error {
+	for {
+		switch _, err := r.ReadSlice('\n'); {
+		case err == nil || err == io.EOF:
+			return nil
+		case !errors.Is(err, bufio.ErrBufferFull):
+			return err
+		}
+	}
+}
+
+func matchAccount(line, want string, byNumber bool, fields int) []string {
+	if line == "" || line[0] == '+' || line[0] == '-' || line[0] == '#' {
+		return nil
+	}
+	if !byNumber && !(strings.HasPrefix(line, want) && strings.HasPrefix(line[len(want):], ":")) {
+		return nil
+	}
+	all := strings.Split(line, ":")
+	if len(all) != fields {
+		return nil
+	}
+	if byNumber {
+		a, ok := parseID(all[2])
+		b, _ := parseID(want)
+		if !ok || a != b {
+			return nil
+		}
+	}
+	return all
+}
+
+// parseID reads a user or group number. The greatest one means "no change" to
+// the system calls and is nobody's.
+func parseID(s string) (uint32, bool) {
+	if s == "" || strings.Trim(s, "0123456789") != "" {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(s, 10, 32)
+	return uint32(n), err == nil && n != 1<<32-1
+}

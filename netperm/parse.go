@@ -1,0 +1,162 @@
+package netperm
+
+import (
+	"slices"
+	"strings"
+)
+
+// Limits of a table.
+const (
+	MaxTable  = 1 << 20 // octets
+	maxFaults = 100     // errors and warnings reported of one table, each
+)
+
+// Options say for whom a table is read.
+type Options struct {
+	Program string // "smap" or "smapd": the rules that count
+	Root    bool   // the program starts as root, so that it needs a userid
+}
+
+// Parse reads a table from memory and checks everything that can be checked
+// without looking at the system: the grammar, every value, and whether the
+// clauses fit together. file stands in errors. The error is an [Errors] that
+// holds all that is wrong, or nil.
+func Parse(data []byte, file string, o Options) (*Table, error) {
+	p := &parser{t: &Table{file: file, program: o.Program, first: make([]int32, len(clauses))}}
+	if len(data) > MaxTable {
+		return nil, Errors{errorf(file, 0, "", "the table is larger than %d octets", MaxTable)}
+	}
+	s := newScanner(string(data))
+	for s.next() {
+		p.rule(s)
+		if len(p.errs) >= maxFaults {
+			p.errs = append(p.errs, errorf(file, 0, "", "more errors follow"))
+			return nil, p.errs
+		}
+	}
+	good := len(p.errs) == 0
+	p.saneRequired(o.Root)
+	if good {
+		p.sane() // clauses are weighed against each other only when each is right
+	}
+	p.errs.sort()
+	Errors(p.t.warnings).sort()
+	if len(p.errs) > 0 {
+		return nil, p.errs
+	}
+	return p.t, nil
+}
+
+// parser collects rules, errors and warnings.
+type parser struct {
+	t     *Table
+	errs  Errors
+	wrong []string // clauses that are there, but wrong
+	arena []string // the words of all rules, so that a rule costs no allocation
+}
+
+func (p *parser) fail(line int, clause, format string, args ...any) {
+	p.errs = append(p.errs, errorf(p.t.file, line, clause, format, args...))
+}
+
+func (p *parser) warn(line int, clause, format string, args ...any) {
+	if len(p.t.warnings) < maxFaults {
+		p.t.warnings = append(p.t.warnings, errorf(p.t.file, line, clause, format, args...))
+	}
+}
+
+// rule takes one rule from the scanner.
+func (p *parser) rule(s *scanner) {
+	if s.headFault != "" {
+		p.fail(s.at, "", "%s", s.headFault)
+		return
+	}
+	exact, all := false, false
+	for _, key := range s.keys {
+		exact = exact || key == p.t.program
+		all = all || key == "*"
+	}
+	if !exact && !all {
+		for _, key := range s.keys {
+			if prog := misspelt(key); prog != "" && prog != key {
+				p.warn(s.at, "", "rule for %s is ignored; is %s meant?", printable(key), prog)
+			}
+		}
+		return
+	}
+	switch {
+	case s.fault != "":
+		clause := ""
+		if len(s.words) > 0 {
+			clause = s.words[0]
+			p.wrong = append(p.wrong, clause)
+		}
+		p.fail(s.at, clause, "%s", s.fault)
+		return
+	case len(s.words) == 0:
+		p.fail(s.at, "", "no clause after the colon")
+		return
+	}
+	p.clause(s, exact)
+}
+
+// clause looks the clause of a rule up and keeps the rule if it counts.
+func (p *parser) clause(s *scanner, exact bool) {
+	written := s.words[0]
+	name, deny := written, false
+	if base, ok := strings.CutPrefix(name, "permit-"); ok {
+		name = base
+	} else if base, ok := strings.CutPrefix(name, "deny-"); ok {
+		name, deny = base, true
+	}
+	i := clauseIndex(name)
+	if i >= 0 && name != written && clauses[i].Kind != KindPermit {
+		i = -1 // permit-timeout
+	}
+	if i < 0 {
+		p.unknown(s.at, written, exact)
+		return
+	}
+	c := &clauses[i]
+	if !c.reads(p.t.program) {
+		if exact && !slices.ContainsFunc(s.keys, func(key string) bool { return key == "*" || c.reads(key) }) {
+			p.warn(s.at, written, "ignored: it is a clause of %s", c.Programs[0])
+		}
+		return
+	}
+	r := rule{clause: i, line: s.at, deny: deny, words: p.keep(s.words[1:])}
+	if first := p.t.first[i]; first > 0 && !c.List {
+		if exact {
+			p.warn(s.at, written, "never used: line %d says it first", p.t.rules[first-1].line)
+			p.values(c, &r)
+		}
+		return
+	}
+	if p.values(c, &r) {
+		p.t.rules = append(p.t.rules, r)
+		if p.t.first[i] == 0 {
+			p.t.first[i] = int32(len(p.t.rules))
+		}
+	} else {
+		p.wrong = append(p.wrong, c.Name)
+	}
+}
+
+// unknown reports a clause that is none of ours.
+func (p *parser) unknown(line int, name string, exact bool) {
+	switch {
+	case !exact:
+	case successor(name):
+		p.warn(line, name, "ignored: not a clause of this %s", p.t.program)
+	default:
+		near := nearest(name, p.t.program)
+		p.fail(line, name, "unknown clause; the nearest known is %s", near)
+	}
+}
+
+// keep copies words out of the scanner.
+func (p *parser) keep(words []string) []string {
+	n := len(p.arena)
+	p.arena = append(p.arena, words...)
+	return p.arena[n:len(p.arena):len(p.arena)]
+}

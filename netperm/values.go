@@ -1,0 +1,293 @@
+package netperm
+
+import (
+	"math"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// values checks the values of a rule by the clause's kind, reports what is
+// wrong, and says whether all is right.
+func (p *parser) values(c *Clause, r *rule) bool {
+	name := c.spelled(r.deny)
+	least, most := arity(c.Kind)
+	switch n := len(r.words); {
+	case n < least:
+		p.fail(r.line, name, "the value is missing: %s", c.Usage)
+		return false
+	case n > most:
+		p.fail(r.line, name, "one value is wanted, and there are %d: %s", n, c.Usage)
+		return false
+	}
+	if c.Kind == KindPatterns || c.Kind == KindPermit {
+		return p.patterns(name, r)
+	}
+	if reason := c.check(r.words); reason != "" {
+		p.fail(r.line, name, "%s", reason)
+		return false
+	}
+	return true
+}
+
+// arity is how many values a kind of clause takes.
+func arity(k Kind) (least, most int) {
+	switch k {
+	case KindBool:
+		return 0, 1
+	case KindCommand, KindAgent, KindSchedule, KindSet, KindDomains, KindPatterns, KindPermit:
+		return 1, math.MaxInt
+	}
+	return 1, 1
+}
+
+// check returns what is wrong with the values, "" if nothing is.
+func (c *Clause) check(words []string) string {
+	for i, w := range words {
+		var reason string
+		switch c.Kind {
+		case KindUser, KindGroup:
+			reason = checkAccount(w)
+		case KindDir, KindFile, KindOutput, KindProgram:
+			reason = checkPath(w)
+		case KindCommand:
+			if i == 0 {
+				reason = checkPath(w)
+			}
+		case KindAgent:
+			if i == 0 {
+				reason = c.checkAgent(words)
+			}
+		case KindInt, KindSize, KindSeconds, KindSchedule:
+			_, reason = c.number(w)
+		case KindBool:
+			if w != "yes" && w != "no" {
+				reason = quoted(w) + " is neither yes nor no"
+			}
+		case KindChoice, KindSet:
+			reason = checkChoice(w, c.Values)
+		case KindHostname:
+			reason = checkDomain(w, false)
+		case KindAddress:
+			reason = checkAddress(w)
+		case KindDomains:
+			if strings.HasPrefix(w, "/") {
+				reason = checkPath(w)
+			} else {
+				reason = checkDomain(strings.TrimPrefix(w, "."), w[:min(1, len(w))] != ".")
+			}
+		}
+		if reason != "" {
+			return reason
+		}
+	}
+	return ""
+}
+
+// number reads a number with the suffixes that the kind allows.
+func (c *Clause) number(w string) (n int64, reason string) {
+	digits, unit := w, int64(1)
+	if w != "" {
+		if unit = suffix(c.Kind, w[len(w)-1]); unit > 0 {
+			digits = w[:len(w)-1]
+		}
+		unit = max(unit, 1)
+	}
+	what := " is not a number"
+	switch c.Kind {
+	case KindSize:
+		what = " is not a number of octets"
+	case KindSeconds, KindSchedule:
+		what = " is not a number of seconds"
+	}
+	if digits == "" || strings.Trim(digits, "0123456789") != "" {
+		return 0, quoted(w) + what
+	}
+	n, err := strconv.ParseInt(digits, 10, 64)
+	if err != nil || n > c.Max/unit {
+		return 0, quoted(w) + " is too much: at most " + strconv.FormatInt(c.Max, 10)
+	}
+	if n *= unit; n < c.Min {
+		return 0, quoted(w) + " is too little: at least " + strconv.FormatInt(c.Min, 10)
+	}
+	return n, ""
+}
+
+// suffix is what a unit multiplies by, 0 if the kind has no such unit.
+func suffix(k Kind, unit byte) int64 {
+	switch k {
+	case KindSize:
+		switch unit {
+		case 'k', 'K':
+			return 1 << 10
+		case 'm', 'M':
+			return 1 << 20
+		case 'g', 'G':
+			return 1 << 30
+		}
+	case KindSeconds, KindSchedule:
+		switch unit {
+		case 's':
+			return 1
+		case 'm':
+			return int64(time.Minute / time.Second)
+		case 'h':
+			return int64(time.Hour / time.Second)
+		case 'd':
+			return int64(24 * time.Hour / time.Second)
+		case 'w':
+			return int64(7 * 24 * time.Hour / time.Second)
+		}
+	}
+	return 0
+}
+
+// checkAccount takes a number, or a name as useradd(8) makes them.
+func checkAccount(w string) string {
+	if w != "" && strings.Trim(w, "0123456789") == "" {
+		if _, ok := parseID(w); !ok {
+			return quoted(w) + " is not a user or group number"
+		}
+		return ""
+	}
+	for i := 0; i < len(w); i++ {
+		if c := w[i]; !isAlnum(c) && c != '_' && (i == 0 || c != '-' && c != '.' && (c != '$' || i != len(w)-1)) {
+			return quoted(w) + " is not a user or group name"
+		}
+	}
+	if w == "" || len(w) > 64 {
+		return quoted(w) + " is not a user or group name"
+	}
+	return ""
+}
+
+func checkPath(w string) string {
+	switch {
+	case !strings.HasPrefix(w, "/"):
+		return quoted(w) + " is not an absolute path"
+	case len(w) > 1023:
+		return quoted(w) + " is too long for a path"
+	}
+	return ""
+}
+
+func checkChoice(w string, values []string) string {
+	for _, v := range values {
+		if w == v {
+			return ""
+		}
+	}
+	if len(values) == 2 {
+		return quoted(w) + " is neither " + values[0] + " nor " + values[1]
+	}
+	return quoted(w) + " is none of " + strings.Join(values, ", ")
+}
+
+// checkDomain takes a host or domain name, in ASCII or UTF-8, and where the
+// clause allows it an address literal.
+func checkDomain(w string, literal bool) string {
+	if literal && len(w) > 2 && w[0] == '[' && w[len(w)-1] == ']' && !strings.ContainsAny(w[1:len(w)-1], "[]\\ ") {
+		return ""
+	}
+	if w == "" || len(w) > 255 {
+		return quoted(w) + " is not a domain name"
+	}
+	for rest, more := w, true; more; {
+		var label string
+		label, rest, more = strings.Cut(rest, ".")
+		if label == "" || len(label) > 63 || label[0] == '-' || label[len(label)-1] == '-' {
+			return quoted(w) + " is not a domain name"
+		}
+		for i := 0; i < len(label); i++ {
+			if c := label[i]; !isAlnum(c) && c != '-' && c != '_' && c < 0x80 {
+				return quoted(w) + " is not a domain name"
+			}
+		}
+	}
+	return ""
+}
+
+// checkAddress takes what plainly is an address; the spool's own grammar, which
+// is stricter, is checked by whoever feeds the digest.
+func checkAddress(w string) string {
+	if w == "" || len(w) > 512 || strings.ContainsAny(w, " \t<>") || strings.ContainsAny(w[:1], "-|/:@") || strings.HasSuffix(w, "@") {
+		return quoted(w) + " is not a mail address"
+	}
+	return ""
+}
+
+// checkAgent takes an agent's kind with what it needs.
+func (c *Clause) checkAgent(words []string) string {
+	kind, args := words[0], words[1:]
+	if reason := checkChoice(kind, c.Values); reason != "" {
+		return reason
+	}
+	if len(args) == 0 {
+		return "agent " + kind + " needs a value: " + agentUsage(kind)
+	}
+	switch kind {
+	case "sendmail", "exec":
+		return checkPath(args[0])
+	case "maildir":
+		if len(args) > 1 {
+			return "agent maildir takes one value: " + agentUsage(kind)
+		}
+		return checkPath(args[0])
+	}
+	if strings.HasPrefix(args[0], "-") || args[0] == "" {
+		return quoted(args[0]) + " is not an address: " + agentUsage(kind)
+	}
+	if i := authFile(words); i > 0 {
+		if i == len(words) {
+			return "auth needs the name of a file"
+		}
+		return checkPath(words[i])
+	}
+	return ""
+}
+
+func agentUsage(kind string) string {
+	switch kind {
+	case "exec":
+		return "agent exec PROGRAM ARG..."
+	case "lmtp":
+		return "agent lmtp ADDRESS"
+	case "smtp":
+		return "agent smtp ADDRESS [tls ...] [auth FILE] [xclient]"
+	}
+	return "agent " + kind + " PATH"
+}
+
+// authFile is the index of the file after "auth" in an agent's words, 0 if the
+// agent has none, len(words) if it is missing.
+func authFile(words []string) int {
+	if words[0] == "smtp" || words[0] == "lmtp" {
+		for i := 2; i < len(words); i++ {
+			if words[i] == "auth" {
+				return i + 1
+			}
+		}
+	}
+	return 0
+}
+
+// patterns parses the host patterns of a rule.
+func (p *parser) patterns(name string, r *rule) bool {
+	good := true
+	r.patterns = make([]Pattern, len(r.words))
+	for i, w := range r.words {
+		var err error
+		switch r.patterns[i], err = ParsePattern(w); {
+		case strings.HasPrefix(w, "-"):
+			p.fail(r.line, name, "option %s is not known here", quoted(w))
+			return false
+		case err != nil:
+			p.fail(r.line, name, "%w", err)
+			good = false
+		case name == "proxy-hosts" && r.patterns[i].IsName():
+			p.fail(r.line, name, "%s is a name: a load balancer is known by its address only", quoted(w))
+			good = false
+		}
+	}
+	return good
+}
