@@ -1,0 +1,196 @@
+//go:build system
+
+package systest
+
+import (
+	"bufio"
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// smtpConn is a client that a test plays by hand.
+type smtpConn struct {
+	t *testing.T
+	net.Conn
+	in *bufio.Reader
+}
+
+func dialSMTP(t *testing.T, port int) *smtpConn {
+	t.Helper()
+	c, err := net.DialTimeout("tcp", local(port), 10*time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	if err := c.SetDeadline(time.Now().Add(5 * time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	return &smtpConn{t: t, Conn: c, in: bufio.NewReader(c)}
+}
+
+// reply reads one whole reply and wants its first line to begin so.
+func (c *smtpConn) reply(want string) string {
+	c.t.Helper()
+	all := ""
+	for {
+		line, err := c.in.ReadString('\n')
+		if err != nil {
+			c.t.Fatalf("reading a reply: %v, after %q", err, all)
+		}
+		all += line
+		if len(line) < 4 || line[3] != '-' {
+			break
+		}
+	}
+	if !strings.HasPrefix(all, want) {
+		c.t.Fatalf("reply %q, want %q", all, want)
+	}
+	return all
+}
+
+func (c *smtpConn) say(line, want string) string {
+	c.t.Helper()
+	if _, err := c.Write([]byte(line + "\r\n")); err != nil {
+		c.t.Fatal(err)
+	}
+	return c.reply(want)
+}
+
+// openData goes as far as the middle of a message.
+func openData(t *testing.T, port int, to string) *smtpConn {
+	t.Helper()
+	c := dialSMTP(t, port)
+	c.reply("220")
+	c.say("EHLO client.test", "250")
+	c.say("MAIL FROM:<"+fromAddress+">", "250")
+	c.say("RCPT TO:<"+to+">", "250")
+	c.say("DATA", "354")
+	if _, err := fmt.Fprintf(c, "Subject: half\r\n\r\n%s", strings.Repeat("half a message\r\n", 10000)); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(300 * time.Millisecond)
+	return c
+}
+
+// TestKillReceiver kills smap in the middle of DATA: nothing in new/, whoever started it.
+func TestKillReceiver(t *testing.T) {
+	t.Parallel()
+	syslog(t)
+	for _, how := range []string{"inetd", "listen"} {
+		t.Run(how, func(t *testing.T) {
+			s := newSite(t)
+			s.rules("smap: hostname mx.system.test", "smap: local-domains system.test")
+			var port int
+			if how == "inetd" {
+				port = startInetd(t, s)
+			} else {
+				port = freePort(t)
+				start(t, program(t, "smap"), "-c", s.table, "-listen", local(port))
+				listening(t, port)
+			}
+			c := openData(t, port, "bob@system.test")
+			if s.count("tmp") == 0 {
+				t.Error("the content should be in tmp/ by now")
+			}
+			for _, pid := range processes(t, "smap", s.table) {
+				if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+					t.Error(err)
+				}
+			}
+			c.SetReadDeadline(time.Now().Add(10 * time.Second)) //nolint:errcheck // the read below tells
+			if line, err := c.in.ReadString('\n'); err == nil {
+				t.Errorf("after the kill the client heard %q", line)
+			}
+			if n := s.names("new"); len(n) != 0 {
+				t.Errorf("in new/: %v", n)
+			}
+		})
+	}
+}
+
+// processes finds processes by their program's name and a word among their arguments.
+func processes(t *testing.T, name, argument string) []int {
+	t.Helper()
+	dirs, err := os.ReadDir("/proc")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var found []int
+	for _, d := range dirs {
+		pid, err := strconv.Atoi(d.Name())
+		if err != nil {
+			continue
+		}
+		comm, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
+		line, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+		if strings.TrimSpace(string(comm)) == name && strings.Contains(string(line), argument) {
+			found = append(found, pid)
+		}
+	}
+	return found
+}
+
+// hangScript is a recorder that hangs as long as a file says so.
+const hangScript = `#!/bin/sh
+if [ -e FLAG ]; then
+	echo $$ >FLAG.pid
+	exec sleep 600
+fi
+exec RECORDER "$@"
+`
+
+// TestKillCourier kills smapd in the middle of a delivery. The agent still runs and has the lock: nobody may deliver
+// beside it. Once it is gone too, the next smapd delivers.
+func TestKillCourier(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	agent := newRecorder(t, s)
+	who := newPerson(t, s.dir, "smt-crash")
+	flag := s.file("calls", "hang")
+	s.write(flag, "", 0o644)
+	program1 := s.write(s.file("agent"), strings.NewReplacer("FLAG", flag, "RECORDER", agent.program).Replace(hangScript), 0o755)
+	s.rules("smapd: log stderr", "smapd: wakeup 1", "smapd: sendmail "+program1)
+	first := start(t, program(t, "smapd"), "-c", s.table)
+	feedShells(t, s, who, 1, 2)
+	pid := 0
+	eventually(20*time.Second, func() bool {
+		b, _ := os.ReadFile(flag + ".pid")
+		pid, _ = strconv.Atoi(strings.TrimSpace(string(b)))
+		return pid != 0
+	})
+	if pid == 0 {
+		t.Fatal("the agent was not started")
+	}
+	hanging := processes(t, "sleep", "600")
+	for _, p := range processes(t, "smapd", s.table) {
+		if err := syscall.Kill(p, syscall.SIGKILL); err != nil {
+			t.Error(err)
+		}
+	}
+	<-first.done
+	if s.count("cur") == 0 {
+		t.Error("the message should be in cur/")
+	}
+	if err := os.Remove(flag); err != nil {
+		t.Fatal(err)
+	}
+	start(t, program(t, "smapd"), "-c", s.table)
+	time.Sleep(3 * time.Second)
+	if n := len(agent.names()); n > 2-len(hanging) {
+		t.Errorf("%d messages were delivered beside %d living agents", n, len(hanging))
+	}
+	for _, p := range hanging {
+		syscall.Kill(p, syscall.SIGKILL) //nolint:errcheck // may be gone
+	}
+	seen := map[string]int{}
+	for _, c := range agent.wait(2, 30*time.Second) {
+		matching(t, seen, c.sender(), c.content)
+	}
+	s.empty()
+}

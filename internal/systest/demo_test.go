@@ -1,0 +1,65 @@
+//go:build system
+
+package systest
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// TestDemo runs make demo as a new user would: without root, in a clone of this tree, with nothing built before. It
+// may take a minute and must leave nothing running and nothing behind.
+func TestDemo(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	who := newPerson(t, s.dir, "smt-demo")
+	tree := filepath.Join(who.home, "smap")
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The files as they are now, committed or not.
+	run(t, "sh", "-c", `cd "$1" && mkdir "$2" && tar -cf - --exclude=./.git --exclude=./bin --exclude=./build . | tar -xf - -C "$2"`,
+		"sh", root, tree)
+	run(t, "chown", "-R", who.name, who.home)
+	temp := filepath.Join(who.home, "tmp")
+	s.mkdir(temp, 0o700, who.uid, who.gid)
+
+	// The modules are on this machine already; a new user would have to wait for the network.
+	modules := strings.TrimSpace(run(t, "go", "env", "GOMODCACHE"))
+	mirror := filepath.Join(who.home, "modules")
+	run(t, "cp", "-r", filepath.Join(modules, "cache", "download"), mirror)
+	run(t, "chown", "-R", who.name, mirror)
+
+	cmd := exec.Command("make", "demo")
+	cmd.Dir = tree
+	cmd.Env = []string{"HOME=" + who.home, "PATH=" + os.Getenv("PATH") + ":/usr/local/go/bin", "TMPDIR=" + temp,
+		"GOPROXY=file://" + mirror, "GOSUMDB=off", "GOFLAGS=-modcacherw"}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(who.uid), Gid: uint32(who.gid)}}
+	began := time.Now()
+	out, err := cmd.CombinedOutput()
+	t.Logf("make demo took %v", time.Since(began).Round(time.Millisecond))
+	if err != nil {
+		t.Fatalf("make demo: %v\n%s", err, tail(string(out), 6000))
+	}
+	if took := time.Since(began); took > time.Minute {
+		t.Errorf("make demo took %v, more than a minute", took)
+	}
+	for _, want := range []string{"This came over the network.", "This came from a shell.", "The spool holds 0 files"} {
+		if !strings.Contains(string(out), want) {
+			t.Errorf("make demo did not show %q:\n%s", want, tail(string(out), 6000))
+		}
+	}
+	if out, err := exec.Command("pgrep", "-u", who.name, "-a").Output(); err == nil {
+		t.Errorf("left running:\n%s", out)
+	}
+	left, err := filepath.Glob(filepath.Join(temp, "smap-demo*"))
+	if err != nil || len(left) != 0 {
+		t.Errorf("left behind: %v %v", left, err)
+	}
+}
