@@ -117,19 +117,15 @@ func parseIPv4(s string) (Pattern, error) {
 		}
 		return Pattern{text: s, kind: patPrefix, prefix: netip.PrefixFrom(addr, 32)}, nil
 	}
-	rest, parts, star := s, 0, false
+	rest, parts := s, 0
 	for rest != "" || parts == 0 {
 		part, tail, more := strings.Cut(rest, ".")
 		parts++
 		rest = tail
 		hasStar := strings.IndexByte(part, '*') >= 0
-		star = star || hasStar
 		if !hasStar && !isOctet(part) || more && tail == "" || parts > 4 {
 			return Pattern{}, errors.New(quoted(s) + " cannot match any IPv4 address")
 		}
-	}
-	if parts < 4 && s[len(s)-1] != '*' && s[0] != '*' {
-		return Pattern{}, errors.New(quoted(s) + " cannot match any IPv4 address")
 	}
 	return Pattern{text: s, kind: patIPv4, glob: s}, nil
 }

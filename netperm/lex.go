@@ -9,9 +9,10 @@ import (
 // used again by the next call; words without quotes or escapes are parts of
 // text, so that reading a table costs next to no memory.
 type scanner struct {
-	text string
-	pos  int
-	line int // of pos, from 1
+	text    string
+	program string // whose rules are read; others are skipped
+	pos     int
+	line    int // of pos, from 1
 
 	at        int      // line on which the rule begins
 	keys      []string // keywords before the colon
@@ -20,8 +21,8 @@ type scanner struct {
 	fault     string   // what is wrong behind it
 }
 
-func newScanner(text string) *scanner {
-	return &scanner{text: strings.TrimPrefix(text, "\ufeff"), line: 1}
+func newScanner(text, program string) *scanner {
+	return &scanner{text: strings.TrimPrefix(text, "\ufeff"), program: program, line: 1}
 }
 
 // next reads one rule and reports whether there was one.
@@ -50,6 +51,9 @@ func (s *scanner) rule() {
 		s.skipRule()
 		return
 	}
+	if !s.ours() && s.skipLine() {
+		return
+	}
 	for s.skipBlanks() {
 		word, fault := s.word()
 		if fault != "" {
@@ -62,6 +66,31 @@ func (s *scanner) rule() {
 	if s.fault != "" {
 		s.skipRule()
 	}
+}
+
+// ours reports whether the rule counts for the program.
+func (s *scanner) ours() bool {
+	for _, key := range s.keys {
+		if key == s.program || key == "*" {
+			return true
+		}
+	}
+	return false
+}
+
+// skipLine skips a rule that takes one line only, whatever its words are; others
+// must be read to see where they end.
+func (s *scanner) skipLine() bool {
+	n := strings.IndexByte(s.text[s.pos:], '\n')
+	if n < 0 {
+		s.pos = len(s.text)
+		return true
+	}
+	if strings.HasSuffix(strings.TrimSuffix(s.text[s.pos:s.pos+n], "\r"), "\\") {
+		return false
+	}
+	s.pos += n
+	return true
 }
 
 // head reads up to and with the colon.
@@ -92,7 +121,7 @@ func (s *scanner) head() (fault string) {
 		case ',':
 			s.pos++
 		default:
-			return "no comma or colon after " + quoted(key)
+			return "no comma or colon after " + quoted(key) + ": a rule is \"keyword: clause value\""
 		}
 	}
 }
@@ -100,6 +129,12 @@ func (s *scanner) head() (fault string) {
 // word reads one word; pos is at its first octet.
 func (s *scanner) word() (word, fault string) {
 	start := s.pos
+	for s.pos < len(s.text) && isGraphic(s.text[s.pos]) {
+		s.pos++
+	}
+	if s.pos > start && (s.pos == len(s.text) || isBlank(s.text[s.pos])) {
+		return s.text[start:s.pos], "" // nearly all words
+	}
 	for s.pos < len(s.text) && isPlain(s.text[s.pos]) {
 		s.pos++
 	}
@@ -259,6 +294,11 @@ func (s *scanner) skipRule() {
 func isPlain(c byte) bool {
 	return c > ' ' && c != '"' && c != '\\' || c < ' ' && c != '\t' && c != '\n' && c != '\r'
 }
+
+// isGraphic reports whether c is a plain ASCII character.
+func isGraphic(c byte) bool { return c > ' ' && c < 0x7f && c != '"' && c != '\\' }
+
+func isBlank(c byte) bool { return c == ' ' || c == '\t' || c == '\n' }
 
 func isKeyByte(c byte) bool { return isPlain(c) && c != ',' && c != ':' }
 

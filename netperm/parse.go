@@ -22,11 +22,13 @@ type Options struct {
 // clauses fit together. file stands in errors. The error is an [Errors] that
 // holds all that is wrong, or nil.
 func Parse(data []byte, file string, o Options) (*Table, error) {
-	p := &parser{t: &Table{file: file, program: o.Program, first: make([]int32, len(clauses))}}
 	if len(data) > MaxTable {
 		return nil, Errors{errorf(file, 0, "", "the table is larger than %d octets", MaxTable)}
 	}
-	s := newScanner(string(data))
+	p := &parser{t: &Table{file: file, program: o.Program, first: make([]int32, len(clauses))}}
+	n := len(data) / 48 // a guess at the number of rules saves growing by copying
+	p.t.rules, p.arena = make([]rule, 0, n), make([]string, 0, 2*n)
+	s := newScanner(string(data), o.Program)
 	for s.next() {
 		p.rule(s)
 		if len(p.errs) >= maxFaults {
@@ -71,12 +73,7 @@ func (p *parser) rule(s *scanner) {
 		p.fail(s.at, "", "%s", s.headFault)
 		return
 	}
-	exact, all := false, false
-	for _, key := range s.keys {
-		exact = exact || key == p.t.program
-		all = all || key == "*"
-	}
-	if !exact && !all {
+	if !s.ours() {
 		for _, key := range s.keys {
 			if prog := misspelt(key); prog != "" && prog != key {
 				p.warn(s.at, "", "rule for %s is ignored; is %s meant?", printable(key), prog)
@@ -97,7 +94,7 @@ func (p *parser) rule(s *scanner) {
 		p.fail(s.at, "", "no clause after the colon")
 		return
 	}
-	p.clause(s, exact)
+	p.clause(s, slices.Contains(s.keys, p.t.program))
 }
 
 // clause looks the clause of a rule up and keeps the rule if it counts.

@@ -74,7 +74,10 @@ func (c *Clause) check(words []string) string {
 			if strings.HasPrefix(w, "/") {
 				reason = checkPath(w)
 			} else {
-				reason = checkDomain(strings.TrimPrefix(w, "."), w[:min(1, len(w))] != ".")
+				name, sub := strings.CutPrefix(w, ".")
+				if checkDomain(name, !sub) != "" {
+					reason = quoted(w) + " is not a domain name"
+				}
 			}
 		}
 		if reason != "" {
