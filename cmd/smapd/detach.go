@@ -1,0 +1,72 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strconv"
+	"syscall"
+
+	"github.com/google/renameio/v2"
+)
+
+// readyFD is where the detached process says that it is at work.
+const readyFD = 3
+
+// detach starts this program again in a session of its own and waits until it
+// is at work, so that a start-up script learns of a failure.
+func detach(stderr io.Writer) int {
+	exe, err := os.Executable()
+	if err != nil {
+		fmt.Fprintln(stderr, "smapd:", err)
+		return exOSErr
+	}
+	in, out, err := os.Pipe()
+	if err != nil {
+		fmt.Fprintln(stderr, "smapd:", err)
+		return exOSErr
+	}
+	cmd := exec.Command(exe, append([]string{"-detached"}, os.Args[1:]...)...)
+	cmd.Dir = "/"
+	cmd.ExtraFiles = []*os.File{out}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := cmd.Start(); err != nil {
+		fmt.Fprintln(stderr, "smapd:", err)
+		return exOSErr
+	}
+	_ = out.Close() // the other process has it now
+	var b [1]byte
+	if n, _ := in.Read(b[:]); n == 1 {
+		return exOK
+	}
+	if err := cmd.Wait(); err != nil {
+		fmt.Fprintln(stderr, "smapd: did not start, the log says why:", err)
+		return max(cmd.ProcessState.ExitCode(), 1)
+	}
+	return exOK
+}
+
+// detachedReady tells the process that detached this one, if there is one.
+func detachedReady(o options) {
+	if !o.inner {
+		return
+	}
+	f := os.NewFile(readyFD, "ready")
+	_, _ = f.Write([]byte{ready}) // who does not wait any more does not care
+	_ = f.Close()
+}
+
+// writePid writes the pid file and returns what removes it.
+func writePid(path string) (remove func(), err error) {
+	text := strconv.Itoa(os.Getpid()) + "\n"
+	if err := renameio.WriteFile(path, []byte(text), 0o644); err != nil {
+		return nil, fmt.Errorf("pid file: %w", err)
+	}
+	return func() {
+		// Only our own: another smapd may have been started meanwhile.
+		if now, err := os.ReadFile(path); err == nil && string(now) == text {
+			_ = os.Remove(path) // a stale pid file is checked by who reads it
+		}
+	}, nil
+}

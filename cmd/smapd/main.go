@@ -1,0 +1,151 @@
+// Smapd takes mail out of a spool and hands it to an agent, such as sendmail(1).
+//
+// Started as root it is a small parent that reads the table, starts the
+// program that does the work as another user with the rules on a pipe, and
+// starts it again if it dies. Otherwise it is one process. See smapd(8).
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"runtime/debug"
+
+	"smap/netperm"
+)
+
+// Exit codes of sysexits(3).
+const (
+	exOK       = 0
+	exUsage    = 64
+	exSoftware = 70
+	exOSErr    = 71
+	exTempFail = 75
+	exConfig   = 78
+)
+
+type options struct {
+	table   string
+	test    bool
+	detach  bool
+	pidFile string
+	log     string
+	once    bool
+	version bool
+	child   bool
+	inner   bool
+}
+
+func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+
+func run(args []string, stdout, stderr io.Writer) int {
+	o, code := parse(args, stdout, stderr)
+	if code >= 0 {
+		return code
+	}
+	switch {
+	case o.version:
+		fmt.Fprintln(stdout, "smapd", version())
+		return exOK
+	case o.child:
+		return child(stderr)
+	case o.test:
+		return test(o, stdout, stderr)
+	}
+	root := os.Geteuid() == 0
+	rules, err := readRules(o.table, root)
+	if err != nil {
+		return configErrors(stderr, err)
+	}
+	rules.override(o)
+	switch {
+	case o.detach && !o.inner:
+		return detach(stderr)
+	case root:
+		return parent(o, rules, stderr)
+	}
+	return alone(o, rules, stderr)
+}
+
+// parse reads the command line; a code below zero means to go on.
+func parse(args []string, stdout, stderr io.Writer) (options, int) {
+	var o options
+	f := flag.NewFlagSet("smapd", flag.ContinueOnError)
+	f.SetOutput(stderr)
+	f.StringVar(&o.table, "c", netperm.DefaultPath, "netperm-table to read")
+	f.BoolVar(&o.test, "t", false, "check the table and exit")
+	f.BoolVar(&o.detach, "d", false, "detach and write a pid file")
+	f.StringVar(&o.pidFile, "p", "/var/run/smapd.pid", "pid file with -d")
+	f.StringVar(&o.log, "log", "", "syslog or stderr, instead of the table's log")
+	f.BoolVar(&o.once, "once", false, "deliver what is there and due, then exit")
+	f.BoolVar(&o.version, "version", false, "print the version and exit")
+	f.BoolVar(&o.child, "child", false, "internal: started by the parent")
+	f.BoolVar(&o.inner, "detached", false, "internal: started by -d")
+	help := f.Bool("h", false, "print this and exit")
+	f.Usage = func() {
+		fmt.Fprintln(f.Output(), "usage: smapd [-c table] [-t] [-d [-p pidfile]] [-log syslog|stderr] [-once] [-version]")
+		f.VisitAll(func(fl *flag.Flag) {
+			if fl.Name != "child" && fl.Name != "detached" {
+				fmt.Fprintf(f.Output(), "  -%-8s %s\n", fl.Name, fl.Usage)
+			}
+		})
+	}
+	switch err := f.Parse(args); {
+	case err != nil:
+		return o, exUsage
+	case *help:
+		f.SetOutput(stdout)
+		f.Usage()
+		return o, exOK
+	case f.NArg() > 0:
+		fmt.Fprintf(stderr, "smapd: unexpected argument %q\n", f.Arg(0))
+		return o, exUsage
+	case o.log != "" && o.log != "syslog" && o.log != "stderr":
+		fmt.Fprintf(stderr, "smapd: -log %q is neither syslog nor stderr\n", o.log)
+		return o, exUsage
+	}
+	return o, -1
+}
+
+// test checks the table and everything that it names.
+func test(o options, stdout, stderr io.Writer) int {
+	rules, err := readRules(o.table, os.Geteuid() == 0)
+	if err == nil {
+		_, err = rules.config()
+	}
+	if err != nil {
+		return configErrors(stderr, err)
+	}
+	for _, w := range rules.table.Warnings() {
+		fmt.Fprintln(stderr, "warning:", w)
+	}
+	fmt.Fprintln(stdout, o.table+": ok")
+	return exOK
+}
+
+// configErrors prints every error of a table on a line of its own.
+func configErrors(stderr io.Writer, err error) int {
+	for _, e := range netperm.Split(err) {
+		fmt.Fprintln(stderr, "fwtkcfgerr:", e)
+	}
+	return exConfig
+}
+
+// exitCode is the exit code for an error that ends the work.
+func exitCode(err error) int {
+	var table netperm.Errors
+	var one *netperm.Error
+	if errors.As(err, &table) || errors.As(err, &one) {
+		return exConfig
+	}
+	return exOSErr
+}
+
+func version() string {
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "unknown"
+}

@@ -1,0 +1,144 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"smap/courier"
+	"smap/netperm"
+)
+
+// maxFile bounds the files that a table names and the child cannot read.
+const maxFile = 64 << 10
+
+// rules is a table with what is needed to put it to work. It crosses the pipe
+// from the parent, which may read a table of mode 600, to the child, which may
+// not; the fields are those of the JSON text there.
+type rules struct {
+	File  string            // base name of the table, for error messages
+	Text  []byte            // the table
+	Files map[string][]byte // files that it names and only the parent may read
+	Log   string            // -log
+	Once  bool              // -once
+
+	table *netperm.Table
+}
+
+// readRules reads, parses and checks the table and everything that it names.
+func readRules(path string, root bool) (*rules, error) {
+	f, err := netperm.OpenFile(path)
+	if err != nil {
+		return nil, &netperm.Error{File: filepath.Base(path), Reason: err.Error(), Err: err}
+	}
+	text, err := io.ReadAll(io.LimitReader(f, netperm.MaxTable+1))
+	if err = errors.Join(err, f.Close()); err != nil {
+		return nil, &netperm.Error{File: filepath.Base(path), Reason: err.Error(), Err: err}
+	}
+	r := &rules{File: filepath.Base(path), Text: text, Files: make(map[string][]byte)}
+	if err := r.parse(root); err != nil {
+		return nil, err
+	}
+	if err := r.table.CheckFiles(); err != nil {
+		return nil, err
+	}
+	if r.table.String("directory") == "" {
+		return nil, r.table.Errorf("directory", "required: the spool")
+	}
+	return r, r.readFiles()
+}
+
+// parse makes the text a table again, at both ends of the pipe.
+func (r *rules) parse(root bool) error {
+	t, err := netperm.Parse(r.Text, r.File, netperm.Options{Program: "smapd", Root: root})
+	if err != nil {
+		return err
+	}
+	r.table = t
+	return nil
+}
+
+// readFiles reads the files with secrets that the table names.
+func (r *rules) readFiles() error {
+	for _, clause := range []string{"agent", "bounce-agent"} {
+		words := r.table.Words(clause)
+		for i := 2; i+1 < len(words); i++ {
+			if words[i] != "auth" {
+				continue
+			}
+			f, err := netperm.OpenFile(words[i+1])
+			if err != nil {
+				return r.table.Errorf(clause, "%w", err)
+			}
+			data, err := io.ReadAll(io.LimitReader(f, maxFile))
+			if err = errors.Join(err, f.Close()); err != nil {
+				return r.table.Errorf(clause, "%w", err)
+			}
+			r.Files[words[i+1]] = data
+			break
+		}
+	}
+	return nil
+}
+
+// override notes what the command line says.
+func (r *rules) override(o options) {
+	r.Once = o.once
+	r.Log = o.log
+	if r.Log == "" && o.detach {
+		r.Log = "syslog"
+	}
+}
+
+// logTo is where the log goes.
+func (r *rules) logTo() string {
+	if r.Log != "" {
+		return r.Log
+	}
+	if to := r.table.String("log"); to != "" {
+		return to
+	}
+	return "stderr"
+}
+
+// config makes the courier's configuration, without its log.
+func (r *rules) config() (courier.Config, error) {
+	t := r.table
+	agent, err := makeAgent(r, "agent")
+	if err != nil {
+		return courier.Config{}, err
+	}
+	return courier.Config{
+		Dir:          t.String("directory"),
+		BadDir:       t.String("baddir"),
+		Agent:        agent,
+		MaxChildren:  int(t.Int("maxchildren")),
+		Batch:        int(t.Int("batch")),
+		AgentTimeout: t.Duration("agent-timeout"),
+		Wakeup:       t.Duration("wakeup"),
+		Schedule:     courier.Schedule{Retry: t.Durations("retry"), MaxAge: t.Duration("maxage")},
+		Once:         r.Once,
+	}, nil
+}
+
+// courier makes the courier that the rules describe.
+func (r *rules) courier(log *slog.Logger) (*courier.Courier, error) {
+	cfg, err := r.config()
+	if err != nil {
+		return nil, err
+	}
+	// The spool's own bad/ is made when it is missing; another one only if its
+	// parent is there, as with the Toolkit's "baddir /var/spool/smap/bad".
+	if cfg.BadDir == filepath.Join(cfg.Dir, "bad") {
+		cfg.BadDir = ""
+	} else if cfg.BadDir != "" {
+		if err := os.Mkdir(cfg.BadDir, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
+			return nil, fmt.Errorf("baddir: %w", err)
+		}
+	}
+	cfg.Log = log
+	return courier.New(cfg)
+}

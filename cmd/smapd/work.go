@@ -1,0 +1,162 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"smap/courier"
+)
+
+// The child's descriptors from the parent, after the standard three.
+const (
+	rulesFD  = 3 // JSON texts: the rules, and again at each reload
+	statusFD = 4 // one octet for each thing that the parent should know
+)
+
+// ready is what the child writes to statusFD when it is at work.
+const ready = 'R'
+
+// alone is smapd without root: one process.
+func alone(o options, r *rules, stderr io.Writer) int {
+	log, err := newLogger(r, stderr)
+	if err != nil {
+		fmt.Fprintln(stderr, "smapd:", err)
+		return exOSErr
+	}
+	for _, w := range r.table.Warnings() {
+		log.Warn("config", "warning", w.Error())
+	}
+	if o.inner {
+		remove, err := writePid(o.pidFile)
+		if err != nil {
+			log.Error("fatal", "error", err)
+			return exOSErr
+		}
+		defer remove()
+	}
+	reload := func() (*rules, error) {
+		fresh, err := readRules(o.table, false)
+		if err == nil {
+			fresh.override(o)
+		}
+		return fresh, err
+	}
+	return work(context.Background(), r, log, reload, nil, func() { detachedReady(o) })
+}
+
+// child is the process that does the work when the parent is root.
+func child(stderr io.Writer) int {
+	in := json.NewDecoder(os.NewFile(rulesFD, "rules"))
+	status := os.NewFile(statusFD, "status")
+	next := func() (*rules, error) {
+		r := new(rules)
+		if err := in.Decode(r); err != nil {
+			return nil, fmt.Errorf("rules from the parent: %w", err)
+		}
+		return r, r.parse(false)
+	}
+	r, err := next()
+	if err != nil {
+		fmt.Fprintln(stderr, "smapd:", err)
+		return exSoftware
+	}
+	log, err := newLogger(r, stderr)
+	if err != nil {
+		fmt.Fprintln(stderr, "smapd:", err)
+		return exOSErr
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	pushed := make(chan *rules)
+	go func() {
+		for {
+			r, err := next()
+			if err != nil {
+				if !errors.Is(err, io.EOF) {
+					log.Error("fatal", "error", err)
+				}
+				cancel() // the parent is gone: end as with TERM
+				return
+			}
+			pushed <- r
+		}
+	}()
+	return work(ctx, r, log, nil, pushed, func() {
+		if _, err := status.Write([]byte{ready}); err != nil {
+			log.Warn("trouble", "what", "parent", "error", err.Error())
+		}
+	})
+}
+
+// work runs the courier until a signal or the parent ends it. On HUP it calls
+// reread, which is nil where the parent pushes new rules instead.
+func work(ctx context.Context, r *rules, log *slog.Logger, reread func() (*rules, error), pushed <-chan *rules, started func()) int {
+	signals := make(chan os.Signal, 8)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGUSR1)
+	signal.Ignore(syscall.SIGPIPE)
+	c, err := r.courier(log)
+	if err != nil {
+		log.Error("fatal", "error", err)
+		return exitCode(err)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- c.Run(ctx) }()
+	started()
+	for {
+		select {
+		case err := <-done:
+			return ended(err, log)
+		case fresh := <-pushed:
+			apply(c, fresh, nil, log)
+		case s := <-signals:
+			switch {
+			case s == syscall.SIGUSR1:
+				c.Rescan()
+			case s != syscall.SIGHUP:
+				cancel()
+			case reread != nil:
+				fresh, err := reread()
+				apply(c, fresh, err, log)
+			}
+		}
+	}
+}
+
+func ended(err error, log *slog.Logger) int {
+	switch {
+	case err == nil:
+		return exOK
+	case errors.Is(err, courier.ErrUndelivered):
+		log.Warn("undelivered", "error", err.Error())
+		return exTempFail
+	}
+	log.Error("fatal", "error", err.Error())
+	return exOSErr
+}
+
+// apply puts new rules into use; with an error the old ones stay.
+func apply(c *courier.Courier, fresh *rules, err error, log *slog.Logger) {
+	var cfg courier.Config
+	if err == nil {
+		cfg, err = fresh.config()
+	}
+	if err == nil {
+		if cfg.BadDir == cfg.Dir+"/bad" {
+			cfg.BadDir = ""
+		}
+		cfg.Log = log
+		err = c.Reload(cfg)
+	}
+	if err != nil {
+		log.Error("reload-failed", "error", err.Error())
+	}
+}

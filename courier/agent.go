@@ -1,0 +1,103 @@
+package courier
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"smap/spoolfmt"
+)
+
+// An Agent takes mail out of our hands. What each can report:
+//
+//	agent     verdict for     permanent failure                unreachable (StartError)
+//	sendmail  the whole call  exit 65, 67, 68, 100             program cannot be executed
+//	exec      the whole call  the same                         the same
+//	maildir   each recipient  never                            the Maildir cannot be opened
+//	lmtp      each recipient  5yz after MAIL, RCPT, end of DATA  no connection, 421, 5yz before MAIL
+//	smtp      each recipient  the same                         the same, TLS or AUTH refused
+//
+// Deliver is called from several goroutines at once.
+type Agent interface {
+	// Name identifies the agent in the log.
+	Name() string
+	// MaxRecipients is the most recipients that one call takes; 0 is no limit.
+	MaxRecipients() int
+	// Deliver makes one attempt for all recipients of the job and returns a
+	// result for each, in their order. It honours the context: when that is
+	// done, it stops as soon as it can, and everything unfinished is Retry.
+	// An error, always a *StartError, means that nothing was attempted because
+	// the agent itself cannot be started or reached.
+	Deliver(ctx context.Context, job *Job) ([]Result, error)
+	// Close ends connections that are kept.
+	Close() error
+}
+
+// A Job is one call of an agent: a message and some of its recipients.
+type Job struct {
+	ID         string
+	Sender     spoolfmt.Path
+	Recipients []spoolfmt.Path
+	// Content is the message. The agent rewinds it before use. Nobody else
+	// uses it during the call.
+	Content *os.File
+	// Lock, when it is not nil and another descriptor than Content, is passed
+	// to programs so that the message stays owned while they run.
+	Lock *os.File
+	Size int64
+	// Envelope is for reading only.
+	Envelope *spoolfmt.Envelope
+	// EnvelopePath is where the envelope's file is.
+	EnvelopePath string
+}
+
+// A Result is what became of one recipient.
+type Result struct {
+	Outcome Outcome
+	// Text says it in words, as the agent did: for the log, the envelope and
+	// reports to senders.
+	Text string
+	// Status is the enhanced status code of RFC 3463, empty when unknown.
+	Status string
+	// Remote is the name of the server that spoke, empty for a program.
+	Remote string
+}
+
+// A StartError says that an agent could not be started or reached at all. It
+// is nobody's mail's fault: the courier pauses and probes, and counts no
+// attempt.
+type StartError struct {
+	Agent string
+	Err   error
+}
+
+func (e *StartError) Error() string { return fmt.Sprintf("%s: %v", e.Agent, e.Err) }
+
+// Unwrap returns the reason.
+func (e *StartError) Unwrap() error { return e.Err }
+
+// errStopping is the cause of a context that ends because the courier does.
+var errStopping = errors.New("stopping")
+
+// errTimeout is the cause of a context that ends because an agent took longer
+// than the agent timeout.
+var errTimeout = errors.New("agent timeout")
+
+// same gives every recipient of a job the same result.
+func (j *Job) same(r Result) []Result {
+	out := make([]Result, len(j.Recipients))
+	for i := range out {
+		out[i] = r
+	}
+	return out
+}
+
+// addresses returns the recipients' addresses.
+func (j *Job) addresses() []string {
+	out := make([]string, len(j.Recipients))
+	for i, r := range j.Recipients {
+		out[i] = r.Address
+	}
+	return out
+}

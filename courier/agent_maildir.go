@@ -1,0 +1,164 @@
+package courier
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"smap/spoolfmt"
+)
+
+// Maildir delivers into one Maildir, a file for each recipient, with the same
+// care as a commit: written in tmp/, synced, linked into new/, new/ synced.
+type Maildir struct {
+	path string
+	host string
+	seq  atomic.Uint64
+}
+
+// NewMaildir returns an agent for the Maildir at an absolute path. It and its
+// tmp/, new/ and cur/ are made at the first delivery when they are missing; the
+// directory above must be there.
+func NewMaildir(path string) *Maildir {
+	host, err := os.Hostname()
+	if err != nil || host == "" {
+		host = "localhost"
+	}
+	// The Maildir convention for what a name in it cannot hold.
+	host = strings.NewReplacer("/", `\057`, ":", `\072`).Replace(host)
+	return &Maildir{path: filepath.Clean(path), host: host}
+}
+
+// Name returns "maildir" and the path.
+func (a *Maildir) Name() string { return "maildir " + a.path }
+
+// MaxRecipients returns 0.
+func (a *Maildir) MaxRecipients() int { return 0 }
+
+// Close does nothing.
+func (a *Maildir) Close() error { return nil }
+
+// Deliver writes one file for each recipient. Nothing here is ever the
+// message's fault, so no failure is permanent.
+func (a *Maildir) Deliver(ctx context.Context, job *Job) ([]Result, error) {
+	if err := a.prepare(); err != nil {
+		return nil, &StartError{Agent: a.Name(), Err: err}
+	}
+	results := make([]Result, len(job.Recipients))
+	var linked []int
+	for i, r := range job.Recipients {
+		if err := context.Cause(ctx); err != nil {
+			results[i] = Result{Text: err.Error()}
+			continue
+		}
+		if err := a.deliver(job, r); err != nil {
+			results[i] = Result{Text: err.Error(), Status: "4.3.0"}
+			continue
+		}
+		linked = append(linked, i)
+	}
+	if len(linked) == 0 {
+		return results, nil
+	}
+	// One sync of new/ serves all recipients. Without it nothing counts.
+	err := syncDir(filepath.Join(a.path, "new"))
+	for _, i := range linked {
+		if err != nil {
+			results[i] = Result{Text: err.Error(), Status: "4.3.0"}
+		} else {
+			results[i] = Result{Outcome: Delivered, Text: "maildir", Status: "2.0.0"}
+		}
+	}
+	return results, nil
+}
+
+// prepare makes the Maildir when it is missing.
+func (a *Maildir) prepare() error {
+	if st, err := os.Stat(filepath.Join(a.path, "new")); err == nil && st.IsDir() {
+		return nil
+	}
+	if err := os.Mkdir(a.path, 0o700); err == nil {
+		if err := syncDir(filepath.Dir(a.path)); err != nil && !errors.Is(err, fs.ErrPermission) {
+			return err // who may write there but not read cannot sync it
+		}
+	} else if !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	for _, sub := range []string{"tmp", "cur", "new"} {
+		if err := os.Mkdir(filepath.Join(a.path, sub), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+	}
+	return syncDir(a.path)
+}
+
+// deliver writes one file and gives it its name in new/, which is durable only
+// after the directory is synced.
+func (a *Maildir) deliver(job *Job, rcpt spoolfmt.Path) error {
+	name := a.unique(time.Now())
+	tmp := filepath.Join(a.path, "tmp", name)
+	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL|syscall.O_NOFOLLOW, 0o600)
+	if err != nil {
+		return err
+	}
+	err = a.write(f, job, rcpt)
+	if err == nil {
+		err = f.Sync()
+	}
+	err = errors.Join(err, f.Close())
+	if err == nil {
+		// link refuses to replace; where there are no links, the name is unique
+		// enough for a rename.
+		to := filepath.Join(a.path, "new", name)
+		if lerr := os.Link(tmp, to); errors.Is(lerr, syscall.EPERM) || errors.Is(lerr, syscall.EOPNOTSUPP) {
+			return os.Rename(tmp, to)
+		} else if lerr != nil {
+			err = lerr
+		}
+	}
+	if rerr := os.Remove(tmp); rerr != nil && err != nil {
+		err = errors.Join(err, rerr) // alone it is only litter, which Maildir readers remove
+	}
+	return err
+}
+
+func (a *Maildir) write(f *os.File, job *Job, rcpt spoolfmt.Path) error {
+	if _, err := job.Content.Seek(0, io.SeekStart); err != nil {
+		return fmt.Errorf("rewind content: %w", err)
+	}
+	w := bufio.NewWriterSize(f, 512)
+	fmt.Fprintf(w, "Return-Path: <%s>\nDelivered-To: %s\n", job.Sender.Address, rcpt.Address)
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	n, err := io.Copy(f, job.Content)
+	if err == nil && n != job.Size {
+		err = fmt.Errorf("content has %d octets, not %d", n, job.Size)
+	}
+	return err
+}
+
+// unique returns a name that no delivery before used: time, process, counter
+// and host, as the Maildir convention has it.
+func (a *Maildir) unique(now time.Time) string {
+	return strconv.FormatInt(now.Unix(), 10) + ".M" + strconv.Itoa(now.Nanosecond()/1000) +
+		"P" + strconv.Itoa(os.Getpid()) + "Q" + strconv.FormatUint(a.seq.Add(1), 10) + "." + a.host
+}
+
+func syncDir(path string) error {
+	d, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}

@@ -1,0 +1,80 @@
+package courier
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"smap/spoolfmt"
+)
+
+// A Courier drains one spool. Make it with New, then call Run once.
+type Courier struct {
+	cfg    Config
+	spool  *spoolfmt.Spool
+	rescan chan struct{}
+	reload chan Config
+}
+
+// ErrUndelivered is what Run returns with Config.Once when mail is left that
+// could not be delivered now because the agent or the spool is in trouble.
+var ErrUndelivered = errors.New("mail is left that cannot be delivered now")
+
+// New checks the configuration and opens the spool.
+func New(cfg Config) (*Courier, error) {
+	cfg, err := cfg.complete()
+	if err != nil {
+		return nil, err
+	}
+	sp, err := openSpool(&cfg)
+	if err != nil {
+		return nil, err
+	}
+	return &Courier{cfg: cfg, spool: sp, rescan: make(chan struct{}, 1), reload: make(chan Config, 1)}, nil
+}
+
+func openSpool(cfg *Config) (*spoolfmt.Spool, error) {
+	return spoolfmt.OpenDrainer(cfg.Dir, spoolfmt.Options{Log: cfg.Log, BadDir: cfg.BadDir})
+}
+
+// Rescan asks for a scan now, as SIGUSR1 does. It never blocks.
+func (c *Courier) Rescan() {
+	select {
+	case c.rescan <- struct{}{}:
+	default: // one is asked for already
+	}
+}
+
+// Reload puts another configuration into use for deliveries that start from
+// now on. The spool stays the same: a change of its directories is an error. It
+// never blocks; of two that come together, the last one counts.
+func (c *Courier) Reload(cfg Config) error {
+	cfg, err := cfg.complete()
+	if err != nil {
+		return err
+	}
+	if cfg.Dir != c.cfg.Dir || cfg.BadDir != c.cfg.BadDir {
+		return fmt.Errorf("courier: directory and baddir change only with a restart")
+	}
+	for {
+		select {
+		case c.reload <- cfg:
+			return nil
+		default:
+		}
+		select {
+		case old := <-c.reload:
+			if err := old.Agent.Close(); err != nil {
+				return err
+			}
+		default:
+		}
+	}
+}
+
+// Run delivers until the context ends, then lets what runs finish within the
+// configured grace and returns nil. It returns an error only when the spool
+// cannot be left in order.
+func (c *Courier) Run(ctx context.Context) error {
+	return newLoop(c).run(ctx)
+}

@@ -1,0 +1,281 @@
+package courier
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"smap/spoolfmt"
+)
+
+// A verdict is what a look at a message came to, for the loop.
+type verdict int
+
+const (
+	verdictGone     verdict = iota // somebody else's, or not there
+	verdictBusy                    // look again soon
+	verdictLater                   // not due yet
+	verdictFinished                // delivered
+	verdictDeferred                // attempted, to be tried again
+	verdictAside                   // set aside
+	verdictAgent                   // the agent cannot be started or reached
+	verdictSpool                   // the spool cannot be written
+	verdictOdd                     // something with this message's files; look again
+	verdictHeld                    // an outcome could not be written: still claimed
+	verdictStopped                 // given back because the courier stops
+)
+
+// A report is what a delivery tells the loop.
+type report struct {
+	item    item
+	verdict verdict
+	next    time.Time // for verdictLater and verdictDeferred
+	wait    time.Duration
+	err     error
+	held    *delivery
+	tried   bool // the agent was called
+	start   item // what the delivery was started with
+	home    *lease
+}
+
+// maxCall bounds the octets of addresses in one call of an agent: arguments and
+// environment have a limit.
+const maxCall = 64 << 10
+
+// A delivery is one attempt for one message. One goroutine works on it.
+type delivery struct {
+	cfg     *Config
+	ev      events
+	spool   *spoolfmt.Spool
+	item    item
+	claim   *spoolfmt.Claim
+	env     *spoolfmt.Envelope
+	begin   time.Time
+	arrival time.Time
+	tried   bool   // the agent was called
+	dirty   bool   // outcomes that are only in memory
+	counted bool   // Attempts has been counted up
+	last    string // why recipients are still waiting
+}
+
+// run makes the attempt. The context ends when the grace of a stop is over.
+func (d *delivery) run(ctx context.Context) report {
+	d.begin = time.Now()
+	if err := d.take(); err != nil {
+		return d.notTaken(err)
+	}
+	if err := d.claim.Load(); err != nil {
+		return d.notLoaded(err)
+	}
+	d.env = d.claim.Envelope()
+	if d.item.cur {
+		// Another drainer may have tried it since it was scanned.
+		info, err := d.spool.Stat(spoolfmt.Cur, d.claim.ID()+spoolfmt.KindEnvelope.Suffix())
+		if err == nil {
+			if due := dueTime(info.ModTime, d.begin, d.cfg.Schedule.Longest()); due.After(d.begin) {
+				return d.giveBack(report{verdict: verdictLater, next: due})
+			}
+		}
+	}
+	for _, batch := range d.batches() {
+		began := time.Now()
+		rep, ok := d.attempt(ctx, batch)
+		if !ok {
+			return rep
+		}
+		if time.Since(began) >= d.cfg.AgentTimeout {
+			break // it hangs; the other batches would too, for hours
+		}
+	}
+	return d.conclude()
+}
+
+// quickLooks are the waits between the first looks at a content that is locked:
+// a feeder holds its lock for a moment after the event. They are shorter than
+// the runtime's timers can be.
+var quickLooks = [...]time.Duration{60 * time.Microsecond, 100 * time.Microsecond, 200 * time.Microsecond, 400 * time.Microsecond}
+
+func (d *delivery) take() error {
+	for i := 0; ; i++ {
+		var err error
+		id, kind := spoolfmt.SplitName(d.item.name)
+		switch {
+		case kind == spoolfmt.KindMail && d.item.cur:
+			d.claim, err = d.spool.RecoverMail(d.item.name)
+		case kind == spoolfmt.KindMail:
+			d.claim, err = d.spool.ClaimMail(d.item.name)
+		default:
+			d.claim, err = d.spool.Claim(id)
+		}
+		if !errors.Is(err, spoolfmt.ErrBusy) || i >= len(quickLooks) || d.item.cur {
+			return err
+		}
+		tv := unix.NsecToTimeval(int64(quickLooks[i]))
+		_, _ = unix.Select(0, nil, nil, nil, &tv) // waking early is fine
+	}
+}
+
+// notTaken turns the error of a claim into a report.
+func (d *delivery) notTaken(err error) report {
+	r := report{item: d.item, err: err, verdict: verdictOdd}
+	var bad *spoolfmt.MalformedError
+	switch {
+	case errors.As(err, &bad): // a drop, which is in bad already
+		id, _ := spoolfmt.SplitName(d.item.name)
+		d.ev.aside(id, bad.File, bad.Err.Error())
+		r.verdict = verdictAside
+	case errors.Is(err, spoolfmt.ErrGone):
+		r.verdict = verdictGone
+	case errors.Is(err, spoolfmt.ErrAlone), errors.Is(err, spoolfmt.ErrLinked):
+		r.verdict, r.wait = verdictBusy, spoolfmt.LookAgain+100*time.Millisecond
+	case errors.Is(err, spoolfmt.ErrBusy), errors.Is(err, spoolfmt.ErrBlocked):
+		r.verdict = verdictBusy
+	case systemTrouble(err):
+		r.verdict = verdictSpool
+	}
+	return r
+}
+
+func (d *delivery) notLoaded(err error) report {
+	var bad *spoolfmt.MalformedError
+	switch {
+	case errors.As(err, &bad):
+		return d.setAside(bad.File, bad.Err.Error())
+	case errors.Is(err, spoolfmt.ErrGone):
+		return d.giveBack(report{verdict: verdictGone})
+	case systemTrouble(err):
+		return d.giveBack(report{verdict: verdictSpool, err: err})
+	}
+	return d.giveBack(report{verdict: verdictOdd, err: err})
+}
+
+// systemTrouble tells errors that every message would meet from those that are
+// about one file.
+func systemTrouble(err error) bool {
+	for _, e := range []error{syscall.ENOSPC, syscall.EDQUOT, syscall.EROFS, syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.ENOLCK} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}
+
+// giveBack ends the claim and leaves the message in cur.
+func (d *delivery) giveBack(r report) report {
+	r.item, r.tried = d.item, d.tried
+	if d.claim != nil {
+		r.item = item{at: d.item.at, name: d.claim.ID() + spoolfmt.KindEnvelope.Suffix(), cur: true}
+		if err := d.claim.Release(); err != nil && r.err == nil {
+			r.err = err
+		}
+	}
+	return r
+}
+
+// batches splits the pending recipients into calls.
+func (d *delivery) batches() [][]spoolfmt.Path {
+	pending := d.env.Pending()
+	most := d.cfg.Batch
+	if n := d.cfg.Agent.MaxRecipients(); n > 0 {
+		most = min(most, n)
+	}
+	var out [][]spoolfmt.Path
+	for len(pending) > 0 {
+		n, size := 0, 0
+		for n < len(pending) && n < most && (n == 0 || size+len(pending[n].Address) < maxCall) {
+			size += len(pending[n].Address) + 1
+			n++
+		}
+		out = append(out, pending[:n])
+		pending = pending[n:]
+	}
+	return out
+}
+
+// attempt makes one call of the agent and records what came of it. False ends
+// the delivery with that report.
+func (d *delivery) attempt(ctx context.Context, batch []spoolfmt.Path) (report, bool) {
+	if d.dirty {
+		if err := d.claim.Record(time.Time{}); err != nil {
+			return d.hold(err), false
+		}
+		d.dirty = false
+	}
+	if err := d.claim.Reserve(); err != nil {
+		return d.giveBack(report{verdict: verdictSpool, err: err}), false
+	}
+	results, err := d.call(ctx, batch)
+	if err != nil {
+		if d.tried {
+			// Some batches were attempted: an attempt like any other.
+			d.last = err.Error()
+			return report{}, true
+		}
+		return d.giveBack(report{verdict: verdictAgent, err: err}), false
+	}
+	d.tried = true
+	now := time.Now()
+	for i, to := range batch {
+		if err := d.note(to.Address, results[i], now); err != nil {
+			return d.hold(err), false
+		}
+	}
+	if context.Cause(ctx) != nil && len(d.env.Pending()) > 0 {
+		return d.interrupted(), false
+	}
+	return report{}, true
+}
+
+func (d *delivery) call(ctx context.Context, batch []spoolfmt.Path) ([]Result, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, d.cfg.AgentTimeout, errTimeout)
+	defer cancel()
+	job := &Job{
+		ID: d.claim.ID(), Sender: d.env.Sender(), Recipients: batch,
+		Content: d.claim.Content(), Lock: d.claim.Lock(), Size: d.env.Size(), Envelope: d.env,
+		EnvelopePath: d.spool.Path(spoolfmt.Cur) + "/" + d.claim.ID() + spoolfmt.KindEnvelope.Suffix(),
+	}
+	results, err := d.cfg.Agent.Deliver(ctx, job)
+	if err == nil && len(results) != len(batch) {
+		return job.same(Result{Text: fmt.Sprintf("agent reported %d results for %d recipients", len(results), len(batch))}), nil
+	}
+	return results, err
+}
+
+// note puts one result into the envelope and the log.
+func (d *delivery) note(to string, r Result, now time.Time) error {
+	o := spoolfmt.Outcome{Time: now, Text: spoolfmt.Text(r.Text, maxOutcome)}
+	switch r.Outcome {
+	case Delivered:
+		o.Status = spoolfmt.StatusDelivered
+		d.ev.delivered(d.claim.ID(), to, d.cfg.Agent.Name(), now.Sub(d.begin))
+	case Failed:
+		o.Status = spoolfmt.StatusFailed
+		if o.Text == "" {
+			o.Text = "refused"
+		}
+		d.ev.failed(d.claim.ID(), to, d.cfg.Agent.Name(), r.Text)
+	default:
+		d.last = r.Text
+		return nil
+	}
+	d.dirty = true
+	return d.env.SetOutcome(to, o)
+}
+
+// maxOutcome bounds an outcome's text so that it fits into the room that was
+// reserved for it.
+const maxOutcome = 200
+
+// dueTime reads an envelope's modification time in cur as its next attempt. One
+// that lies further ahead than any schedule goes was not written by us, or the
+// clock was set back: it is due now.
+func dueTime(mtime, now time.Time, longest time.Duration) time.Time {
+	if mtime.Sub(now) > longest {
+		return now
+	}
+	return mtime
+}

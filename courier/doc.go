@@ -1,0 +1,35 @@
+// Package courier drains a spool: it watches new/, claims messages, hands them
+// to an agent, records what became of each recipient, and tries again, sets
+// aside or finishes. SPOOL-FORMAT.md describes the spool; smapd(8) the program
+// that is a thin main around this package.
+//
+// Events are hints and the scan is the truth: start, timer, queue overflow, a
+// watch that broke and SIGUSR1 all end in the same scan of new/ and cur/. An
+// event that names a message only lets it be claimed at once.
+//
+// # Log
+//
+// Every event is one record whose message is the event's name. Administrators
+// grep for them, so names and keys are part of the interface:
+//
+//	start       dir agent maxchildren        the courier is at work
+//	reload      agent maxchildren            a new configuration is in use
+//	stop        running                      no new deliveries; waits for what runs
+//	stopped     delivered deferred aside     the end, with totals
+//	delivered   id to agent ms               the agent has taken this recipient
+//	failed      id to agent text             the agent refused this recipient for good
+//	deferred    id attempts next waiting text  to be tried again
+//	aside       id file reason               moved to bad/ for a person
+//	finished    id from size recipients ms   all delivered, the message is gone
+//	expired     id attempts age              maxage is over, aside follows
+//	trouble     what error                   the system, not a message, is at fault; paused
+//	healed      what                         that trouble is over
+//	busy        id box                       locked by somebody for unusually long; said once
+//	ignored     box name reason              a name that is no message; said once
+//	watch-lost  error                        no events; rescans go on
+//	watch-back                               events again
+//	spool-moved dir                          the directory was replaced; opened again
+//
+// Trouble is said once when it begins and once when it ends, however often it
+// is met in between.
+package courier

@@ -1,0 +1,197 @@
+package courier
+
+import (
+	"context"
+	"time"
+
+	"smap/spoolfmt"
+)
+
+type totals struct{ delivered, deferred, aside uint64 }
+
+// A loop is the state of Run. Only Run's goroutine uses it; deliveries, scans,
+// flushes and sweeps run in goroutines of their own and report to it.
+type loop struct {
+	c    *Courier
+	cfg  *Config
+	ev   events
+	home *lease
+	old  map[*lease]struct{} // spools that were replaced while in use
+	w    watcher
+	scan *scanner
+
+	fresh, due queue
+	last       item   // taken from fresh
+	partial    bool   // fresh began after others, which may wait still
+	missed     []item // deferred while a scan of cur/ runs, which may miss them
+	busy       waitlist
+	inflight   map[string]struct{} // names that a delivery works on
+	held       []*heldBack
+	running    int
+	runningDue int
+	agentGate  gate
+	spoolGate  gate
+	odd        said // messages whose trouble was said
+	sum        totals
+
+	nextScan, nextSweep, nextFlush time.Time
+	scanNew, scanCur               bool // wanted
+	from                           item // where the scan of new/ goes on
+	scanning, sweeping, flushing   bool
+	small                          bool // the last scans were short
+	names                          int  // in new/ at the last scan
+	stopping                       bool
+
+	reports chan report
+	scans   chan scanned
+	swept   chan upkeep
+	flushed chan upkeep
+	kill    context.CancelCauseFunc // ends the agents when the grace is over
+	agents  context.Context
+}
+
+func newLoop(c *Courier) *loop {
+	cfg := c.cfg
+	ev := events{cfg.Log}
+	l := &loop{
+		c: c, cfg: &cfg, ev: ev,
+		home: newLease(c.spool), old: make(map[*lease]struct{}),
+		w: watcher{ev: ev}, scan: newScanner(ev, cfg.Schedule.Longest()),
+		inflight: make(map[string]struct{}), small: true,
+		agentGate: gate{what: "agent"}, spoolGate: gate{what: "spool"},
+		reports: make(chan report, 16), scans: make(chan scanned, 2),
+		swept: make(chan upkeep, 1), flushed: make(chan upkeep, 1),
+	}
+	l.agents, l.kill = context.WithCancelCause(context.Background())
+	return l
+}
+
+func (l *loop) run(ctx context.Context) error {
+	defer l.kill(nil)
+	l.ev.start(l.cfg)
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		now := time.Now()
+		l.upkeep(now)
+		l.dispatch(now)
+		if l.cfg.Once && l.drained() {
+			return l.finish()
+		}
+		timer.Reset(max(l.wake(now), 0))
+		select {
+		case <-ctx.Done():
+			return l.stop()
+		case <-timer.C:
+		case e, ok := <-l.w.events():
+			l.hint(l.w.read(e, ok))
+		case err, ok := <-l.w.errors():
+			if h := l.w.readError(err, ok); h == hintBroken && err != nil {
+				l.w.broken(err)
+				l.wantScan()
+			} else {
+				l.hint(h, "", spoolfmt.KindOther)
+			}
+		case r := <-l.reports:
+			l.take(r, time.Now())
+		case s := <-l.scans:
+			l.takeScan(s, time.Now())
+		case u := <-l.swept:
+			l.sweeping = false
+			l.endUpkeep(u, "sweep")
+		case u := <-l.flushed:
+			l.flushing = false
+			l.endUpkeep(u, "flush")
+		case <-l.c.rescan:
+			l.watchAndScan(time.Now())
+		case cfg := <-l.c.reload:
+			l.reload(cfg)
+		}
+	}
+}
+
+// watchAndScan is the answer to everything that may have been missed: watch
+// first, then look.
+func (l *loop) watchAndScan(now time.Time) {
+	l.nextScan = now.Add(l.cfg.Wakeup)
+	l.checkHome(now)
+	if !l.home.moved {
+		l.w.open(l.home.spool.Path(spoolfmt.New), l.names)
+	}
+	l.wantScan()
+}
+
+func (l *loop) wantScan() {
+	l.scanNew, l.scanCur = true, true
+	l.from = item{}
+}
+
+func (l *loop) hint(h hint, name string, kind spoolfmt.Kind) {
+	switch h {
+	case hintName:
+		it := item{at: time.Now().UnixNano(), name: name}
+		if _, working := l.inflight[name]; !working {
+			l.fresh.insert(it)
+		}
+	case hintScan:
+		l.wantScan()
+	case hintMoved:
+		l.w.close()
+		l.watchAndScan(time.Now())
+	case hintBroken:
+		l.w.close()
+		l.wantScan()
+	}
+}
+
+// wake is how long the loop may sleep.
+func (l *loop) wake(now time.Time) time.Duration {
+	at := l.nextScan
+	sooner := func(t time.Time) {
+		if !t.IsZero() && t.Before(at) {
+			at = t
+		}
+	}
+	if !l.flushing {
+		sooner(l.nextFlush)
+	}
+	if !l.sweeping && !l.home.moved {
+		sooner(l.nextSweep)
+	}
+	for _, h := range l.held {
+		sooner(h.at)
+	}
+	if !l.free() {
+		return at.Sub(now)
+	}
+	open := true
+	for _, g := range []*gate{&l.agentGate, &l.spoolGate} {
+		if !g.lets(now, l.running) {
+			open = false
+			if l.running == 0 {
+				sooner(g.until)
+			}
+		}
+	}
+	if open {
+		sooner(l.busy.first())
+		if !l.due.empty() && l.runningDue < l.cfg.maxDeferred() {
+			sooner(time.Unix(0, l.due.items[0].at))
+		}
+	}
+	return at.Sub(now)
+}
+
+// drained tells whether nothing is left that could be done now.
+func (l *loop) drained() bool {
+	if l.running > 0 || l.scanning || l.scanNew || l.scanCur || l.sweeping || len(l.held) > 0 {
+		return false
+	}
+	if l.agentGate.shut || l.spoolGate.shut {
+		return true
+	}
+	now := time.Now()
+	soon := now.Add(5 * time.Second).UnixNano()
+	return l.fresh.empty() && !l.fresh.more && !l.partial &&
+		(l.due.empty() || l.due.items[0].at > now.UnixNano()) && !l.busy.before(soon)
+}

@@ -1,0 +1,152 @@
+package courier
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"sync"
+	"syscall"
+	"time"
+)
+
+const (
+	// maxOutput is how much of an agent's output is kept: its end, where the
+	// reason stands.
+	maxOutput = 2048
+	// killGrace is the time between asking a process group to end and ending
+	// it.
+	killGrace = 5 * time.Second
+	// outputGrace is how long output is still read after the agent has ended,
+	// from children that hold the pipe open.
+	outputGrace = 50 * time.Millisecond
+)
+
+// baseEnv is the whole environment that agents get, besides the facts of the
+// message: nothing of ours is inherited.
+var baseEnv = []string{
+	"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+	"HOME=/",
+	"LC_ALL=C",
+}
+
+// runProgram starts a program without a shell, in a process group of its own,
+// with the content on standard input, and waits for it. Its group is ended when
+// the context is done first.
+func runProgram(ctx context.Context, agent string, argv, env []string, job *Job) ([]Result, error) {
+	if err := context.Cause(ctx); err != nil {
+		return job.same(Result{Text: err.Error()}), nil
+	}
+	if _, err := job.Content.Seek(0, io.SeekStart); err != nil {
+		return job.same(Result{Text: fmt.Sprintf("rewind content: %v", err)}), nil
+	}
+	out, err := newCapture()
+	if err != nil {
+		return nil, &StartError{Agent: agent, Err: err}
+	}
+	cmd := &exec.Cmd{
+		Path: argv[0], Args: argv, Env: append(env, baseEnv...), Dir: "/",
+		Stdin: job.Content, Stdout: out.w, Stderr: out.w,
+		SysProcAttr: &syscall.SysProcAttr{Setpgid: true},
+	}
+	if job.Lock != nil && job.Lock != job.Content {
+		cmd.ExtraFiles = []*os.File{job.Lock}
+	}
+	err = cmd.Start()
+	out.started()
+	if err != nil {
+		out.text()
+		if errors.Is(err, syscall.E2BIG) { // this message's arguments, not the program
+			return job.same(Result{Text: fmt.Sprintf("start: %v", err)}), nil
+		}
+		return nil, &StartError{Agent: agent, Err: err}
+	}
+	stop := context.AfterFunc(ctx, func() { killGroup(cmd.Process.Pid, cmd) })
+	err = cmd.Wait()
+	inTime := stop()
+	text := out.text()
+	if !inTime {
+		// Its children too, even those that ignored the first signal.
+		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // none left is fine
+	}
+	ws, ok := cmd.ProcessState.Sys().(syscall.WaitStatus)
+	if !ok {
+		return job.same(Result{Text: fmt.Sprintf("wait: %v", err)}), nil
+	}
+	if cause := context.Cause(ctx); cause != nil && !inTime && ExitOutcome(ws.ExitStatus()) == Retry {
+		return job.same(Result{Text: fmt.Sprintf("%v: %s", cause, exitText(ws, text))}), nil
+	}
+	r := Result{Outcome: Retry, Text: exitText(ws, text), Status: "4.0.0"}
+	if ws.Exited() {
+		r.Outcome, r.Status = ExitOutcome(ws.ExitStatus()), exitStatus(ws.ExitStatus())
+	}
+	return job.same(r), nil
+}
+
+// killGroup asks a process group to end and, when its leader is still there
+// after the grace, ends it.
+func killGroup(pid int, cmd *exec.Cmd) {
+	_ = syscall.Kill(-pid, syscall.SIGTERM) // none left is fine
+	deadline := time.Now().Add(killGrace)
+	for time.Now().Before(deadline) {
+		time.Sleep(20 * time.Millisecond)
+		// The Process knows whether it was waited for, so this cannot meet a
+		// stranger that got the same pid.
+		if errors.Is(cmd.Process.Signal(syscall.Signal(0)), os.ErrProcessDone) {
+			return
+		}
+	}
+	if cmd.Process.Signal(syscall.SIGKILL) == nil {
+		_ = syscall.Kill(-pid, syscall.SIGKILL) // the leader was there a moment ago
+	}
+}
+
+// A capture keeps the last octets of what is written into a pipe and reads on
+// whatever the amount, so that no writer blocks.
+type capture struct {
+	r, w *os.File
+	wg   sync.WaitGroup
+	buf  []byte
+}
+
+func newCapture() (*capture, error) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	c := &capture{r: r, w: w}
+	c.wg.Add(1)
+	go c.read()
+	return c, nil
+}
+
+func (c *capture) read() {
+	defer c.wg.Done()
+	var chunk [4096]byte
+	for {
+		n, err := c.r.Read(chunk[:])
+		c.buf = append(c.buf, chunk[:n]...)
+		if len(c.buf) > 2*maxOutput {
+			c.buf = append(c.buf[:0], c.buf[len(c.buf)-maxOutput:]...)
+		}
+		if err != nil {
+			return // end of file, or the grace is over
+		}
+	}
+}
+
+// started closes our side of the pipe's writing end.
+func (c *capture) started() { _ = c.w.Close() } // nothing was written through it
+
+// text ends the capture and returns what was kept.
+func (c *capture) text() string {
+	_ = c.r.SetReadDeadline(time.Now().Add(outputGrace)) // pipes have deadlines
+	c.wg.Wait()
+	_ = c.r.Close() // read only
+	if len(c.buf) > maxOutput {
+		return string(c.buf[len(c.buf)-maxOutput:])
+	}
+	return string(c.buf)
+}

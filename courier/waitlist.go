@@ -1,0 +1,96 @@
+package courier
+
+import "time"
+
+const (
+	// firstLook and lastLook bound the time between two looks at a message that
+	// somebody else owns.
+	firstLook = 500 * time.Microsecond
+	lastLook  = time.Second
+	// oddLook is the most between two looks at a message whose files gave an
+	// error.
+	oddLook = time.Minute
+	// maxWaiting bounds the list. What does not fit is found by a scan.
+	maxWaiting = 1024
+)
+
+// A waitlist holds messages that could not be taken just now, each with a wait
+// that grows.
+type waitlist struct {
+	queue queue
+	state map[string]*waiting
+}
+
+type waiting struct {
+	item  item
+	wait  time.Duration
+	since time.Time
+	said  bool
+}
+
+// grow is twice the last wait of that name, within bounds.
+func (w *waitlist) grow(name string, least, most time.Duration) time.Duration {
+	if e := w.state[name]; e != nil {
+		return min(max(least, 2*e.wait), most)
+	}
+	return least
+}
+
+// put schedules another look. It returns the entry, or nil when the list is
+// full.
+func (w *waitlist) put(it item, wait time.Duration, now time.Time) *waiting {
+	e := w.state[it.name]
+	if e == nil {
+		if len(w.state) >= maxWaiting {
+			return nil
+		}
+		if w.state == nil {
+			w.state = make(map[string]*waiting)
+		}
+		e = &waiting{since: now}
+		w.state[it.name] = e
+	}
+	e.item, e.wait = it, wait
+	if !w.queue.insert(item{at: now.Add(wait).UnixNano(), name: it.name}) {
+		delete(w.state, it.name)
+		return nil
+	}
+	return e
+}
+
+// has tells whether the list will look at that name again.
+func (w *waitlist) has(name string) bool { return w.state[name] != nil }
+
+// drop forgets a name: it was taken, or is gone.
+func (w *waitlist) drop(name string) { delete(w.state, name) }
+
+// first returns the time of the next look, zero when there is none.
+func (w *waitlist) first() time.Time {
+	w.trim()
+	if w.queue.empty() {
+		return time.Time{}
+	}
+	return time.Unix(0, w.queue.items[0].at)
+}
+
+// trim removes looks whose name was dropped.
+func (w *waitlist) trim() {
+	for !w.queue.empty() && w.state[w.queue.items[0].name] == nil {
+		w.queue.pop()
+	}
+}
+
+// before tells whether a look is due before that time.
+func (w *waitlist) before(at int64) bool {
+	w.trim()
+	return !w.queue.empty() && w.queue.items[0].at < at
+}
+
+// next takes the first message whose look is due. It stays in the list, for its
+// wait to grow, until it is dropped.
+func (w *waitlist) next(now time.Time) (item, bool) {
+	if !w.before(now.UnixNano() + 1) {
+		return item{}, false
+	}
+	return w.state[w.queue.pop().name].item, true
+}

@@ -1,0 +1,129 @@
+package courier
+
+import (
+	"errors"
+	"path/filepath"
+
+	"github.com/fsnotify/fsnotify"
+
+	"smap/spoolfmt"
+)
+
+// watchBuffer is how many events may wait while the loop is busy.
+const watchBuffer = 256
+
+// errTooLong: the directory holds more names than can be watched cheaply.
+var errTooLong = errors.New("too many files to watch, polling")
+
+// A watcher turns file-system events into hints. Without a watch its channels
+// are nil and nothing comes.
+type watcher struct {
+	ev   events
+	fs   *fsnotify.Watcher
+	dir  string
+	lost bool // said
+}
+
+// A hint is what an event means for the loop.
+type hint int
+
+const (
+	hintNothing hint = iota
+	hintName         // a message was committed
+	hintScan         // events were lost
+	hintBroken       // no more events will come
+	hintMoved        // the directory itself was removed or renamed
+)
+
+func (w *watcher) events() chan fsnotify.Event {
+	if w.fs == nil {
+		return nil
+	}
+	return w.fs.Events
+}
+
+func (w *watcher) errors() chan error {
+	if w.fs == nil {
+		return nil
+	}
+	return w.fs.Errors
+}
+
+// open watches the directory if it is not watched yet. names is how many names
+// it holds, which costs a descriptor each on some systems. It returns true when
+// a watch is newly there: what came before it has to be scanned for.
+func (w *watcher) open(dir string, names int) bool {
+	if watchLimit > 0 && names > watchLimit {
+		w.close()
+		return false // its backlog is polled; nothing to say
+	}
+	if w.fs != nil && w.dir == dir {
+		return false
+	}
+	w.close()
+	fs, err := fsnotify.NewBufferedWatcher(watchBuffer)
+	if err == nil {
+		if err = fs.Add(dir); err != nil {
+			err = errors.Join(err, fs.Close())
+		}
+	}
+	if err != nil {
+		w.broken(err)
+		return false
+	}
+	w.fs, w.dir = fs, dir
+	if w.lost {
+		w.lost = false
+		w.ev.watchBack()
+	}
+	return true
+}
+
+// broken gives the watch up and says so once.
+func (w *watcher) broken(err error) {
+	w.close()
+	if !w.lost {
+		w.lost = true
+		w.ev.watchLost(err)
+	}
+}
+
+func (w *watcher) close() {
+	if w.fs != nil {
+		_ = w.fs.Close() // nothing was written; a descriptor that will not close is gone all the same
+		w.fs, w.dir = nil, ""
+	}
+}
+
+// read says what an event means, and the name it is about.
+func (w *watcher) read(e fsnotify.Event, ok bool) (hint, string, spoolfmt.Kind) {
+	if !ok {
+		return hintBroken, "", spoolfmt.KindOther
+	}
+	if e.Name == w.dir {
+		if e.Has(fsnotify.Remove) || e.Has(fsnotify.Rename) {
+			return hintMoved, "", spoolfmt.KindOther
+		}
+		return hintNothing, "", spoolfmt.KindOther
+	}
+	if !e.Has(fsnotify.Create) {
+		return hintNothing, "", spoolfmt.KindOther
+	}
+	name := filepath.Base(e.Name)
+	_, kind := spoolfmt.SplitName(name)
+	if kind != spoolfmt.KindEnvelope && kind != spoolfmt.KindMail {
+		return hintNothing, "", kind
+	}
+	return hintName, name, kind
+}
+
+// readError says what an error of the watch means.
+func (w *watcher) readError(err error, ok bool) hint {
+	switch {
+	case !ok:
+		return hintBroken
+	case errors.Is(err, fsnotify.ErrEventOverflow):
+		return hintScan
+	}
+	return hintBroken
+}
