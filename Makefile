@@ -49,6 +49,7 @@ test-system: build
 	$(GO) test -tags system -count=1 -timeout 30m -v ./internal/systest/...
 
 bench: build
+	@.ci/need root postfix inetd=openbsd-inetd gcc mkfs.ext4=e2fsprogs
 	$(GO) run ./bench $(BENCHFLAGS)
 
 fuzz:

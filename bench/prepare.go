@@ -1,0 +1,116 @@
+//go:build linux
+
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// prepare makes the scratch directory, the disk and the C programs.
+func (b *bench) prepare() error {
+	owner, err := user.Lookup("mail")
+	if err != nil {
+		return err
+	}
+	if b.uid, err = strconv.Atoi(owner.Uid); err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("/var/tmp", "smap-bench-")
+	if err != nil {
+		return err
+	}
+	b.dir = dir
+	b.undo = append(b.undo, func() error { return os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o755); err != nil {
+		return err
+	}
+	if err := b.mount(); err != nil {
+		return err
+	}
+	for name, args := range map[string][]string{
+		"commit": {"-pthread"}, "watch": nil, "stamp": {"-static", `-DFIFO="` + b.file("fifo") + `"`},
+	} {
+		args = append(args, "-O2", "-o", b.file(name), filepath.Join("bench", "floor", name+".c"))
+		if _, err := b.output("gcc", args...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// mount makes a journaled ext4 of 4 GiB, which takes only the space that is written.
+func (b *bench) mount() error {
+	image := b.file("disk.img")
+	if err := os.WriteFile(image, nil, 0o600); err != nil {
+		return err
+	}
+	if err := os.Truncate(image, 4<<30); err != nil {
+		return err
+	}
+	if _, err := b.output("mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0", image); err != nil {
+		return err
+	}
+	b.disk = b.file("disk")
+	if err := os.Mkdir(b.disk, 0o755); err != nil {
+		return err
+	}
+	if _, err := b.output("mount", "-o", "loop", image, b.disk); err != nil {
+		return err
+	}
+	b.undo = append(b.undo, func() error {
+		// What was killed a moment ago may still hold it.
+		var err error
+		for range 50 {
+			if err = exec.Command("umount", b.disk).Run(); err == nil {
+				return nil
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
+		return fmt.Errorf("umount %s: %w", b.disk, err)
+	})
+	return nil
+}
+
+// file names something in the scratch directory.
+func (b *bench) file(elem ...string) string {
+	return filepath.Join(append([]string{b.dir}, elem...)...)
+}
+
+// output runs a command to its end.
+func (b *bench) output(name string, args ...string) (string, error) {
+	out, err := exec.CommandContext(b.ctx, name, args...).CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("%s %s: %w: %s", name, strings.Join(args, " "), err, out)
+	}
+	return string(out), nil
+}
+
+// spool makes an empty spool on the disk, owned by one user, and gives its directory.
+func (b *bench) spool(name string, uid int) (string, error) {
+	top := filepath.Join(b.disk, name)
+	if err := os.RemoveAll(top); err != nil {
+		return "", err
+	}
+	for _, dir := range []string{top, top + "/tmp", top + "/new", top + "/cur", top + "/bad"} {
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			return "", err
+		}
+		if err := os.Chown(dir, uid, -1); err != nil {
+			return "", err
+		}
+	}
+	return top, nil
+}
+
+// table writes a netperm-table.
+func (b *bench) table(lines ...string) (string, error) {
+	path := b.file("netperm-table")
+	return path, os.WriteFile(path, []byte(strings.Join(lines, "\n")+"\n"), 0o600)
+}

@@ -1,0 +1,123 @@
+//go:build linux
+
+package main
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"time"
+)
+
+// server is a program that runs while something is measured.
+type server struct {
+	port int
+	cmd  *exec.Cmd
+	stop func() error
+}
+
+// start runs a program until stop, its output in a file of the scratch directory.
+func (b *bench) start(name string, args ...string) (*server, error) {
+	log, err := os.OpenFile(b.file(filepath.Base(name)+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	defer log.Close()
+	cmd := exec.Command(name, args...)
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	s := &server{cmd: cmd}
+	s.stop = func() error {
+		cmd.Process.Signal(syscall.SIGTERM) //nolint:errcheck // may be gone
+		done := make(chan struct{})
+		go func() { cmd.Wait(); close(done) }() //nolint:errcheck // its status does not matter
+		select {
+		case <-done:
+		case <-time.After(10 * time.Second):
+		}
+		syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) //nolint:errcheck // may be gone
+		<-done
+		return nil
+	}
+	return s, nil
+}
+
+// freePort is a loopback port that nobody listens on.
+func freePort() (int, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port, nil
+}
+
+// await waits until the server greets.
+func (s *server) await() error {
+	var err error
+	for range 200 {
+		var c net.Conn
+		if c, err = net.DialTimeout("tcp", fmt.Sprintf("127.0.0.1:%d", s.port), time.Second); err == nil {
+			_, err = c.Read(make([]byte, 1))
+			c.Close()
+			if err == nil {
+				return nil
+			}
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	return fmt.Errorf("no greeting on port %d: %w", s.port, err)
+}
+
+// tableFor is smap's table for a spool, with limits that a load test from one address does not meet.
+func (b *bench) tableFor(spool string) (string, error) {
+	return b.table("smap, smapd: directory "+spool, "smap, smapd: userid mail", "smap: hostname bench.test",
+		"smap: local-domains bench.test", "smap: maxsessions 1000", "smap: maxperclient 1000")
+}
+
+// listen starts smap -listen.
+func (b *bench) listen(spool string) (*server, error) {
+	table, err := b.tableFor(spool)
+	if err != nil {
+		return nil, err
+	}
+	port, err := freePort()
+	if err != nil {
+		return nil, err
+	}
+	s, err := b.start(filepath.Join(b.bin, "smap"), "-c", table, "-listen", fmt.Sprintf("127.0.0.1:%d", port))
+	if err != nil {
+		return nil, err
+	}
+	s.port = port
+	return s, s.await()
+}
+
+// inetd starts smap under openbsd-inetd, one process for each connection.
+func (b *bench) inetd(spool string) (*server, error) {
+	table, err := b.tableFor(spool)
+	if err != nil {
+		return nil, err
+	}
+	port, err := freePort()
+	if err != nil {
+		return nil, err
+	}
+	conf := b.file("inetd.conf")
+	line := fmt.Sprintf("127.0.0.1:%d stream tcp nowait root %s smap -c %s\n", port, filepath.Join(b.bin, "smap"), table)
+	if err := os.WriteFile(conf, []byte(line), 0o600); err != nil {
+		return nil, err
+	}
+	s, err := b.start("inetd", "-i", "-R", "0", conf)
+	if err != nil {
+		return nil, err
+	}
+	s.port = port
+	return s, s.await()
+}
