@@ -1,0 +1,202 @@
+package spoolfmt
+
+import (
+	"fmt"
+	"strings"
+	"unicode/utf8"
+)
+
+// Limits of an address, in octets as it is written. They are above those that
+// RFC 5321 4.5.3.1 demands.
+const (
+	MaxAddress   = 512
+	MaxLocalPart = 256
+	MaxDomain    = 255
+	maxLabel     = 63
+)
+
+// An AddressError says why a string is no address of an envelope.
+type AddressError struct {
+	Address string
+	Offset  int // octets before the one at fault
+	Reason  string
+}
+
+func (e *AddressError) Error() string {
+	return fmt.Sprintf("address %.100q: %s", e.Address, e.Reason)
+}
+
+// CheckAddress returns an *[AddressError] for what is not a mailbox of RFC 5321
+// 4.1.2 with RFC 6531's UTF-8, or a local part alone, which means this host.
+// Refused as well are addresses whose local part, quotes taken off, begins as a
+// program's option, a pipe, a file or an :include: does to some mail programs.
+func CheckAddress(address string) error {
+	bad := func(offset int, format string, args ...any) error {
+		return &AddressError{Address: address, Offset: offset, Reason: fmt.Sprintf(format, args...)}
+	}
+	if len(address) > MaxAddress {
+		return bad(MaxAddress, "%d octets, at most %d are allowed", len(address), MaxAddress)
+	}
+	if i := badText(address); i >= 0 {
+		return bad(i, "control character or invalid UTF-8 at octet %d", i+1)
+	}
+	n, reason := localPart(address)
+	if reason != "" {
+		return bad(n, "%s at octet %d", reason, n+1)
+	}
+	if n > MaxLocalPart {
+		return bad(MaxLocalPart, "local part of %d octets, at most %d are allowed", n, MaxLocalPart)
+	}
+	if d := dangerous(address[:n]); d != "" {
+		return bad(0, "local part begins with %q", d)
+	}
+	if n == len(address) {
+		return nil
+	}
+	if i, reason := domain(address[n+1:]); reason != "" {
+		return bad(n+1+i, "%s at octet %d", reason, n+1+i+1)
+	}
+	return nil
+}
+
+// localPart returns where the local part ends, at an '@' or at the end, or the
+// place and the reason that it is none.
+func localPart(s string) (end int, reason string) {
+	if s == "" {
+		return 0, "empty local part"
+	}
+	if s[0] == '"' {
+		return quotedLocalPart(s)
+	}
+	for i := 0; i < len(s); i++ {
+		switch c := s[i]; {
+		case c == '@' || c == '.':
+			if i == 0 || s[i-1] == '.' {
+				return i, "empty atom in the local part"
+			}
+			if c == '@' {
+				return i, ""
+			}
+		case !isAtext(c):
+			return i, fmt.Sprintf("%q in the local part", c)
+		}
+	}
+	if s[len(s)-1] == '.' {
+		return len(s), "empty atom in the local part"
+	}
+	return len(s), ""
+}
+
+func quotedLocalPart(s string) (end int, reason string) {
+	for i := 1; i < len(s); i++ {
+		switch s[i] {
+		case '\\':
+			if i++; i < len(s) && s[i] >= utf8.RuneSelf {
+				return i, "backslash before a character that is not ASCII"
+			}
+		case '"':
+			if i++; i < len(s) && s[i] != '@' {
+				return i, "text after the quoted string"
+			}
+			return i, ""
+		}
+	}
+	return len(s), "quoted string without end"
+}
+
+// isAtext is RFC 5322's, with RFC 6531's characters beyond ASCII.
+func isAtext(c byte) bool {
+	return alphanumeric(c) || c >= utf8.RuneSelf || strings.IndexByte("!#$%&'*+-/=?^_`{|}~", c) >= 0
+}
+
+// domain returns the place and the reason that a string is neither a domain
+// nor an address literal.
+func domain(s string) (at int, reason string) {
+	if strings.HasPrefix(s, "[") {
+		for i := 1; i < len(s); i++ {
+			switch c := s[i]; {
+			case c == ']' && i == len(s)-1 && i > 1:
+				return 0, ""
+			case c < 33 || c > 126 || c == '[' || c == '\\' || c == ']':
+				return i, "bad address literal"
+			}
+		}
+		return len(s), "address literal without end"
+	}
+	if len(s) > MaxDomain {
+		return MaxDomain, fmt.Sprintf("domain of more than %d octets", MaxDomain)
+	}
+	for at < len(s) || at == 0 || s[at-1] == '.' {
+		label, _, _ := strings.Cut(s[at:], ".")
+		switch i := badLabel(label); {
+		case label == "":
+			return at, "empty label in the domain"
+		case i >= 0:
+			return at + i, "bad character in the domain"
+		case len(label) > maxLabel:
+			return at + maxLabel, fmt.Sprintf("label of more than %d octets", maxLabel)
+		}
+		if at += len(label) + 1; at > len(s) {
+			break
+		}
+	}
+	return 0, ""
+}
+
+// badLabel returns the place of the first octet that may not stand there, or -1.
+func badLabel(label string) int {
+	for i := 0; i < len(label); i++ {
+		c := label[i]
+		edge := i == 0 || i == len(label)-1
+		if !alphanumeric(c) && c != '_' && c < utf8.RuneSelf && (c != '-' || edge) {
+			return i
+		}
+	}
+	return -1
+}
+
+// dangerous returns what a local part begins with that some mail program takes
+// for something else than an address, or "".
+func dangerous(local string) string {
+	plain := UnquoteLocal(local)
+	for _, d := range []string{"-", "|", "/"} {
+		if strings.HasPrefix(plain, d) {
+			return d
+		}
+	}
+	const include = ":include:"
+	if len(plain) >= len(include) && strings.EqualFold(plain[:len(include)], include) {
+		return include
+	}
+	return ""
+}
+
+// SplitAddress cuts an address that CheckAddress accepts into its local part,
+// as written, and its domain, which is empty when there is none.
+func SplitAddress(address string) (local, domain string) {
+	n, reason := localPart(address)
+	if reason != "" || n == len(address) {
+		return address, ""
+	}
+	return address[:n], address[n+1:]
+}
+
+// UnquoteLocal returns what a local part stands for: quotes and backslashes
+// taken off.
+func UnquoteLocal(local string) string {
+	if strings.IndexByte(local, '"') < 0 && strings.IndexByte(local, '\\') < 0 {
+		return local
+	}
+	plain := make([]byte, 0, len(local))
+	for i := 0; i < len(local); i++ {
+		switch c := local[i]; {
+		case c == '"':
+		case c == '\\' && i+1 < len(local):
+			i++
+			plain = append(plain, local[i])
+		default:
+			plain = append(plain, c)
+		}
+	}
+	return string(plain)
+}

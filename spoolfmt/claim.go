@@ -1,0 +1,397 @@
+package spoolfmt
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// A Claim is a message that this process owns: its envelope is in cur, and the
+// content there is locked. It is used by one goroutine at a time, and ends
+// with exactly one of Finish, SetAside and Release.
+type Claim struct {
+	s       *Spool
+	id      string
+	locked  *os.File // the content; nil when it cannot be opened as a regular file
+	why     error    // why locked is nil, or what else is wrong already
+	copy    *os.File // private copy of another user's content
+	env     *Envelope
+	envIno  unix.Stat_t // the envelope file that env was read from
+	room    *room       // reserved for the next Record
+	settled bool        // new and cur were synced since the claim
+	done    bool
+}
+
+// ID returns the message's id.
+func (c *Claim) ID() string { return c.id }
+
+// Lock returns the descriptor that holds the lock, or nil when the content
+// could not be opened. An agent that inherits it keeps the message owned while
+// it runs, even if this process is killed.
+func (c *Claim) Lock() *os.File { return c.locked }
+
+// Claim takes the message of that id, from new or from cur: SPOOL-FORMAT.md,
+// Claim and Recover. It never waits. Besides the errors that say who owns the
+// message it returns the system's.
+func (s *Spool) Claim(id string) (*Claim, error) {
+	if err := CheckID(id); err != nil {
+		return nil, err
+	}
+	c, err := s.claimIn(New, id)
+	if err == nil {
+		return c, nil
+	}
+	// Whatever stands in new under this id must not keep a message in cur
+	// from its next attempt: a feeder may have put it there for that.
+	if older, cerr := s.claimIn(Cur, id); !errors.Is(cerr, ErrGone) {
+		return older, cerr
+	}
+	return nil, err
+}
+
+// claimIn looks for the content in one box, locks it, verifies the lock, and
+// brings the message to cur.
+func (s *Spool) claimIn(box Box, id string) (*Claim, error) {
+	name := id + KindContent.Suffix()
+	f, err := s.openContent(box, name)
+	var odd *oddFileError
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return s.claimAlone(box, id, ErrAlone)
+	case errors.As(err, &odd):
+		return s.claimAlone(box, id, odd)
+	case err != nil:
+		return nil, fmt.Errorf("%s/%s: %w", box, name, err)
+	}
+	c := &Claim{s: s, id: id, locked: f}
+	if err := s.own(f, box, name); err != nil {
+		return nil, c.drop(err)
+	}
+	if err := c.single(box, name); err != nil {
+		return nil, c.drop(err)
+	}
+	if box == New {
+		err = c.takeFromNew()
+	} else {
+		err = c.takeInCur()
+	}
+	if err == nil {
+		// The files moved by name; what counts is the inode that is locked.
+		err = s.own(f, Cur, name)
+	}
+	if err != nil {
+		return nil, c.drop(err)
+	}
+	return c, nil
+}
+
+// drop gives a failed claim's lock back.
+func (c *Claim) drop(err error) error {
+	return errors.Join(err, c.unlock())
+}
+
+func (c *Claim) unlock() error {
+	var errs []error
+	if c.copy != nil {
+		errs = append(errs, c.copy.Close())
+		c.copy = nil
+	}
+	if c.locked != nil {
+		// Explicitly: an agent's child may still have the descriptor open.
+		errs = append(errs, ignoreNoLocks(unlock(int(c.locked.Fd()))), c.locked.Close())
+		c.locked = nil
+	}
+	return errors.Join(errs...)
+}
+
+// An oddFileError says that a name is not, or cannot be opened as, a regular
+// file; running out of descriptors and I/O errors are not of this kind.
+type oddFileError struct{ reason string }
+
+func (e *oddFileError) Error() string { return e.reason }
+
+// openContent opens a file of the spool without following a link, without
+// waiting for a FIFO's writer, and without touching a device.
+func (s *Spool) openContent(box Box, name string) (*os.File, error) {
+	st, err := lstat(s.dirs[box], name)
+	if err != nil {
+		return nil, err
+	}
+	if !isRegular(&st) {
+		return nil, &oddFileError{"not a regular file"}
+	}
+	// Read-write first: NFS locks need it.
+	fd, err := s.sys.open(s.dirs[box], name, unix.O_RDWR|unix.O_NONBLOCK, 0)
+	if err == unix.EACCES || err == unix.EROFS || err == unix.EPERM {
+		fd, err = s.sys.open(s.dirs[box], name, unix.O_RDONLY|unix.O_NONBLOCK, 0)
+	}
+	switch err {
+	case nil:
+	case unix.EACCES, unix.EPERM:
+		return nil, &oddFileError{"cannot be read: " + err.Error()}
+	case unix.ELOOP, unix.EMLINK, unix.ENXIO:
+		return nil, &oddFileError{"not a regular file"}
+	default:
+		return nil, err
+	}
+	opened, err := fstat(fd)
+	if err == nil && !isRegular(&opened) {
+		err = &oddFileError{"not a regular file"}
+	}
+	if err != nil {
+		return nil, errors.Join(err, s.sys.close(fd))
+	}
+	return os.NewFile(uintptr(fd), name), nil
+}
+
+// own locks an open file and verifies that the name still means it. It may be
+// called again for a file that is locked.
+func (s *Spool) own(f *os.File, box Box, name string) error {
+	err := lock(int(f.Fd()))
+	if err == unix.EWOULDBLOCK {
+		return ErrBusy
+	}
+	if err != nil {
+		return fmt.Errorf("lock %s/%s: %w", box, name, err)
+	}
+	named, err := lstat(s.dirs[box], name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return ErrBusy // it moved between the open and the lock
+	}
+	if err != nil {
+		return fmt.Errorf("%s/%s: %w", box, name, err)
+	}
+	opened, err := fstat(int(f.Fd()))
+	if err != nil {
+		return fmt.Errorf("%s/%s: %w", box, name, err)
+	}
+	if !sameFile(&named, &opened) {
+		return ErrBusy
+	}
+	return nil
+}
+
+// single insists that the content has one name. A second one is a feeder's
+// step; if it lasts, it is either that feeder's death, which is mended by
+// removing the older name, or somebody's trick, which makes the message
+// malformed.
+func (c *Claim) single(box Box, name string) error {
+	st, err := fstat(int(c.locked.Fd()))
+	if err != nil {
+		return fmt.Errorf("%s/%s: %w", box, name, err)
+	}
+	if st.Nlink == 1 {
+		return nil
+	}
+	what := sighting{state: ErrLinked, id: c.id, inode: uint64(st.Ino)}
+	if !c.s.odd.lasted(c.s.now(), what) {
+		return ErrLinked
+	}
+	if err := c.s.removeOlderNames(box, name, &st); err != nil {
+		return err
+	}
+	if st, err = fstat(int(c.locked.Fd())); err != nil {
+		return fmt.Errorf("%s/%s: %w", box, name, err)
+	}
+	if st.Nlink > 1 && box == Cur {
+		// A set aside that a crash cut short.
+		if err := c.s.removeNamesInBad(&st); err != nil {
+			return err
+		}
+		if st, err = fstat(int(c.locked.Fd())); err != nil {
+			return fmt.Errorf("%s/%s: %w", box, name, err)
+		}
+	}
+	if st.Nlink > 1 {
+		c.why = fmt.Errorf("content has %d links", st.Nlink)
+	}
+	c.s.odd.forget(what)
+	return nil
+}
+
+// removeOlderNames removes what a crash between link and unlink left: names of
+// the locked inode in the boxes that a message passes before this one.
+func (s *Spool) removeOlderNames(box Box, name string, st *unix.Stat_t) error {
+	for older := Tmp; older < box; older++ {
+		err := s.Scan(older, func(e Entry) error {
+			other, err := lstat(s.dirs[older], e.Name)
+			if err != nil || !sameFile(&other, st) {
+				return nil
+			}
+			s.log.Warn("recovered", "file", older.String()+"/"+e.Name, "what", "older name of "+box.String()+"/"+name+" removed")
+			return s.sys.unlink(s.dirs[older], e.Name)
+		})
+		if err != nil {
+			return fmt.Errorf("%s: %w", older, err)
+		}
+	}
+	return nil
+}
+
+// removeNamesInBad removes names of the locked inode in bad that have no
+// envelope beside them: the set aside did not reach its decision.
+func (s *Spool) removeNamesInBad(st *unix.Stat_t) error {
+	return s.Scan(Bad, func(e Entry) error {
+		other, err := lstat(s.dirs[Bad], e.Name)
+		if err != nil || !sameFile(&other, st) {
+			return nil
+		}
+		decided, err := exists(s.dirs[Bad], e.ID+KindEnvelope.Suffix())
+		if err != nil || decided {
+			return err
+		}
+		return s.sys.unlink(s.dirs[Bad], e.Name)
+	})
+}
+
+// takeFromNew moves the envelope, which is the arbiter, and then the locked
+// content from new to cur.
+func (c *Claim) takeFromNew() error {
+	s, eml, env := c.s, c.id+KindContent.Suffix(), c.id+KindEnvelope.Suffix()
+	content, err := exists(s.dirs[Cur], eml)
+	if err != nil {
+		return err
+	}
+	envelope, err := exists(s.dirs[Cur], env)
+	if err != nil {
+		return err
+	}
+	switch {
+	case content:
+		return ErrBlocked
+	case envelope:
+		// A drainer died between its two moves. The envelope was looked for
+		// after the content, so it is not one that was finished meanwhile.
+		return c.moveContent()
+	}
+	err = s.sys.move(s.dirs[New], env, s.dirs[Cur], env)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return ErrGone
+	case errors.Is(err, fs.ErrExist):
+		return ErrBlocked
+	case err != nil:
+		return fmt.Errorf("move new/%s: %w", env, err)
+	}
+	return c.moveContent()
+}
+
+func (c *Claim) moveContent() error {
+	eml := c.id + KindContent.Suffix()
+	err := c.s.sys.move(c.s.dirs[New], eml, c.s.dirs[Cur], eml)
+	if errors.Is(err, fs.ErrExist) || errors.Is(err, fs.ErrNotExist) {
+		return ErrBusy
+	}
+	if err != nil {
+		return fmt.Errorf("move new/%s: %w", eml, err)
+	}
+	return nil
+}
+
+// takeInCur decides what a content in cur is: deferred or abandoned (its
+// envelope is there), left by a finish (it has none anywhere), or one of the
+// states that a crash leaves.
+func (c *Claim) takeInCur() error {
+	s, eml, env := c.s, c.id+KindContent.Suffix(), c.id+KindEnvelope.Suffix()
+	if building, err := exists(s.dirs[Cur], c.id+KindMail.Suffix()); err != nil || building {
+		return errors.Join(err, ErrBusy) // RecoverMail's; not a message yet
+	}
+	here, err := exists(s.dirs[Cur], env)
+	if err != nil || here {
+		return err
+	}
+	waiting, err := exists(s.dirs[New], env)
+	if err != nil {
+		return err
+	}
+	if waiting {
+		pair, err := exists(s.dirs[New], eml)
+		if err != nil {
+			return err
+		}
+		if !pair {
+			err := s.sys.move(s.dirs[New], env, s.dirs[Cur], env)
+			if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrExist) {
+				return ErrBusy
+			}
+			return err
+		}
+	}
+	if err := s.sys.unlink(s.dirs[Cur], eml); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("remove cur/%s: %w", eml, err)
+	}
+	s.log.Info("recovered", "file", "cur/"+eml, "what", "content of a finished message removed")
+	if waiting {
+		return ErrBusy
+	}
+	return ErrGone
+}
+
+// claimAlone deals with an envelope whose content is missing (why is ErrAlone)
+// or cannot be opened: the envelope's move alone decides, after LookAgain.
+func (s *Spool) claimAlone(box Box, id string, why error) (*Claim, error) {
+	env := id + KindEnvelope.Suffix()
+	st, err := lstat(s.dirs[box], env)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, ErrGone
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s/%s: %w", box, env, err)
+	}
+	if why == ErrAlone {
+		if err := s.alone(box, id, &st); err != nil {
+			return nil, err
+		}
+	}
+	what := sighting{state: ErrAlone, id: id, inode: uint64(st.Ino)}
+	if why == ErrAlone && !s.odd.lasted(s.now(), what) {
+		return nil, ErrAlone
+	}
+	if box == New {
+		if taken, err := exists(s.dirs[Cur], id+KindContent.Suffix()); err != nil || taken {
+			return nil, errors.Join(err, ErrBlocked)
+		}
+		err = s.sys.move(s.dirs[New], env, s.dirs[Cur], env)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return nil, ErrGone
+		case errors.Is(err, fs.ErrExist):
+			return nil, ErrBlocked
+		case err != nil:
+			return nil, fmt.Errorf("move new/%s: %w", env, err)
+		}
+	}
+	s.odd.forget(what)
+	return &Claim{s: s, id: id, why: why}, nil
+}
+
+// alone makes sure that there is no content of the id, which others may be
+// moving from new to cur, or removing after its envelope, at this moment: the
+// looks follow the content's way, and the envelope, which goes first, is last.
+func (s *Spool) alone(box Box, id string, env *unix.Stat_t) error {
+	for _, b := range []Box{New, Cur} {
+		if near, err := exists(s.dirs[b], id+KindContent.Suffix()); err != nil || near {
+			return errors.Join(err, ErrBusy)
+		}
+	}
+	now, err := lstat(s.dirs[box], id+KindEnvelope.Suffix())
+	if errors.Is(err, fs.ErrNotExist) || err == nil && !sameFile(&now, env) {
+		return ErrGone
+	}
+	return err
+}
+
+// Release ends the claim and leaves the message in cur, for any drainer to
+// claim again.
+func (c *Claim) Release() error {
+	if c.done {
+		return nil
+	}
+	c.done = true
+	c.s.rooms.put(c.s, c.room)
+	c.room = nil
+	return c.unlock()
+}

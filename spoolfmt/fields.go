@@ -1,0 +1,166 @@
+package spoolfmt
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// A fieldRule is what the format says of a field that it knows. take checks a
+// value and keeps what it means.
+type fieldRule struct {
+	name     string
+	single   bool
+	settable bool // by Set
+	take     func(e *Envelope, value string) error
+}
+
+// knownField returns the rule of a field, or nil for one that is unknown. It is
+// a switch and not a table because a table would be built at the start of every
+// smap, for a handful of look-ups.
+func knownField(name string) *fieldRule {
+	is := func(known string) bool { return strings.EqualFold(name, known) }
+	switch {
+	case is("Recipient"):
+		return &fieldRule{"Recipient", false, false, takeRecipient}
+	case is("Sender"):
+		return &fieldRule{"Sender", true, false, takeSender}
+	case is("Size"):
+		return &fieldRule{"Size", true, false, takeSize}
+	case is("Delivered"):
+		return &fieldRule{"Delivered", false, false, func(e *Envelope, v string) error { return takeOutcome(e, StatusDelivered, v) }}
+	case is("Failed"):
+		return &fieldRule{"Failed", false, false, func(e *Envelope, v string) error { return takeOutcome(e, StatusFailed, v) }}
+	case is("Spool-Format"):
+		return &fieldRule{"Spool-Format", true, false, func(*Envelope, string) error { return nil }}
+	case is("SHA256"):
+		return &fieldRule{"SHA256", true, true, takeSHA256}
+	case is("Attempts"):
+		return &fieldRule{"Attempts", true, true, takeAttempts}
+	case is("Received-At"), is("Next-Attempt"):
+		return &fieldRule{name, true, true, takeTime}
+	case is("Set-Aside"):
+		return &fieldRule{"Set-Aside", true, true, takeSetAside}
+	case is("Client-Address"), is("Client-Name"), is("Client-Ident"), is("Helo"),
+		is("Protocol"), is("TLS"), is("Last-Error"):
+		return &fieldRule{name, true, true, func(*Envelope, string) error { return nil }}
+	}
+	return nil
+}
+
+func takeSender(e *Envelope, value string) (err error) {
+	if e.sender, err = ParsePath(value); err == nil {
+		err = CheckSenderParams(e.sender.Params)
+	}
+	return err
+}
+
+func takeRecipient(e *Envelope, value string) error {
+	p, err := ParsePath(value)
+	switch {
+	case err != nil:
+		return err
+	case p.Address == "":
+		return &pathError{0, errors.New("a recipient has an address")}
+	case len(e.recipients) == MaxRecipients:
+		return fmt.Errorf("more than %d recipients", MaxRecipients)
+	}
+	if err := CheckRecipientParams(p.Params); err != nil {
+		return err
+	}
+	e.byAddress[p.Address] = append(e.byAddress[p.Address], len(e.recipients))
+	e.recipients = append(e.recipients, Recipient{Path: p})
+	return nil
+}
+
+func takeSize(e *Envelope, value string) (err error) {
+	if !number(value, 18) {
+		return errors.New("not a number of octets")
+	}
+	e.size, err = strconv.ParseInt(value, 10, 64)
+	return err
+}
+
+func takeSHA256(_ *Envelope, value string) error {
+	for i := 0; i < len(value); i++ {
+		if !isDigit(value[i]) && (value[i] < 'a' || value[i] > 'f') {
+			return &pathError{i, errors.New("not 64 hexadecimal digits in lower case")}
+		}
+	}
+	if len(value) != 64 {
+		return errors.New("not 64 hexadecimal digits in lower case")
+	}
+	return nil
+}
+
+func takeAttempts(_ *Envelope, value string) error {
+	if !number(value, 9) {
+		return errors.New("not a number of attempts")
+	}
+	return nil
+}
+
+func takeTime(_ *Envelope, value string) error {
+	if _, ok := parseTime(value); !ok {
+		return fmt.Errorf("not a time in UTC: %.40q", value)
+	}
+	return nil
+}
+
+func takeSetAside(e *Envelope, value string) error {
+	when, text, _ := strings.Cut(value, " ")
+	if text == "" {
+		return errors.New("no reason after the time")
+	}
+	return takeTime(e, when)
+}
+
+// takeOutcome reads "<address> TIME text"; a delivery needs no text.
+func takeOutcome(e *Envelope, status Status, value string) error {
+	p, rest, at, err := splitPath(value)
+	if err != nil {
+		return err
+	}
+	if !strings.HasPrefix(rest, " ") {
+		return &pathError{at, errors.New("no time after the address")}
+	}
+	when, text, _ := strings.Cut(rest[1:], " ")
+	t, ok := parseTime(when)
+	if !ok {
+		return &pathError{at + 1, fmt.Errorf("not a time in UTC: %.40q", when)}
+	}
+	if text == "" && (status == StatusFailed || rest[len(rest)-1] == ' ') {
+		return &pathError{len(value), errors.New("no text after the time")}
+	}
+	e.unsettled = append(e.unsettled, outcomeOf{address: p.Address, outcome: Outcome{Status: status, Time: t, Text: text}})
+	return nil
+}
+
+// settle gives the outcomes that were read to their recipients.
+func (e *Envelope) settle() error {
+	for i := range e.unsettled {
+		u := &e.unsettled[i]
+		places := e.byAddress[u.address]
+		if len(places) == 0 {
+			return &lineError{u.line, fmt.Errorf("outcome of <%s>, which is no recipient", u.address)}
+		}
+		if e.recipients[places[0]].Outcome != nil {
+			return &lineError{u.line, fmt.Errorf("second outcome of <%s>", u.address)}
+		}
+		for _, at := range places {
+			e.recipients[at].Outcome = &u.outcome
+		}
+	}
+	e.unsettled = nil
+	return nil
+}
+
+// A lineError is a fault that is only seen at the end, of a line before it.
+type lineError struct {
+	line int
+	err  error
+}
+
+func (e *lineError) Error() string { return e.err.Error() }
+func (e *lineError) Unwrap() error { return e.err }

@@ -1,0 +1,102 @@
+package spoolfmt
+
+import (
+	"encoding/base32"
+	"encoding/binary"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"time"
+)
+
+// MaxID is the most octets an id may have, so that a name made of it fits into
+// every file system.
+const MaxID = 180
+
+// An IDError says why a string is no id.
+type IDError struct {
+	ID     string
+	Reason string
+}
+
+func (e *IDError) Error() string { return fmt.Sprintf("id %.80q: %s", e.ID, e.Reason) }
+
+// A Kind is what a name in a box stands for.
+type Kind int
+
+// The kinds of names. KindOther is everything that is not of the protocol.
+const (
+	KindOther    Kind = iota
+	KindContent       // <id>.eml
+	KindEnvelope      // <id>.envelope
+	KindMail          // <id>.mail, a single-file drop
+)
+
+// Suffix returns what a name of this kind ends in, such as ".eml".
+func (k Kind) Suffix() string { return [...]string{"", ".eml", ".envelope", ".mail"}[k] }
+
+// idLetters is base32 in the lower case and without letters that look like
+// digits, in the order of their codes, so that ids sort as what they stand for.
+const idLetters = "0123456789abcdefghjkmnpqrstvwxyz"
+
+// NewID returns an id that nobody has used or will use: the time, for people
+// and for sorting, and 80 random bits, so that nothing depends on the clock.
+// They come from the runtime's generator, which the system seeds for every
+// process; they have to be unique, not secret.
+func NewID(now time.Time) string {
+	var bits [10]byte
+	binary.BigEndian.PutUint64(bits[:8], rand.Uint64())
+	binary.BigEndian.PutUint16(bits[8:], uint16(rand.Uint32()))
+	random := base32.NewEncoding(idLetters).EncodeToString(bits[:])
+	return now.UTC().Format("20060102T150405.000000Z") + "-" + random
+}
+
+// CheckID returns an *[IDError] for a string that is not an id: SPOOL-FORMAT.md,
+// Ids.
+func CheckID(id string) error {
+	reason := ""
+	switch {
+	case id == "":
+		reason = "empty"
+	case len(id) > MaxID:
+		reason = fmt.Sprintf("%d octets, at most %d are allowed", len(id), MaxID)
+	case !alphanumeric(id[0]):
+		reason = "does not begin with a letter or a digit"
+	default:
+		for i := 1; i < len(id); i++ {
+			if !alphanumeric(id[i]) && strings.IndexByte("._=+-", id[i]) < 0 {
+				reason = fmt.Sprintf("octet %d, %q, is not allowed", i+1, id[i:i+1])
+				break
+			}
+		}
+	}
+	for k := KindContent; k <= KindMail && reason == ""; k++ {
+		if strings.HasSuffix(id, k.Suffix()) {
+			reason = "ends in " + k.Suffix()
+		}
+	}
+	if reason != "" {
+		return &IDError{ID: id, Reason: reason}
+	}
+	return nil
+}
+
+// SplitName takes a file's name apart. Where it is none of the protocol's, or
+// what stands before the suffix is no id, the kind is KindOther.
+func SplitName(name string) (id string, kind Kind) {
+	for k := KindContent; k <= KindMail; k++ {
+		if id, ok := strings.CutSuffix(name, k.Suffix()); ok {
+			if CheckID(id) != nil {
+				return "", KindOther
+			}
+			return id, k
+		}
+	}
+	return "", KindOther
+}
+
+func alphanumeric(c byte) bool { return isLetter(c) || isDigit(c) }
+
+func isLetter(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' }
+
+func isDigit(c byte) bool { return c >= '0' && c <= '9' }

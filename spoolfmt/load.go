@@ -1,0 +1,152 @@
+package spoolfmt
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"io/fs"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// Envelope returns what Load read. Changes to it last when they are recorded.
+func (c *Claim) Envelope() *Envelope { return c.env }
+
+// Content returns the content for delivery: the locked descriptor itself or,
+// when another user owns that file and so could still write to it, a private
+// copy. Rewind it before each use.
+func (c *Claim) Content() *os.File {
+	if c.copy != nil {
+		return c.copy
+	}
+	return c.locked
+}
+
+// Load reads the envelope and checks the content against it: its Size, its
+// SHA256 where there is one, and that it holds no CR and no NUL. A
+// *[MalformedError] means that the message has to be set aside; any other error
+// is trouble with the system, and the message is as good as it was.
+func (c *Claim) Load() error {
+	if c.why != nil {
+		return &MalformedError{File: c.path(KindContent), Err: c.why}
+	}
+	if err := c.readEnvelope(); err != nil {
+		return err
+	}
+	content, err := fstat(int(c.locked.Fd()))
+	if err != nil {
+		return fmt.Errorf("%s: %w", c.path(KindContent), err)
+	}
+	if content.Size != c.env.Size() {
+		err := fmt.Errorf("content has %d octets, the envelope says %d", content.Size, c.env.Size())
+		return &MalformedError{File: c.path(KindContent), Err: err}
+	}
+	var to io.Writer = io.Discard
+	if int(content.Uid) != unix.Geteuid() {
+		if c.copy, err = c.s.private(c.id); err != nil {
+			return fmt.Errorf("copy of %s: %w", c.path(KindContent), err)
+		}
+		to = c.copy
+	}
+	return c.checkContent(to)
+}
+
+func (c *Claim) path(k Kind) string { return Cur.String() + "/" + c.id + k.Suffix() }
+
+func (c *Claim) readEnvelope() error {
+	name := c.id + KindEnvelope.Suffix()
+	f, err := c.s.openContent(Cur, name)
+	var odd *oddFileError
+	switch {
+	case errors.As(err, &odd):
+		return &MalformedError{File: c.path(KindEnvelope), Err: odd}
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("%s: %w", c.path(KindEnvelope), ErrGone)
+	case err != nil:
+		return fmt.Errorf("%s: %w", c.path(KindEnvelope), err)
+	}
+	c.envIno, err = fstat(int(f.Fd()))
+	var env *Envelope
+	if err == nil {
+		env, err = ReadEnvelope(f)
+	}
+	if cerr := f.Close(); err == nil && cerr != nil {
+		err = cerr
+	}
+	var bad *ParseError
+	if errors.As(err, &bad) {
+		return &MalformedError{File: c.path(KindEnvelope), Err: bad}
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", c.path(KindEnvelope), err)
+	}
+	c.env = env
+	return nil
+}
+
+// private makes a file in tmp that has no name, for a copy that needs to live
+// only as long as this process and its agents.
+func (s *Spool) private(id string) (*os.File, error) {
+	name := privateName(id, "copy")
+	fd, err := s.create(name)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.sys.unlink(s.dirs[Tmp], name); err != nil {
+		return nil, errors.Join(err, s.sys.close(fd))
+	}
+	return os.NewFile(uintptr(fd), name), nil
+}
+
+// loadBuffer is large enough that system calls cost little beside the octets.
+const loadBuffer = 64 << 10
+
+// checkContent passes over the content once: what it looks for, and the copy,
+// are of the same octets.
+func (c *Claim) checkContent(to io.Writer) error {
+	var sum hash.Hash
+	if want := c.env.Get("SHA256"); want != "" {
+		sum = sha256.New()
+	}
+	buf := make([]byte, min(loadBuffer, c.env.Size()+1))
+	var n int64
+	for {
+		k, err := c.locked.ReadAt(buf, n)
+		if i := bytes.IndexByte(buf[:k], '\r'); i >= 0 {
+			return c.badOctet("CR", n+int64(i))
+		}
+		if i := bytes.IndexByte(buf[:k], 0); i >= 0 {
+			return c.badOctet("NUL", n+int64(i))
+		}
+		if _, werr := to.Write(buf[:k]); werr != nil {
+			return fmt.Errorf("copy of %s: %w", c.path(KindContent), werr)
+		}
+		if sum != nil {
+			sum.Write(buf[:k])
+		}
+		n += int64(k)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", c.path(KindContent), err)
+		}
+	}
+	if n != c.env.Size() {
+		return &MalformedError{File: c.path(KindContent), Err: errors.New("content changes while it is read")}
+	}
+	if sum != nil && hex.EncodeToString(sum.Sum(nil)) != c.env.Get("SHA256") {
+		return &MalformedError{File: c.path(KindContent), Err: errors.New("content does not match the envelope's SHA256")}
+	}
+	return nil
+}
+
+func (c *Claim) badOctet(what string, at int64) error {
+	err := fmt.Errorf("%s at octet %d: lines end in LF, and a content has no CR and no NUL", what, at+1)
+	return &MalformedError{File: c.path(KindContent), Err: err}
+}

@@ -1,0 +1,257 @@
+package spoolfmt
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+)
+
+// ClaimMail makes the single-file drop new/<name> into a claimed message with
+// a fresh id of its own: SPOOL-FORMAT.md, the single-file drop. A
+// *[MalformedError] means that it is in bad already, with its reason; the errors
+// of Claim mean what they mean there.
+func (s *Spool) ClaimMail(name string) (*Claim, error) {
+	if _, kind := SplitName(name); kind != KindMail {
+		return nil, fmt.Errorf("%q is not the name of a drop", name)
+	}
+	f, err := s.lockMail(New, name)
+	if err != nil {
+		return nil, err
+	}
+	fresh := NewID(s.now())
+	err = s.sys.move(s.dirs[New], name, s.dirs[Cur], fresh+KindMail.Suffix())
+	if errors.Is(err, fs.ErrNotExist) {
+		err = ErrGone
+	}
+	if err == nil {
+		err = s.own(f, Cur, fresh+KindMail.Suffix())
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return s.buildFromMail(f, fresh)
+}
+
+// RecoverMail goes on with cur/<name>, a drop that a crash left there.
+func (s *Spool) RecoverMail(name string) (*Claim, error) {
+	fresh, kind := SplitName(name)
+	if kind != KindMail {
+		return nil, fmt.Errorf("%q is not the name of a drop", name)
+	}
+	f, err := s.lockMail(Cur, name)
+	if err != nil {
+		return nil, err
+	}
+	// The envelope first, then the drop: seen in the other order, a builder
+	// that ends between the two looks would have its message built twice.
+	built, err := exists(s.dirs[Cur], fresh+KindEnvelope.Suffix())
+	if err == nil {
+		err = s.own(f, Cur, name)
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	if !built {
+		err := s.sys.unlink(s.dirs[Cur], fresh+KindContent.Suffix())
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, errors.Join(fmt.Errorf("cur/%s: %w", fresh+KindContent.Suffix(), err), f.Close())
+		}
+		return s.buildFromMail(f, fresh)
+	}
+	// Built and perhaps not synced: it must be, before the drop goes.
+	if err := s.sys.fsync(s.dirs[Cur]); err != nil {
+		return nil, errors.Join(fmt.Errorf("fsync cur/: %w", err), f.Close())
+	}
+	if err := errors.Join(s.sys.unlink(s.dirs[Cur], name), f.Close()); err != nil {
+		return nil, fmt.Errorf("cur/%s: %w", name, err)
+	}
+	return s.Claim(fresh)
+}
+
+// lockMail opens, locks and verifies a drop. What is no file it sets aside.
+func (s *Spool) lockMail(box Box, name string) (*os.File, error) {
+	f, err := s.openContent(box, name)
+	var odd *oddFileError
+	switch {
+	case errors.As(err, &odd):
+		return nil, s.asideMail(box, name, odd)
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, ErrGone
+	case err != nil:
+		return nil, fmt.Errorf("%s/%s: %w", box, name, err)
+	}
+	err = s.own(f, box, name)
+	if err == nil {
+		c := &Claim{s: s, id: name, locked: f}
+		if err = c.single(box, name); err == nil && c.why != nil {
+			return nil, errors.Join(s.asideMail(box, name, c.why), f.Close())
+		}
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+// buildFromMail makes content and envelope of the locked drop in
+// cur/<fresh>.mail and replaces it by them. It takes over f.
+func (s *Spool) buildFromMail(f *os.File, fresh string) (*Claim, error) {
+	defer f.Close() // closing it unlocks it, and there is nothing to write
+	d, env, err := s.draftFromMail(f)
+	var bad *ParseError
+	if errors.As(err, &bad) {
+		return nil, s.asideMail(Cur, fresh+KindMail.Suffix(), bad)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cur/%s: %w", fresh+KindMail.Suffix(), err)
+	}
+	c, err := s.placeBuilt(d, env, fresh)
+	if err != nil {
+		return nil, fmt.Errorf("cur/%s: %w", fresh+KindMail.Suffix(), errors.Join(err, d.Abort()))
+	}
+	if err := s.sys.unlink(s.dirs[Cur], fresh+KindMail.Suffix()); err != nil {
+		return nil, c.drop(fmt.Errorf("cur/%s: %w", fresh+KindMail.Suffix(), err))
+	}
+	return c, nil
+}
+
+// draftFromMail writes what the drop's content will be into tmp.
+func (s *Spool) draftFromMail(f *os.File) (*Draft, *Envelope, error) {
+	d, err := s.NewDraft()
+	if err != nil {
+		return nil, nil, err
+	}
+	r := bufio.NewReaderSize(io.NewSectionReader(f, 0, 1<<62), loadBuffer)
+	sender, recipients, err := ReadMailHeader(r, d)
+	if err == nil {
+		err = copyBody(d, r)
+	}
+	var env *Envelope
+	if err == nil {
+		env, err = NewEnvelope(sender, recipients)
+	}
+	if err != nil {
+		return nil, nil, errors.Join(err, d.Abort())
+	}
+	return d, env, nil
+}
+
+// copyBody copies the octets after the header, and ends the last line where
+// the drop does not.
+func copyBody(d *Draft, r *bufio.Reader) error {
+	line := 0
+	for {
+		chunk, err := r.Peek(1)
+		if len(chunk) == 0 {
+			if err != io.EOF {
+				return err
+			}
+			break
+		}
+		if chunk, err = r.Peek(r.Buffered()); err != nil {
+			return err
+		}
+		if i := bytes.IndexAny(chunk, "\r\x00"); i >= 0 {
+			at := line + bytes.Count(chunk[:i], []byte{'\n'}) + 1
+			return &ParseError{Line: at, Column: 1, Err: fmt.Errorf("CR or NUL in line %d of the body", at)}
+		}
+		line += bytes.Count(chunk, []byte{'\n'})
+		if _, err := d.Write(chunk); err != nil {
+			return err
+		}
+		if _, err := r.Discard(len(chunk)); err != nil {
+			return err
+		}
+	}
+	if d.Size() > 0 && d.last != '\n' {
+		_, err := d.Write([]byte{'\n'})
+		return err
+	}
+	return nil
+}
+
+// placeBuilt links both files of a draft into cur, locked content first, and
+// makes that durable.
+func (s *Spool) placeBuilt(d *Draft, env *Envelope, fresh string) (*Claim, error) {
+	if err := env.Set("Received-At", FormatTime(s.now())); err != nil {
+		return nil, err
+	}
+	if err := d.sync(env); err != nil {
+		return nil, err
+	}
+	// Before it is visible: no content in cur is ever without owner here.
+	if err := lock(d.content); err != nil {
+		return nil, fmt.Errorf("lock: %w", err)
+	}
+	eml := fresh + KindContent.Suffix()
+	if err := s.sys.move(s.dirs[Tmp], d.name, s.dirs[Cur], eml); err != nil {
+		return nil, err
+	}
+	d.name = ""
+	err := s.sys.move(s.dirs[Tmp], d.env, s.dirs[Cur], fresh+KindEnvelope.Suffix())
+	if err != nil {
+		return nil, errors.Join(err, s.sys.unlink(s.dirs[Cur], eml))
+	}
+	d.env = ""
+	c := &Claim{s: s, id: fresh, locked: os.NewFile(uintptr(d.content), eml)}
+	d.content = -1
+	if err := s.sys.fsync(s.dirs[Cur]); err != nil {
+		return nil, c.drop(fmt.Errorf("fsync cur/: %w", err))
+	}
+	return c, nil
+}
+
+// asideMail moves a drop to bad and puts the reason beside it, in an envelope
+// that nobody takes for one of a message. It returns a *MalformedError when
+// that is done.
+func (s *Spool) asideMail(box Box, name string, reason error) error {
+	file := box.String() + "/" + name
+	id, _ := SplitName(name)
+	for n := range maxBadNames {
+		free := badName(id, n)
+		if taken, err := exists(s.dirs[Bad], free+KindEnvelope.Suffix()); err != nil || taken {
+			if err != nil {
+				return fmt.Errorf("set aside %s: %w", file, err)
+			}
+			continue
+		}
+		err := s.sys.move(s.dirs[box], name, s.dirs[Bad], free+KindMail.Suffix())
+		if errors.Is(err, fs.ErrExist) {
+			continue
+		}
+		if errors.Is(err, fs.ErrNotExist) {
+			return ErrGone
+		}
+		if err != nil {
+			return fmt.Errorf("set aside %s: %w", file, err)
+		}
+		if err := s.reasonBeside(free, file, reason); err != nil {
+			s.log.Warn("set aside: reason not written", "file", file, "error", err)
+		}
+		if err := errors.Join(s.sys.fsync(s.dirs[Bad]), s.sys.fsync(s.dirs[box])); err != nil {
+			return fmt.Errorf("set aside %s: %w", file, err)
+		}
+		return &MalformedError{File: file, Err: reason}
+	}
+	return fmt.Errorf("set aside %s: no free name in bad/ in %d attempts", file, maxBadNames)
+}
+
+func (s *Spool) reasonBeside(id, file string, reason error) error {
+	name := privateName(id, "reason")
+	fd, err := s.create(name)
+	if err != nil {
+		return err
+	}
+	text := "Set-Aside: " + FormatTime(s.now()) + " " + Text(file+": "+reason.Error(), maxReason) + "\n"
+	if _, err = s.fillAndClose(fd, []byte(text)); err == nil {
+		err = s.sys.move(s.dirs[Tmp], name, s.dirs[Bad], id+KindEnvelope.Suffix())
+	}
+	if err != nil {
+		return errors.Join(err, s.sys.unlink(s.dirs[Tmp], name))
+	}
+	return nil
+}

@@ -1,0 +1,259 @@
+package spoolfmt
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+)
+
+// A Param is an ESMTP parameter of MAIL or RCPT (RFC 5321 4.1.2).
+type Param struct {
+	Keyword  string
+	Value    string
+	HasValue bool
+}
+
+// A Path is an address with its parameters: the value of a Sender or Recipient
+// field.
+type Path struct {
+	Address string // without brackets; empty is the null sender
+	Params  []Param
+}
+
+// Param returns the value of a parameter, in whatever case it is written, and
+// whether it is there.
+func (p Path) Param(keyword string) (value string, ok bool) {
+	for _, x := range p.Params {
+		if strings.EqualFold(x.Keyword, keyword) {
+			return x.Value, true
+		}
+	}
+	return "", false
+}
+
+// String returns the path as a field's value.
+func (p Path) String() string {
+	if len(p.Params) == 0 {
+		return "<" + p.Address + ">"
+	}
+	var b strings.Builder
+	b.WriteString("<" + p.Address + ">")
+	for _, x := range p.Params {
+		b.WriteString(" " + x.Keyword)
+		if x.HasValue {
+			b.WriteString("=" + x.Value)
+		}
+	}
+	return b.String()
+}
+
+// A pathError is a fault at a place in a value.
+type pathError struct {
+	offset int
+	err    error
+}
+
+func (e *pathError) Error() string { return e.err.Error() }
+func (e *pathError) Unwrap() error { return e.err }
+
+// ParsePath reads the value of a Sender or Recipient field. It accepts the null
+// path and any well-formed parameters; [CheckSenderParams] and
+// [CheckRecipientParams] look at those that are known.
+func ParsePath(value string) (Path, error) {
+	p, rest, at, err := splitPath(value)
+	if err != nil {
+		return Path{}, err
+	}
+	for rest != "" {
+		if rest[0] != ' ' {
+			return Path{}, &pathError{at, fmt.Errorf("%q where a space or the end should be", rest[:1])}
+		}
+		word, _, _ := strings.Cut(rest[1:], " ")
+		param, err := parseParam(word)
+		if err == nil && hasParam(p.Params, param.Keyword) {
+			err = fmt.Errorf("parameter %s stands there twice", param.Keyword)
+		}
+		if err != nil {
+			return Path{}, &pathError{at + 1, err}
+		}
+		p.Params = append(p.Params, param)
+		at += 1 + len(word)
+		rest = rest[1+len(word):]
+	}
+	return p, nil
+}
+
+func hasParam(params []Param, keyword string) bool {
+	_, ok := Path{Params: params}.Param(keyword)
+	return ok
+}
+
+// splitPath reads "<address>" and returns what follows and where that is.
+func splitPath(value string) (p Path, rest string, at int, err error) {
+	if !strings.HasPrefix(value, "<") {
+		return p, "", 0, &pathError{0, errors.New(`no "<" before the address`)}
+	}
+	end := pathEnd(value)
+	if end < 0 {
+		return p, "", 0, &pathError{len(value), errors.New(`no ">" after the address`)}
+	}
+	p.Address = value[1:end]
+	if p.Address != "" {
+		if err := CheckAddress(p.Address); err != nil {
+			offset := 1
+			var bad *AddressError
+			if errors.As(err, &bad) {
+				offset += bad.Offset
+			}
+			return Path{}, "", 0, &pathError{offset, err}
+		}
+	}
+	return p, value[end+1:], end + 1, nil
+}
+
+// pathEnd returns the place of the ">" that ends the address, which a quoted
+// local part may hold too.
+func pathEnd(value string) int {
+	quoted := false
+	for i := 1; i < len(value); i++ {
+		switch value[i] {
+		case '"':
+			quoted = !quoted
+		case '\\':
+			if quoted {
+				i++
+			}
+		case '>':
+			if !quoted {
+				return i
+			}
+		}
+	}
+	return -1
+}
+
+func parseParam(word string) (Param, error) {
+	keyword, value, has := strings.Cut(word, "=")
+	for i := 0; i < len(keyword); i++ {
+		if !alphanumeric(keyword[i]) && (keyword[i] != '-' || i == 0) {
+			return Param{}, fmt.Errorf("bad parameter keyword %.40q", keyword)
+		}
+	}
+	if keyword == "" {
+		return Param{}, errors.New("empty parameter")
+	}
+	for i := 0; i < len(value); i++ {
+		if c := value[i]; c < 33 || c == '=' || c == 127 {
+			return Param{}, fmt.Errorf("bad value of parameter %s", keyword)
+		}
+	}
+	if has && value == "" || badText(value) >= 0 {
+		return Param{}, fmt.Errorf("bad value of parameter %s", keyword)
+	}
+	return Param{Keyword: keyword, Value: value, HasValue: has}, nil
+}
+
+// A paramRule checks the value of one known parameter.
+type paramRule struct {
+	keyword string
+	ok      func(Param) bool
+}
+
+func senderRules() []paramRule {
+	return []paramRule{
+		{"BODY", oneOf("7BIT", "8BITMIME", "BINARYMIME")},
+		{"RET", oneOf("FULL", "HDRS")},
+		{"ENVID", func(p Param) bool { return isXtext(p.Value, 100) }},
+		{"SMTPUTF8", func(p Param) bool { return !p.HasValue }},
+	}
+}
+
+func recipientRules() []paramRule {
+	return []paramRule{
+		{"NOTIFY", func(p Param) bool { return isNotify(p.Value) }},
+		{"ORCPT", func(p Param) bool { return isORCPT(p.Value) }},
+	}
+}
+
+// CheckSenderParams checks the values of BODY, RET, ENVID and SMTPUTF8; others
+// pass.
+func CheckSenderParams(params []Param) error { return checkParams(params, senderRules()) }
+
+// CheckRecipientParams checks the values of NOTIFY and ORCPT (RFC 3461); others
+// pass.
+func CheckRecipientParams(params []Param) error { return checkParams(params, recipientRules()) }
+
+func checkParams(params []Param, rules []paramRule) error {
+	for _, p := range params {
+		for _, r := range rules {
+			if strings.EqualFold(p.Keyword, r.keyword) && !r.ok(p) {
+				return fmt.Errorf("bad value of parameter %s: %.100q", r.keyword, p.Value)
+			}
+		}
+	}
+	return nil
+}
+
+func oneOf(values ...string) func(Param) bool {
+	return func(p Param) bool {
+		for _, v := range values {
+			if strings.EqualFold(p.Value, v) {
+				return true
+			}
+		}
+		return false
+	}
+}
+
+// isXtext is RFC 3461 4: printable ASCII but "+" and "=", and "+" with two
+// upper-case hexadecimal digits for the rest.
+func isXtext(s string, most int) bool {
+	for i := 0; i < len(s); i++ {
+		switch c := s[i]; {
+		case c == '+':
+			if i+2 >= len(s) || !isHex(s[i+1]) || !isHex(s[i+2]) {
+				return false
+			}
+			i += 2
+		case c < 33 || c > 126 || c == '=':
+			return false
+		}
+	}
+	return s != "" && len(s) <= most
+}
+
+func isHex(c byte) bool { return isDigit(c) || c >= 'A' && c <= 'F' }
+
+func isNotify(s string) bool {
+	if strings.EqualFold(s, "NEVER") {
+		return true
+	}
+	seen := ""
+	for _, word := range strings.Split(s, ",") {
+		word = strings.ToUpper(word)
+		known := word == "SUCCESS" || word == "FAILURE" || word == "DELAY"
+		if !known || strings.Contains(seen, word) {
+			return false
+		}
+		seen += word
+	}
+	return true
+}
+
+// isORCPT is atom ";" xtext; RFC 6533's utf-8-address goes beyond ASCII.
+func isORCPT(s string) bool {
+	kind, address, ok := strings.Cut(s, ";")
+	if !ok || kind == "" || len(s) > 500 {
+		return false
+	}
+	for i := 0; i < len(kind); i++ {
+		if !isAtext(kind[i]) || kind[i] >= utf8.RuneSelf {
+			return false
+		}
+	}
+	if strings.EqualFold(kind, "utf-8") {
+		return address != ""
+	}
+	return isXtext(address, 500)
+}

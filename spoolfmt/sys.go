@@ -1,0 +1,121 @@
+package spoolfmt
+
+import (
+	"errors"
+	"io/fs"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// syscalls are the calls that change a spool. A test replaces one to make it
+// fail at a chosen step; nothing else does.
+type syscalls struct {
+	open    func(dir int, name string, flags int, mode uint32) (int, error)
+	write   func(fd int, p []byte) (int, error)
+	fsync   func(fd int) error
+	close   func(fd int) error
+	move    func(fromDir int, from string, toDir int, to string) error // refuses to replace
+	replace func(fromDir int, from string, toDir int, to string) error // rename(2)
+	link    func(fromDir int, from string, toDir int, to string) error
+	unlink  func(dir int, name string) error
+	reserve func(fd int, size int64) error
+}
+
+func systemCalls() syscalls {
+	return syscalls{
+		open: func(dir int, name string, flags int, mode uint32) (fd int, err error) {
+			err = again(func() error {
+				fd, err = unix.Openat(dir, name, flags|unix.O_CLOEXEC|unix.O_NOFOLLOW, mode)
+				return err
+			})
+			return fd, err
+		},
+		write: func(fd int, p []byte) (n int, err error) {
+			err = again(func() error { n, err = unix.Write(fd, p); return err })
+			return n, err
+		},
+		fsync: func(fd int) error { return again(func() error { return fsync(fd) }) },
+		close: unix.Close, // after EINTR the descriptor is gone: never again
+		move:  moveNoReplace,
+		replace: func(fromDir int, from string, toDir int, to string) error {
+			return again(func() error { return unix.Renameat(fromDir, from, toDir, to) })
+		},
+		link: func(fromDir int, from string, toDir int, to string) error {
+			return again(func() error { return unix.Linkat(fromDir, from, toDir, to, 0) })
+		},
+		unlink: func(dir int, name string) error {
+			return again(func() error { return unix.Unlinkat(dir, name, 0) })
+		},
+		reserve: reserve,
+	}
+}
+
+// again repeats a call for as long as a signal interrupts it.
+func again(call func() error) error {
+	for {
+		if err := call(); err != unix.EINTR {
+			return err
+		}
+	}
+}
+
+// linkAndUnlink moves a name without replacing another, where the system has
+// no call for that. A crash between the two leaves one inode under two names,
+// which recovery knows. A retransmitted NFS request may say EEXIST after it
+// succeeded: then both names are the same inode.
+func linkAndUnlink(fromDir int, from string, toDir int, to string) error {
+	err := again(func() error { return unix.Linkat(fromDir, from, toDir, to, 0) })
+	if err == unix.EEXIST {
+		a, aerr := lstat(fromDir, from)
+		b, berr := lstat(toDir, to)
+		if aerr != nil || berr != nil || !sameFile(&a, &b) {
+			return err
+		}
+	} else if err != nil {
+		return err
+	}
+	return again(func() error { return unix.Unlinkat(fromDir, from, 0) })
+}
+
+func lstat(dir int, name string) (st unix.Stat_t, err error) {
+	err = again(func() error { return unix.Fstatat(dir, name, &st, unix.AT_SYMLINK_NOFOLLOW) })
+	return st, err
+}
+
+func fstat(fd int) (st unix.Stat_t, err error) {
+	err = again(func() error { return unix.Fstat(fd, &st) })
+	return st, err
+}
+
+func sameFile(a, b *unix.Stat_t) bool { return a.Dev == b.Dev && a.Ino == b.Ino }
+
+func isRegular(st *unix.Stat_t) bool { return uint32(st.Mode)&unix.S_IFMT == unix.S_IFREG }
+
+// exists tells whether a name stands in a directory; a failing look is an
+// error, never a "no".
+func exists(dir int, name string) (bool, error) {
+	_, err := lstat(dir, name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+func lock(fd int) error {
+	return again(func() error { return unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) })
+}
+
+func unlock(fd int) error {
+	return again(func() error { return unix.Flock(fd, unix.LOCK_UN) })
+}
+
+// setTimes gives an open file of the private name its access and
+// modification time.
+func setTimes(dir int, name string, t time.Time) error {
+	ts, err := unix.TimeToTimespec(t)
+	if err != nil {
+		return err
+	}
+	return unix.UtimesNanoAt(dir, name, []unix.Timespec{ts, ts}, unix.AT_SYMLINK_NOFOLLOW)
+}
