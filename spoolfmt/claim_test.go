@@ -399,7 +399,7 @@ func TestOddFiles(t *testing.T) {
 		"directory": func(p string) error { return os.Mkdir(p, 0o777) },
 	}
 	if os.Geteuid() == 0 {
-		odd["device"] = func(p string) error { return unix.Mknod(p, unix.S_IFCHR|0o666, int(unix.Mkdev(1, 5))) }
+		odd["device"] = makeDevice
 	}
 	for name, make := range odd {
 		t.Run(name+" as content", func(t *testing.T) {
