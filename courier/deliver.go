@@ -72,6 +72,9 @@ func (d *delivery) run(ctx context.Context) report {
 		return d.notLoaded(err)
 	}
 	d.env = d.claim.Envelope()
+	if !d.roomForOutcomes() {
+		return d.setAside("", "the envelope is so long that the outcome of each recipient would not fit into it")
+	}
 	if d.item.cur {
 		// Another drainer may have tried it since it was scanned.
 		info, err := d.spool.Stat(spoolfmt.Cur, d.claim.ID()+spoolfmt.KindEnvelope.Suffix())
@@ -162,6 +165,22 @@ func systemTrouble(err error) bool {
 		}
 	}
 	return false
+}
+
+// outcomeRoom is more than an outcome adds to an envelope besides the address.
+const outcomeRoom = 320
+
+// roomForOutcomes tells whether every outcome could be written into the
+// envelope. A message must not be delivered when that could not be recorded.
+func (d *delivery) roomForOutcomes() bool {
+	size := spoolfmt.MaxLine // Attempts, Next-Attempt, Last-Error, Set-Aside
+	for _, f := range d.env.Fields() {
+		size += len(f.Name) + len(f.Value) + len(": \n")
+	}
+	for _, p := range d.env.Pending() {
+		size += len(p.Address) + outcomeRoom
+	}
+	return size <= spoolfmt.MaxEnvelope
 }
 
 // giveBack ends the claim and leaves the message in cur.

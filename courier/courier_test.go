@@ -1,0 +1,303 @@
+package courier
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"smap/spoolfmt"
+)
+
+func TestDeliversWhatIsThereAndWhatComes(t *testing.T) {
+	var got tally
+	b := newBench(t, agentFunc(got.Deliver))
+	b.message("one\n")
+	b.run()
+	b.eventually("first", func() bool { return got.len() == 1 })
+	b.message("two\n")
+	b.put("tmp/x", "From: a@example.com\nTo: b@example.org\n\nthree\n")
+	if err := os.Link(b.path("tmp/x"), b.path("new/daily.mail")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(b.path("tmp/x")); err != nil {
+		t.Fatal(err)
+	}
+	b.eventually("all", func() bool { return got.len() == 3 })
+	b.eventually("empty", b.empty)
+	b.halt()
+	if n := b.log.count("msg=finished"); n != 3 {
+		t.Errorf("%d finished lines", n)
+	}
+}
+
+func TestOldestFirst(t *testing.T) {
+	var mu sync.Mutex
+	var order []string
+	b := newBench(t, agentFunc(func(_ context.Context, job *Job) ([]Result, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		order = append(order, job.ID)
+		return job.same(Result{Outcome: Delivered}), nil
+	}))
+	b.cfg.MaxChildren = 1
+	var want []string
+	for i := range 20 {
+		id := b.message(fmt.Sprintf("%d\n", i))
+		at := time.Now().Add(time.Duration(-i) * time.Hour)
+		if err := os.Chtimes(b.path("new/"+id+".envelope"), at, at); err != nil {
+			t.Fatal(err)
+		}
+		want = append([]string{id}, want...)
+	}
+	if err := b.once(); err != nil {
+		t.Fatal(err)
+	}
+	if strings.Join(order, " ") != strings.Join(want, " ") {
+		t.Errorf("order %v\nwant  %v", order, want)
+	}
+}
+
+func TestDefers(t *testing.T) {
+	b := newBench(t, all(Result{Text: "come back later"}))
+	id := b.message("x\n")
+	if err := b.once(); err != nil {
+		t.Fatal(err)
+	}
+	e := b.envelope("cur/" + id + ".envelope")
+	if e.Get("Attempts") != "1" || e.Get("Last-Error") != "come back later" {
+		t.Errorf("Attempts %q, Last-Error %q", e.Get("Attempts"), e.Get("Last-Error"))
+	}
+	next, err := time.Parse(time.RFC3339Nano, e.Get("Next-Attempt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	st, err := os.Stat(b.path("cur/" + id + ".envelope"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := st.ModTime().Sub(next).Abs(); d > time.Millisecond {
+		t.Errorf("mtime %v, Next-Attempt %v", st.ModTime(), next)
+	}
+	if wait := time.Until(next); wait < 50*time.Second || wait > 76*time.Second {
+		t.Errorf("waits %v", wait)
+	}
+	// Not due: left alone. Due: tried again.
+	if err := b.once(); err != nil || b.envelope("cur/"+id+".envelope").Get("Attempts") != "1" {
+		t.Errorf("tried before its time: %v", err)
+	}
+	past := time.Now().Add(-time.Second)
+	if err := os.Chtimes(b.path("cur/"+id+".envelope"), past, past); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.once(); err != nil || b.envelope("cur/"+id+".envelope").Get("Attempts") != "2" {
+		t.Errorf("not tried when due: %v", err)
+	}
+}
+
+func TestEachRecipientOnce(t *testing.T) {
+	var mu sync.Mutex
+	calls := map[string]int{}
+	b := newBench(t, agentFunc(func(_ context.Context, job *Job) ([]Result, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		out := make([]Result, len(job.Recipients))
+		for i, r := range job.Recipients {
+			calls[r.Address]++
+			switch r.Address[0] {
+			case 'g':
+				out[i] = Result{Outcome: Delivered, Text: "taken"}
+			case 'u':
+				out[i] = Result{Outcome: Failed, Text: "no such user"}
+			default:
+				out[i] = Result{Text: "busy"}
+				if calls[r.Address] == 2 {
+					out[i].Outcome = Delivered
+				}
+			}
+		}
+		return out, nil
+	}))
+	b.cfg.Batch = 2
+	b.cfg.Schedule.Retry = []time.Duration{time.Millisecond}
+	b.run()
+	id := b.message("x\n", "good@example.org", "unknown@example.org", "later@example.org", "good2@example.org", "good@example.org")
+	b.eventually("set aside", func() bool { return b.exists("bad/" + id + ".envelope") })
+	b.halt()
+	want := map[string]int{"good@example.org": 1, "unknown@example.org": 1, "later@example.org": 2, "good2@example.org": 1}
+	for a, n := range want {
+		if calls[a] != n {
+			t.Errorf("%s was tried %d times, want %d", a, calls[a], n)
+		}
+	}
+	e := b.envelope("bad/" + id + ".envelope")
+	if !strings.Contains(e.Get("Set-Aside"), "<unknown@example.org>: no such user") {
+		t.Errorf("Set-Aside: %s", e.Get("Set-Aside"))
+	}
+	if len(e.Pending()) != 0 || !b.empty() {
+		t.Errorf("pending %v, cur %v", e.Pending(), b.names("cur"))
+	}
+}
+
+func TestMaxAge(t *testing.T) {
+	b := newBench(t, all(Result{Text: "never"}))
+	id := b.message("x\n")
+	old := time.Now().Add(-6 * 24 * time.Hour)
+	if err := os.Chtimes(b.path("new/"+id+".eml"), old, old); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.once(); err != nil {
+		t.Fatal(err)
+	}
+	if r := b.envelope("bad/" + id + ".envelope").Get("Set-Aside"); !strings.Contains(r, "never") {
+		t.Errorf("Set-Aside: %s", r)
+	}
+	if b.log.count("msg=expired") != 1 || b.log.count("msg=aside") != 1 {
+		t.Error("log lines")
+	}
+}
+
+func TestAgentMissing(t *testing.T) {
+	dir := t.TempDir()
+	program := filepath.Join(dir, "agent")
+	b := newBench(t, &Exec{Argv: []string{program}})
+	b.run()
+	for i := range 5 {
+		b.message(fmt.Sprintf("%d\n", i))
+	}
+	b.eventually("said", func() bool { return b.log.count("msg=trouble") == 1 })
+	time.Sleep(700 * time.Millisecond)
+	for _, n := range b.names("cur") {
+		if strings.HasSuffix(n, ".envelope") && b.envelope("cur/"+n).Get("Attempts") != "" {
+			t.Error("an attempt was counted")
+		}
+	}
+	if err := os.Symlink("/bin/true", program); err != nil {
+		t.Fatal(err)
+	}
+	b.eventually("healed", b.empty)
+	if b.log.count("msg=trouble") != 1 || b.log.count("msg=healed") != 1 || b.log.count("msg=finished") != 5 {
+		t.Error("log lines")
+	}
+}
+
+func TestAgentMissingOnce(t *testing.T) {
+	b := newBench(t, &Exec{Argv: []string{"/nonexistent/agent"}})
+	b.message("x\n")
+	if err := b.once(); !errors.Is(err, ErrUndelivered) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestStopInterrupts(t *testing.T) {
+	b := newBench(t, &Exec{Argv: []string{"/bin/sleep", "3600"}})
+	id := b.message("x\n")
+	b.run()
+	b.eventually("claimed", func() bool { return b.exists("cur/" + id + ".eml") })
+	time.Sleep(50 * time.Millisecond)
+	begin := time.Now()
+	b.halt()
+	if d := time.Since(begin); d > 3*time.Second {
+		t.Errorf("stop took %v", d)
+	}
+	if e := b.envelope("cur/" + id + ".envelope"); e.Get("Attempts") != "" {
+		t.Error("an attempt was counted")
+	}
+}
+
+func TestTwoCouriers(t *testing.T) {
+	const messages = 600
+	var got tally
+	agent := agentFunc(got.Deliver)
+	b := newBench(t, agent)
+	for i := range messages / 2 {
+		b.message(fmt.Sprintf("%d\n", i))
+	}
+	b.run()
+	other := &bench{t: t, dir: b.dir, cfg: b.cfg, log: b.log}
+	other.run()
+	for i := messages / 2; i < messages; i++ {
+		b.message(fmt.Sprintf("%d\n", i))
+	}
+	b.eventually("all", func() bool { return got.len() == messages })
+	b.eventually("empty", b.empty)
+	b.halt()
+	other.halt()
+	for content, n := range got.n {
+		if n != 1 {
+			t.Errorf("%q was delivered %d times", content, n)
+		}
+	}
+}
+
+// TestOutcomeHeld: an outcome that cannot be written stays in memory and blocks
+// another delivery; it is written when that is possible again.
+func TestOutcomeHeld(t *testing.T) {
+	var old syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_FSIZE, &old); err != nil {
+		t.Fatal(err)
+	}
+	set := func(l syscall.Rlimit) {
+		if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &l); err != nil {
+			t.Error(err)
+		}
+	}
+	var mu sync.Mutex
+	calls := 0
+	b := newBench(t, agentFunc(func(_ context.Context, job *Job) ([]Result, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		calls++
+		set(syscall.Rlimit{Cur: 1, Max: old.Max})
+		return []Result{{Outcome: Delivered}, {Outcome: Failed, Text: "no"}}, nil
+	}))
+	b.cfg.Wakeup = 100 * time.Millisecond
+	id := b.message("x\n", "a@example.org", "b@example.org")
+	b.run()
+	b.eventually("trouble", func() bool { return b.log.count("msg=trouble") > 0 })
+	time.Sleep(300 * time.Millisecond)
+	set(old)
+	b.eventually("set aside", func() bool { return b.exists("bad/" + id + ".envelope") })
+	b.halt()
+	if calls != 1 {
+		t.Errorf("delivered %d times", calls)
+	}
+	if b.log.count("msg=healed") != 1 {
+		t.Error("no healed line")
+	}
+}
+
+func TestNewMoved(t *testing.T) {
+	var got tally
+	b := newBench(t, agentFunc(got.Deliver))
+	b.run()
+	b.message("1\n")
+	b.eventually("first", func() bool { return got.len() == 1 })
+	b.eventually("empty", b.empty)
+	if err := os.Rename(b.path("new"), b.path("away")); err != nil {
+		t.Fatal(err)
+	}
+	b.eventually("said", func() bool { return b.log.count("msg=spool-moved") == 1 })
+	time.Sleep(100 * time.Millisecond)
+	if b.exists("new") {
+		t.Error("new was made again")
+	}
+	if err := os.Mkdir(b.path("new"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	b.feed.Close()
+	b.feed, _ = spoolfmt.OpenDrainer(b.dir, spoolfmt.Options{})
+	b.message("2\n")
+	b.eventually("second", func() bool { return got.len() == 2 })
+	b.message("3\n")
+	b.eventually("third", func() bool { return got.len() == 3 })
+	if b.log.count("msg=healed") != 1 {
+		t.Error("no healed line")
+	}
+}

@@ -1,0 +1,310 @@
+package courier
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"smap/spoolfmt"
+)
+
+// TestMain lets the test binary stand in for agents: started as
+// "courier.test agent MODE ...".
+func TestMain(m *testing.M) {
+	if len(os.Args) > 2 && os.Args[1] == "agent" {
+		os.Exit(agentMain(os.Args[2], os.Args[3:]))
+	}
+	os.Exit(m.Run())
+}
+
+func agentMain(mode string, args []string) int {
+	switch mode {
+	case "exit":
+		n, err := strconv.Atoi(args[0])
+		if err != nil {
+			return 64
+		}
+		return n
+	case "say":
+		fmt.Fprintln(os.Stderr, args[0])
+		return 75
+	case "flood":
+		chunk := bytes.Repeat([]byte("much ado about nothing\n"), 1000)
+		for range 500 {
+			os.Stdout.Write(chunk)
+		}
+		fmt.Println("the end")
+		return 75
+	case "hang": // deaf to TERM, with a child that is deaf too
+		p, err := os.StartProcess(os.Args[0], []string{"x", "agent", "sleep", args[0]}, &os.ProcAttr{})
+		if err != nil {
+			return 71
+		}
+		_ = os.WriteFile(args[0]+".child", []byte(strconv.Itoa(p.Pid)), 0o600)
+		time.Sleep(time.Hour)
+	case "sleep":
+		time.Sleep(time.Hour)
+	case "kill":
+		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+		time.Sleep(time.Hour)
+	case "record": // DIR ARG...: what came, in a file of its own
+		content, err := io.ReadAll(os.Stdin)
+		if err != nil {
+			return 74
+		}
+		text := strings.Join(args[1:], " ") + "\n" + strings.Join(os.Environ(), "\n") + "\n\n" + string(content)
+		name := filepath.Join(args[0], strconv.Itoa(os.Getpid()))
+		if os.WriteFile(name+".tmp", []byte(text), 0o600) != nil || os.Rename(name+".tmp", name+".done") != nil {
+			return 74
+		}
+	}
+	return 0
+}
+
+func self(t *testing.T) string {
+	t.Helper()
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return exe
+}
+
+// agentFunc is an agent in this process.
+type agentFunc func(ctx context.Context, job *Job) ([]Result, error)
+
+func (f agentFunc) Name() string       { return "test" }
+func (f agentFunc) MaxRecipients() int { return 0 }
+func (f agentFunc) Close() error       { return nil }
+func (f agentFunc) Deliver(ctx context.Context, job *Job) ([]Result, error) {
+	return f(ctx, job)
+}
+
+// logged collects a log.
+type logged struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (l *logged) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.Write(p)
+}
+
+func (l *logged) count(part string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n := 0
+	for line := range strings.Lines(l.buf.String()) {
+		if strings.Contains(line, part) {
+			n++
+		}
+	}
+	return n
+}
+
+func (l *logged) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.String()
+}
+
+// A bench is a spool with a courier on it.
+type bench struct {
+	t    *testing.T
+	dir  string
+	cfg  Config
+	log  *logged
+	feed *spoolfmt.Spool
+	c    *Courier
+	stop func()
+}
+
+func newBench(t *testing.T, agent Agent) *bench {
+	t.Helper()
+	dir := t.TempDir()
+	b := &bench{t: t, dir: dir, log: &logged{}}
+	b.cfg = Config{Dir: dir, Agent: agent, Log: slog.New(slog.NewTextHandler(b.log, nil)), StopGrace: 200 * time.Millisecond}
+	var err error
+	if b.feed, err = spoolfmt.OpenDrainer(dir, spoolfmt.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		b.halt()
+		_ = b.feed.Close()
+		if t.Failed() {
+			t.Log(b.log.String())
+		}
+	})
+	return b
+}
+
+// run starts the courier.
+func (b *bench) run() {
+	b.t.Helper()
+	c, err := New(b.cfg)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.c = c
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- c.Run(ctx) }()
+	b.stop = func() {
+		cancel()
+		if err := <-done; err != nil {
+			b.t.Errorf("Run: %v", err)
+		}
+	}
+}
+
+func (b *bench) halt() {
+	if b.stop != nil {
+		b.stop()
+		b.stop = nil
+	}
+}
+
+// once runs the courier until there is nothing left to do now.
+func (b *bench) once() error {
+	b.t.Helper()
+	cfg := b.cfg
+	cfg.Once = true
+	c, err := New(cfg)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return c.Run(context.Background())
+}
+
+// message commits a message and returns its id.
+func (b *bench) message(content string, rcpts ...string) string {
+	b.t.Helper()
+	if len(rcpts) == 0 {
+		rcpts = []string{"b@example.org"}
+	}
+	var to []spoolfmt.Path
+	for _, r := range rcpts {
+		to = append(to, spoolfmt.Path{Address: r})
+	}
+	env, err := spoolfmt.NewEnvelope(spoolfmt.Path{Address: "a@example.com"}, to)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return b.commit(env, content)
+}
+
+func (b *bench) commit(env *spoolfmt.Envelope, content string) string {
+	b.t.Helper()
+	d, err := b.feed.NewDraft()
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	if _, err := d.Write([]byte(content)); err != nil {
+		b.t.Fatal(err)
+	}
+	if err := d.Commit(env); err != nil {
+		b.t.Fatal(err)
+	}
+	return d.ID()
+}
+
+func (b *bench) path(name string) string { return filepath.Join(b.dir, name) }
+
+// put writes a file as a shell would, with no regard for the protocol.
+func (b *bench) put(name, content string) {
+	b.t.Helper()
+	if err := os.WriteFile(b.path(name), []byte(content), 0o640); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+func (b *bench) exists(name string) bool {
+	_, err := os.Lstat(b.path(name))
+	return err == nil
+}
+
+func (b *bench) names(box string) []string {
+	b.t.Helper()
+	entries, err := os.ReadDir(b.path(box))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	var out []string
+	for _, e := range entries {
+		out = append(out, e.Name())
+	}
+	return out
+}
+
+func (b *bench) envelope(name string) *spoolfmt.Envelope {
+	b.t.Helper()
+	data, err := os.ReadFile(b.path(name))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	e, err := spoolfmt.ParseEnvelope(data)
+	if err != nil {
+		b.t.Fatalf("%s: %v\n%s", name, err, data)
+	}
+	return e
+}
+
+// eventually waits for something that another goroutine does.
+func (b *bench) eventually(what string, ok func() bool) {
+	b.t.Helper()
+	for end := time.Now().Add(15 * time.Second); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
+		if ok() {
+			return
+		}
+	}
+	b.t.Fatalf("not in time: %s\nnew %v\ncur %v\nbad %v", what, b.names("new"), b.names("cur"), b.names("bad"))
+}
+
+// empty tells whether nothing is left in new and cur.
+func (b *bench) empty() bool { return len(b.names("new")) == 0 && len(b.names("cur")) == 0 }
+
+// all gives every recipient the same result.
+func all(r Result) agentFunc {
+	return func(_ context.Context, job *Job) ([]Result, error) { return job.same(r), nil }
+}
+
+// A tally counts deliveries by what the content says.
+type tally struct {
+	mu sync.Mutex
+	n  map[string]int
+}
+
+func (t *tally) Deliver(_ context.Context, job *Job) ([]Result, error) {
+	if _, err := job.Content.Seek(0, io.SeekStart); err != nil {
+		return nil, err
+	}
+	data, err := io.ReadAll(job.Content)
+	if err != nil {
+		return nil, err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.n == nil {
+		t.n = make(map[string]int)
+	}
+	t.n[string(data)]++
+	return job.same(Result{Outcome: Delivered, Text: "ok"}), nil
+}
+
+func (t *tally) len() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.n)
+}
