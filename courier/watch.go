@@ -12,9 +12,6 @@ import (
 // watchBuffer is how many events may wait while the loop is busy.
 const watchBuffer = 256
 
-// errTooLong: the directory holds more names than can be watched cheaply.
-var errTooLong = errors.New("too many files to watch, polling")
-
 // A watcher turns file-system events into hints. Without a watch its channels
 // are nil and nothing comes.
 type watcher struct {

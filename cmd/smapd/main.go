@@ -115,10 +115,13 @@ func test(o options, stdout, stderr io.Writer) int {
 	if err == nil {
 		_, err = rules.config()
 	}
+	if err == nil && len(rules.missing) > 0 {
+		err = rules.missing[0]
+	}
 	if err != nil {
 		return configErrors(stderr, err)
 	}
-	for _, w := range rules.table.Warnings() {
+	for _, w := range rules.warnings() {
 		fmt.Fprintln(stderr, "warning:", w)
 	}
 	fmt.Fprintln(stdout, o.table+": ok")

@@ -48,7 +48,7 @@ func parent(o options, r *rules, stderr io.Writer) int {
 		fmt.Fprintln(stderr, "smapd:", err)
 		return exOSErr
 	}
-	for _, w := range r.table.Warnings() {
+	for _, w := range r.warnings() {
 		log.Warn("config", "warning", w.Error())
 	}
 	s := &supervisor{o: o, rules: r, log: log, stderr: stderr, signals: make(chan os.Signal, 8)}

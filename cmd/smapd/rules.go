@@ -25,7 +25,8 @@ type rules struct {
 	Log   string            // -log
 	Once  bool              // -once
 
-	table *netperm.Table
+	table   *netperm.Table
+	missing []*netperm.Error // agents that are not there
 }
 
 // readRules reads, parses and checks the table and everything that it names.
@@ -42,7 +43,7 @@ func readRules(path string, root bool) (*rules, error) {
 	if err := r.parse(root); err != nil {
 		return nil, err
 	}
-	if err := r.table.CheckFiles(); err != nil {
+	if err := r.checkFiles(); err != nil {
 		return nil, err
 	}
 	if r.table.String("directory") == "" {
@@ -50,6 +51,31 @@ func readRules(path string, root bool) (*rules, error) {
 	}
 	return r, r.readFiles()
 }
+
+// checkFiles checks what the table names. An agent that is not there, perhaps
+// because it is being installed just now, is no error: the courier probes.
+func (r *rules) checkFiles() error {
+	var left netperm.Errors
+	for _, err := range netperm.Split(r.table.CheckFiles()) {
+		var e *netperm.Error
+		if !errors.As(err, &e) {
+			return err
+		}
+		agent := e.Clause == "agent" || e.Clause == "sendmail" || e.Clause == "bounce-agent"
+		if agent && errors.Is(e, os.ErrNotExist) {
+			r.missing = append(r.missing, e)
+		} else {
+			left = append(left, e)
+		}
+	}
+	if len(left) > 0 {
+		return left
+	}
+	return nil
+}
+
+// warnings are what the log should hear once.
+func (r *rules) warnings() []*netperm.Error { return append(r.table.Warnings(), r.missing...) }
 
 // parse makes the text a table again, at both ends of the pipe.
 func (r *rules) parse(root bool) error {

@@ -30,7 +30,7 @@ func alone(o options, r *rules, stderr io.Writer) int {
 		fmt.Fprintln(stderr, "smapd:", err)
 		return exOSErr
 	}
-	for _, w := range r.table.Warnings() {
+	for _, w := range r.warnings() {
 		log.Warn("config", "warning", w.Error())
 	}
 	if o.inner {
