@@ -20,7 +20,13 @@ type AddressError struct {
 	Address string
 	Offset  int // octets before the one at fault
 	Reason  string
+
+	dangerous bool
 }
+
+// Dangerous tells whether the address was refused because some mail program
+// takes it for something else: an option, a pipe, a file or a list.
+func (e *AddressError) Dangerous() bool { return e.dangerous }
 
 func (e *AddressError) Error() string {
 	return fmt.Sprintf("address %.100q: %s", e.Address, e.Reason)
@@ -48,7 +54,7 @@ func CheckAddress(address string) error {
 		return bad(MaxLocalPart, "local part of %d octets, at most %d are allowed", n, MaxLocalPart)
 	}
 	if d := dangerous(address[:n]); d != "" {
-		return bad(0, "local part begins with %q", d)
+		return &AddressError{Address: address, Reason: fmt.Sprintf("local part begins with %q", d), dangerous: true}
 	}
 	if n == len(address) {
 		return nil

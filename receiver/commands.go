@@ -1,0 +1,152 @@
+package receiver
+
+import (
+	"strings"
+	"unicode/utf8"
+)
+
+// A Phase is how far the present mail transaction is.
+type Phase int
+
+// The phases. They are bits, so that a command's row can name several.
+const (
+	Connected Phase = 1 << iota // before HELO or EHLO
+	Greeted                     // no transaction
+	Sender                      // MAIL was accepted
+	Rcpt                        // so was at least one RCPT
+	Chunks                      // so was a BDAT that was not the last
+)
+
+// String returns the phase's name.
+func (p Phase) String() string {
+	switch p {
+	case Connected:
+		return "connected"
+	case Greeted:
+		return "greeted"
+	case Sender:
+		return "sender"
+	case Rcpt:
+		return "recipients"
+	case Chunks:
+		return "chunks"
+	}
+	return "unknown"
+}
+
+const (
+	anyPhase = Connected | Greeted | Sender | Rcpt | Chunks
+	noChunks = anyPhase &^ Chunks
+	helo     = Greeted | Sender | Rcpt
+)
+
+// A command is one row of the table that is the protocol.
+type command struct {
+	verb   string
+	phases Phase // in which it is allowed; elsewhere outOfOrder says why not
+	bare   bool  // it takes no argument
+	idle   bool  // it brings no message nearer: its number is limited
+	do     func(s *session, arg string) Reply
+}
+
+func commands() []command {
+	return []command{
+		{"HELO", noChunks, false, true, (*session).helo},
+		{"EHLO", noChunks, false, true, (*session).ehlo},
+		{"MAIL", Greeted, false, false, (*session).mail},
+		{"RCPT", Sender | Rcpt, false, false, (*session).rcpt},
+		{"DATA", Rcpt, true, false, (*session).data},
+		{"BDAT", anyPhase, false, false, (*session).bdat},
+		{"RSET", anyPhase, true, true, (*session).rset},
+		{"NOOP", anyPhase, false, true, says(replyNoop)},
+		{"QUIT", anyPhase, true, false, (*session).quit},
+		{"STARTTLS", helo, true, true, (*session).startTLS},
+		{"HELP", noChunks, false, true, says(replyHelp)},
+		{"VRFY", noChunks, false, true, says(replyVerify)},
+		{"EXPN", noChunks, false, true, says(replyExpand)},
+		{"VERB", noChunks, false, true, says(replyVerbose)},
+		{"ONEX", noChunks, false, true, says(replyOneX)},
+		{"DEBUG", noChunks, false, true, (*session).debug},
+		{"WIZ", noChunks, false, true, (*session).attack},
+	}
+}
+
+func says(r Reply) func(*session, string) Reply {
+	return func(*session, string) Reply { return r }
+}
+
+// outOfOrder is the reply to a known command in the wrong phase.
+func (s *session) outOfOrder(verb string) Reply {
+	switch {
+	case s.phase == Chunks:
+		return replyInBdat
+	case s.phase == Connected:
+		return replyHeloFirst
+	case verb == "MAIL":
+		return replyNested
+	case s.phase == Greeted:
+		return replyNeedMail
+	}
+	return replyNeedRcpt
+}
+
+// execute parses one command line and carries it out.
+func (s *session) execute(line string) Reply {
+	if badText(line) {
+		s.alarm("control characters in a command", "line", line)
+		return replyControl
+	}
+	verb, arg, _ := strings.Cut(line, " ")
+	arg = strings.Trim(arg, " ")
+	for i := range s.table {
+		c := &s.table[i]
+		if !strings.EqualFold(c.verb, verb) {
+			continue
+		}
+		if c.idle {
+			if s.idle++; s.idle > maxIdle {
+				return replyFor(421, "4.7.0", s.Hostname, " Too many commands without a message").closing()
+			}
+		}
+		switch {
+		case s.phase&c.phases == 0:
+			return s.outOfOrder(c.verb)
+		case c.bare && arg != "":
+			return replyNoArgument
+		}
+		return c.do(s, arg)
+	}
+	return replyUnknown
+}
+
+// badText tells whether a line has control characters or is not UTF-8.
+func badText(line string) bool {
+	for _, r := range line {
+		if r < ' ' || r >= 0x7f && r <= 0x9f {
+			return true
+		}
+	}
+	return !utf8.ValidString(line)
+}
+
+func (s *session) rset(string) Reply {
+	s.reset()
+	return replyReset
+}
+
+func (s *session) quit(string) Reply {
+	if !s.esmtp {
+		return replyFor(221, "", "Closing connection").closing()
+	}
+	return replyFor(221, "2.0.0", s.Hostname, " Closing connection").closing()
+}
+
+func (s *session) debug(string) Reply {
+	s.alarm("DEBUG command")
+	return replyDebug
+}
+
+func (s *session) attack(arg string) Reply {
+	s.alarm("WIZ command", "argument", arg)
+	return replyUnknown
+}

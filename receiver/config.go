@@ -1,0 +1,97 @@
+package receiver
+
+import (
+	"log/slog"
+	"net/netip"
+	"time"
+
+	"smap/spoolfmt"
+)
+
+// A Spool takes messages: a *[spoolfmt.Spool] through [FromSpool].
+type Spool interface {
+	NewDraft() (Draft, error)
+	// Free returns the octets and inodes that are left.
+	Free() (bytes, inodes uint64, err error)
+}
+
+// A Draft is a message that is being received: a *[spoolfmt.Draft].
+type Draft interface {
+	ID() string
+	Write([]byte) (int, error)
+	Size() int64
+	Commit(*spoolfmt.Envelope) error
+	Abort() error
+}
+
+type feeder struct{ *spoolfmt.Spool }
+
+func (f feeder) NewDraft() (Draft, error) { return f.Spool.NewDraft() }
+
+// FromSpool makes a spool that sessions write to.
+func FromSpool(s *spoolfmt.Spool) Spool { return feeder{s} }
+
+// A Config is what sessions share. It does not change while they run. The zero
+// value of a limit means none.
+type Config struct {
+	Hostname string // in the greeting and in Received
+	Spool    Spool
+	Log      *slog.Logger
+
+	Timeout    time.Duration // for one command line, and between octets of content
+	MaxBytes   int64         // of a content
+	MaxRecip   int           // recipients of a message
+	MaxErrors  int           // bad commands before 421
+	MinFree    uint64        // octets that must stay free
+	MinRate    int64         // octets of content per second
+	OfferDSN   bool          // what drains the spool honours RFC 3461
+	OfferUTF8  bool          // what drains the spool honours RFC 6531
+	RequireTLS bool
+	// StartTLS makes a connection secure; nil when TLS is not configured.
+	StartTLS func(Conn) (Conn, TLS, error)
+
+	// Local tells whether recipients of a domain, given in lower case, are
+	// accepted from anyone.
+	Local func(domain string) bool
+	// Known tells whether a local recipient exists; nil knows all.
+	Known func(address string) (bool, error)
+	Now   func() time.Time
+}
+
+// TLS are the facts of a secure connection.
+type TLS struct {
+	Version string // "TLSv1.3"
+	Cipher  string // "TLS_AES_128_GCM_SHA256"
+}
+
+// String returns both, as Received lines and envelopes have them.
+func (t TLS) String() string { return t.Version + " with cipher " + t.Cipher }
+
+// A Client is who has connected.
+type Client struct {
+	Addr  netip.Addr // invalid when the connection is not from the network
+	Name  string     // verified reverse name, or empty
+	Ident string     // what its ident server says, or empty
+	Relay bool       // it may send to any domain
+	// Early tells whether it sent something already; nil never does.
+	Early func() bool
+}
+
+// address is the client in logs and envelopes.
+func (c Client) address() string {
+	if !c.Addr.IsValid() {
+		return "local"
+	}
+	return c.Addr.Unmap().WithZone("").String()
+}
+
+// literal is the client's address in a Received line: RFC 5321 4.1.3.
+func (c Client) literal() string {
+	switch {
+	case !c.Addr.IsValid():
+		return "[local]"
+	case c.Addr.Unmap().Is6():
+		return "[IPv6:" + c.address() + "]"
+	}
+	return "[" + c.address() + "]"
+}

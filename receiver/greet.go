@@ -1,0 +1,97 @@
+package receiver
+
+import (
+	"strconv"
+	"strings"
+)
+
+// maxHeloName is the longest name in HELO and EHLO: RFC 5321 4.5.3.1.2.
+const maxHeloName = 255
+
+// hello takes a client's name; the transaction, if there is one, is over.
+func (s *session) hello(name string) bool {
+	if name == "" || len(name) > maxHeloName || strings.ContainsAny(name, " ()<>\"\\") {
+		return false
+	}
+	s.reset()
+	s.phase, s.heloName = Greeted, name
+	return true
+}
+
+func (s *session) helo(name string) Reply {
+	if !s.hello(name) {
+		return replyHeloName
+	}
+	s.esmtp = false
+	return replyFor(250, "", "(", name, ") pleased to meet you.")
+}
+
+func (s *session) ehlo(name string) Reply {
+	if !s.hello(name) {
+		return replyHeloName
+	}
+	s.esmtp = true
+	r := replyFor(250, "", s.Hostname, " pleased to meet you")
+	r.More = []string{"8BITMIME", "PIPELINING", "CHUNKING", "ENHANCEDSTATUSCODES"}
+	if s.MaxBytes > 0 {
+		r.More = append(r.More, "SIZE "+strconv.FormatInt(s.MaxBytes, 10))
+	} else {
+		r.More = append(r.More, "SIZE")
+	}
+	if s.OfferDSN {
+		r.More = append(r.More, "DSN")
+	}
+	if s.OfferUTF8 {
+		r.More = append(r.More, "SMTPUTF8")
+	}
+	if s.StartTLS != nil && s.tls == nil {
+		r.More = append(r.More, "STARTTLS")
+	}
+	return r
+}
+
+// startTLS switches to TLS (RFC 3207). What the client sent after the command,
+// and before the switch, is from nobody knows whom.
+func (s *session) startTLS(string) Reply {
+	switch {
+	case s.tls != nil:
+		return replyTLSTwice
+	case s.StartTLS == nil:
+		return replyNoTLS
+	case s.in.waiting():
+		s.alarm("commands behind STARTTLS")
+		return replyInjected
+	}
+	if err := s.flushAfter(replyStartTLS); err != nil {
+		return Reply{Code: 421, Text: s.Hostname, Close: true}
+	}
+	s.awaitLine()
+	conn, facts, err := s.StartTLS(s.conn)
+	if err != nil {
+		s.log.Info("tls", "error", err)
+		return replyFor(421, "4.7.0", s.Hostname, " TLS failed").closing()
+	}
+	s.reset()
+	s.mu.Lock()
+	s.conn = conn
+	s.mu.Unlock()
+	s.in.conn, s.in.r, s.in.w = conn, 0, 0
+	s.tls, s.phase, s.esmtp, s.heloName = &facts, Connected, false, ""
+	s.log.Info("tls", "version", facts.Version, "cipher", facts.Cipher)
+	return Reply{}
+}
+
+// protocol is the keyword of RFC 3848 and 6531 for Received and the envelope.
+func (s *session) protocol() string {
+	if !s.esmtp {
+		return "SMTP"
+	}
+	p := "ESMTP"
+	if s.utf8 {
+		p = "UTF8SMTP"
+	}
+	if s.tls != nil {
+		p += "S"
+	}
+	return p
+}
