@@ -1,0 +1,148 @@
+// Package eventlog writes what happens as lines that administrators and
+// programs read alike: the event's name, then key=value for each of its facts.
+//
+//	message id=20261123T200413.123456Z-7f3a9c1e2b4d5e6f size=4711
+//
+// A value that a stranger chose cannot forge a line or a fact: whatever is not
+// plain is quoted and escaped, and its length is bounded.
+package eventlog
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Limits of a line, in octets.
+const (
+	maxValue = 512
+	maxLine  = 2000 // with less, some syslog daemons cut
+)
+
+// Open returns a logger that writes to "syslog" (facility mail) or "stderr".
+// The connection to syslog is made here and kept, so that it serves in a
+// chroot, too. program is the tag.
+func Open(dest, program string) (*slog.Logger, io.Closer, error) {
+	switch dest {
+	case "syslog":
+		s, err := dialSyslog(program)
+		if err != nil {
+			return nil, nil, err
+		}
+		return slog.New(&handler{out: s, mu: new(sync.Mutex)}), s, nil
+	case "stderr":
+		return New(os.Stderr, program), io.NopCloser(nil), nil
+	}
+	return nil, nil, fmt.Errorf("log %q: neither syslog nor stderr", dest)
+}
+
+// New returns a logger that writes lines to w, each with the time in UTC and
+// the program in front.
+func New(w io.Writer, program string) *slog.Logger {
+	return slog.New(&handler{out: &lines{w: w, program: program}, mu: new(sync.Mutex)})
+}
+
+// A sink takes one line, without its end.
+type sink interface {
+	line(t time.Time, level slog.Level, text string) error
+}
+
+// A handler formats records; see [slog.Handler].
+type handler struct {
+	out   sink
+	mu    *sync.Mutex
+	facts string // of With, formatted already
+	group string
+}
+
+// Enabled is true from Info on.
+func (h *handler) Enabled(_ context.Context, l slog.Level) bool { return l >= slog.LevelInfo }
+
+// Handle writes one record.
+func (h *handler) Handle(_ context.Context, r slog.Record) error {
+	var b strings.Builder
+	b.WriteString(clean(r.Message))
+	b.WriteString(h.facts)
+	r.Attrs(func(a slog.Attr) bool {
+		fact(&b, h.group, a)
+		return true
+	})
+	text := b.String()
+	if len(text) > maxLine {
+		text = strings.ToValidUTF8(text[:maxLine], "") + " ..."
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.out.line(r.Time, r.Level, text)
+}
+
+// WithAttrs returns a handler whose records have more facts.
+func (h *handler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	var b strings.Builder
+	for _, a := range attrs {
+		fact(&b, h.group, a)
+	}
+	return &handler{out: h.out, mu: h.mu, facts: h.facts + b.String(), group: h.group}
+}
+
+// WithGroup returns a handler whose further keys begin with the group's name.
+func (h *handler) WithGroup(name string) slog.Handler {
+	return &handler{out: h.out, mu: h.mu, facts: h.facts, group: h.group + name + "."}
+}
+
+// fact appends " key=value"; facts that are empty are left out.
+func fact(b *strings.Builder, group string, a slog.Attr) {
+	v := a.Value.Resolve()
+	if v.Kind() == slog.KindGroup {
+		for _, inner := range v.Group() {
+			fact(b, group+a.Key+".", inner)
+		}
+		return
+	}
+	if s := v.String(); s != "" {
+		b.WriteString(" " + clean(group+a.Key) + "=" + Quote(s))
+	}
+}
+
+// Quote returns a value as it stands in a line: as it is when it is plain,
+// otherwise in double quotes with everything escaped that is not a printable
+// character.
+func Quote(s string) string {
+	cut := ""
+	if len(s) > maxValue {
+		s, cut = s[:maxValue], "..."
+	}
+	for i := 0; i < len(s); i++ {
+		if c := s[i]; c <= ' ' || c >= 0x7f || c == '"' || c == '\\' || c == '=' {
+			return strconv.Quote(s) + cut
+		}
+	}
+	return s + cut
+}
+
+// clean makes an event's name fit, should one ever hold a stranger's octets.
+func clean(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r >= 0x7f && r <= 0x9f {
+			return '?'
+		}
+		return r
+	}, s)
+}
+
+// lines is the sink for a terminal or a file.
+type lines struct {
+	w       io.Writer
+	program string
+}
+
+func (l *lines) line(t time.Time, _ slog.Level, text string) error {
+	_, err := io.WriteString(l.w, t.UTC().Format("2006-01-02T15:04:05.000Z ")+l.program+": "+text+"\n")
+	return err
+}

@@ -1,0 +1,102 @@
+package eventlog
+
+import (
+	"fmt"
+	"log/slog"
+	"os"
+	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// facilityMail is LOG_MAIL of syslog(3).
+const facilityMail = 2 << 3
+
+// sendTimeout bounds how long a stuck syslog daemon holds mail up.
+const sendTimeout = time.Second
+
+// A syslog is a connection to the local syslog daemon. It stays open without
+// a name that would have to be found again in a chroot.
+type syslog struct {
+	path string
+	tag  string
+	fd   int
+}
+
+// socketPaths are where syslog daemons listen: Linux and the BSDs, and darwin.
+func socketPaths() []string { return []string{"/dev/log", "/var/run/log", "/var/run/syslog"} }
+
+func dialSyslog(program string) (*syslog, error) {
+	var first error
+	for _, path := range socketPaths() {
+		s := &syslog{path: path, tag: program + "[" + strconv.Itoa(os.Getpid()) + "]: ", fd: -1}
+		err := s.dial()
+		if err == nil {
+			return s, nil
+		}
+		if first == nil {
+			first = err
+		}
+	}
+	return nil, fmt.Errorf("no syslog daemon answers; use \"log stderr\" or start one: %w", first)
+}
+
+func (s *syslog) dial() error {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM, 0)
+	if err != nil {
+		return fmt.Errorf("%s: %w", s.path, err)
+	}
+	unix.CloseOnExec(fd)
+	if err := unix.Connect(fd, &unix.SockaddrUnix{Name: s.path}); err != nil {
+		_ = unix.Close(fd) // never used
+		return fmt.Errorf("%s: %w", s.path, err)
+	}
+	tv := unix.NsecToTimeval(sendTimeout.Nanoseconds())
+	_ = unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &tv) // without it a send may wait longer
+	s.fd = fd
+	return nil
+}
+
+// line sends one line. The daemon adds the time: ours would be in UTC, and the
+// others' are not.
+func (s *syslog) line(_ time.Time, level slog.Level, text string) error {
+	b := []byte("<" + strconv.Itoa(facilityMail|severity(level)) + ">" + s.tag + text)
+	err := s.send(b)
+	if err != nil && s.redial() == nil {
+		err = s.send(b)
+	}
+	return err
+}
+
+func (s *syslog) send(b []byte) error {
+	for {
+		_, err := unix.Write(s.fd, b)
+		if err != unix.EINTR {
+			return err
+		}
+	}
+}
+
+// redial finds a daemon that was restarted. In a chroot it cannot.
+func (s *syslog) redial() error {
+	old := s.fd
+	if err := s.dial(); err != nil {
+		return err
+	}
+	return unix.Close(old)
+}
+
+// Close closes the connection.
+func (s *syslog) Close() error { return unix.Close(s.fd) }
+
+// severity maps slog's levels to those of syslog(3).
+func severity(l slog.Level) int {
+	switch {
+	case l >= slog.LevelError:
+		return 3
+	case l >= slog.LevelWarn:
+		return 4
+	}
+	return 6
+}
