@@ -37,6 +37,28 @@ func TestDeliversWhatIsThereAndWhatComes(t *testing.T) {
 	}
 }
 
+// A shell moves with ln, and rm a moment later: by the event, the content has two names.
+func TestLinkedForAMoment(t *testing.T) {
+	var got tally
+	b := newBench(t, agentFunc(got.Deliver))
+	b.run()
+	b.put("tmp/c", "one\n")
+	b.put("tmp/e", "Spool-Format: 1\nSender: <a@example.com>\nRecipient: <b@example.org>\nSize: 4\n\n")
+	for _, move := range [][2]string{{"tmp/c", "new/1.eml"}, {"tmp/e", "new/1.envelope"}} {
+		if err := os.Link(b.path(move[0]), b.path(move[1])); err != nil {
+			t.Fatal(err)
+		}
+	}
+	time.Sleep(100 * time.Millisecond)
+	for _, name := range []string{"tmp/c", "tmp/e"} {
+		if err := os.Remove(b.path(name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.eventually("delivered", func() bool { return got.len() == 1 })
+	b.eventually("empty", b.empty)
+}
+
 func TestOldestFirst(t *testing.T) {
 	var mu sync.Mutex
 	var order []string

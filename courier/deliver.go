@@ -133,9 +133,10 @@ func (d *delivery) notTaken(err error) report {
 		r.verdict = verdictAside
 	case errors.Is(err, spoolfmt.ErrGone):
 		r.verdict = verdictGone
-	case errors.Is(err, spoolfmt.ErrAlone), errors.Is(err, spoolfmt.ErrLinked):
+	case errors.Is(err, spoolfmt.ErrAlone):
 		r.verdict, r.wait = verdictBusy, spoolfmt.LookAgain+100*time.Millisecond
-	case errors.Is(err, spoolfmt.ErrBusy), errors.Is(err, spoolfmt.ErrBlocked):
+	case errors.Is(err, spoolfmt.ErrBusy), errors.Is(err, spoolfmt.ErrBlocked), errors.Is(err, spoolfmt.ErrLinked):
+		// A shell's ln is followed by its rm at once.
 		r.verdict = verdictBusy
 	case systemTrouble(err):
 		r.verdict = verdictSpool
