@@ -87,6 +87,10 @@ func (s *syslog) redial() error {
 	return unix.Close(old)
 }
 
+// Fd returns the connection's descriptor: what is written there reaches the
+// log, too.
+func (s *syslog) Fd() int { return s.fd }
+
 // Close closes the connection.
 func (s *syslog) Close() error { return unix.Close(s.fd) }
 

@@ -1,0 +1,11 @@
+//go:build !linux
+
+package confine
+
+import "syscall"
+
+// For root, setuid and setgid set the real, effective and saved ids.
+func setuid(uid int) error { return syscall.Setuid(uid) }
+func setgid(gid int) error { return syscall.Setgid(gid) }
+
+func proveSystem(int, int) error { return nil }
