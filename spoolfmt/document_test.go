@@ -1,0 +1,237 @@
+package spoolfmt_test
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"sort"
+	"strings"
+	"testing"
+
+	"smap/spoolfmt"
+)
+
+// example is a shell block of SPOOL-FORMAT.md and the comment before it.
+var example = regexp.MustCompile("(?s)(?:<!-- example: ([a-z]+) ([a-z]+) -->\n)?```sh\n(.*?)```\n")
+
+// examples extracts every shell block of the document; one without a marker
+// would be one that nothing runs.
+func examples(t *testing.T) map[string]string {
+	t.Helper()
+	text, err := os.ReadFile("../SPOOL-FORMAT.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := map[string]string{}
+	for _, m := range example.FindAllStringSubmatch(string(text), -1) {
+		if m[1] == "" {
+			t.Errorf("a shell block has no marker:\n%s", m[3])
+		}
+		found[m[1]+" "+m[2]] = m[3]
+	}
+	return found
+}
+
+// shell runs an example as its reader would, and returns what it prints.
+func shell(t *testing.T, script, spool string, env ...string) string {
+	t.Helper()
+	cmd := exec.Command("sh", "-c", script)
+	cmd.Env = append(append(os.Environ(), "SPOOL="+spool), env...)
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	if err := cmd.Run(); err != nil {
+		t.Fatalf("%v\n%s", err, errs.String())
+	}
+	if errs.Len() > 0 {
+		t.Errorf("it complains: %s", errs.String())
+	}
+	return out.String()
+}
+
+func openSpool(t *testing.T) (*spoolfmt.Spool, string) {
+	t.Helper()
+	dir := t.TempDir()
+	s, err := spoolfmt.OpenDrainer(dir, spoolfmt.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s, dir
+}
+
+// delivered is a message as an agent sees it.
+func delivered(t *testing.T, c *spoolfmt.Claim) string {
+	t.Helper()
+	if err := c.Load(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Content().Seek(0, io.SeekStart); err != nil {
+		t.Fatal(err)
+	}
+	content, err := io.ReadAll(c.Content())
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := "<" + c.Envelope().Sender().Address + ">"
+	for _, r := range c.Envelope().Recipients() {
+		text += " " + r.Address
+	}
+	if err := c.Finish(); err != nil {
+		t.Fatal(err)
+	}
+	return text + "\n" + string(content)
+}
+
+func TestDocumentExamples(t *testing.T) {
+	runs := map[string]func(*testing.T, string){
+		"oneline mail":      runOneLine,
+		"drop mail":         runDrop,
+		"feed feeder":       runFeed,
+		"drain drainer":     runDrain,
+		"lockdrain drainer": runDrain,
+	}
+	found := examples(t)
+	for name := range runs {
+		if found[name] == "" {
+			t.Errorf("no example %q in the document", name)
+		}
+	}
+	for name, script := range found {
+		t.Run(name, func(t *testing.T) {
+			run := runs[name]
+			if run == nil {
+				t.Fatalf("nothing here runs the example %q", name)
+			}
+			run(t, script)
+		})
+	}
+}
+
+// oneDrop takes the only drop that is in new.
+func oneDrop(t *testing.T, s *spoolfmt.Spool) string {
+	t.Helper()
+	var got []string
+	err := s.Scan(spoolfmt.New, func(e spoolfmt.Entry) error {
+		c, err := s.ClaimMail(e.Name)
+		if err != nil {
+			return err
+		}
+		got = append(got, delivered(t, c))
+		return nil
+	})
+	if err != nil || len(got) != 1 {
+		t.Fatalf("%d drops: %v", len(got), err)
+	}
+	return got[0]
+}
+
+func runOneLine(t *testing.T, script string) {
+	s, dir := openSpool(t)
+	shell(t, script, dir)
+	want := "<ann@example.com> bob@example.org\n" +
+		"From: ann@example.com\nTo: bob@example.org\nSubject: hello\n\nIt works.\n"
+	if got := oneDrop(t, s); got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	empty(t, s)
+}
+
+func runDrop(t *testing.T, script string) {
+	s, dir := openSpool(t)
+	shell(t, script, dir)
+	want := "<ann@example.com> bob@example.org carol@example.net\n" +
+		"From: Ann <ann@example.com>\nTo: Bob <bob@example.org>\nSubject: a drop\n\n" +
+		"Carol gets this, and Bob does not see it.\n"
+	if got := oneDrop(t, s); got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	empty(t, s)
+}
+
+func runFeed(t *testing.T, script string) {
+	s, dir := openSpool(t)
+	id := strings.TrimSpace(shell(t, script, dir))
+	c, err := s.Claim(id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := "<ann@example.com> bob@example.org carol@example.net\nSubject: from a shell\n\nHello.\n"
+	if got := delivered(t, c); got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	empty(t, s)
+}
+
+func empty(t *testing.T, s *spoolfmt.Spool) {
+	t.Helper()
+	if err := s.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	for b := spoolfmt.Tmp; b <= spoolfmt.Bad; b++ {
+		err := s.Scan(b, func(e spoolfmt.Entry) error {
+			t.Errorf("left: %s/%s", b, e.Name)
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// runDrain lets a drainer take messages, with an agent that fails for one of
+// them the first time.
+func runDrain(t *testing.T, script string) {
+	s, dir := openSpool(t)
+	var want []string
+	for i := range 5 {
+		d, err := s.NewDraft()
+		if err != nil {
+			t.Fatal(err)
+		}
+		e, err := spoolfmt.NewEnvelope(spoolfmt.Path{Address: "ann@example.com"},
+			[]spoolfmt.Path{{Address: fmt.Sprintf("u%d@example.org", i)}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := fmt.Fprintf(d, "message %d\n", i); err != nil {
+			t.Fatal(err)
+		}
+		if err := d.Commit(e); err != nil {
+			t.Fatal(err)
+		}
+		want = append(want, fmt.Sprintf("ann@example.com u%d@example.org message %d\n", i, i))
+	}
+	mine, out := filepath.Join(dir, "mine"), t.TempDir()
+	if err := os.Mkdir(mine, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	agent := filepath.Join(out, "agent")
+	text := "#!/bin/sh\n" +
+		"if [ \"$RECIPIENTS\" = u3@example.org ] && mkdir '" + out + "/failed' 2>/dev/null; then exit 75; fi\n" +
+		"{ printf '%s %s ' \"$SENDER\" \"$RECIPIENTS\"; cat; } >>'" + out + "/mail'\n"
+	if err := os.WriteFile(agent, []byte(text), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		shell(t, script, dir, "MINE="+mine, "AGENT="+agent)
+	}
+	mail, err := os.ReadFile(filepath.Join(out, "mail"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := strings.SplitAfter(string(mail), "\n")
+	got = got[:len(got)-1]
+	sort.Strings(got)
+	if strings.Join(got, "") != strings.Join(want, "") {
+		t.Errorf("the agent got %q, want %q", got, want)
+	}
+	empty(t, s)
+}
