@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -139,14 +141,14 @@ func processes(t *testing.T, name, argument string) []int {
 // hangScript is a recorder that hangs as long as a file says so.
 const hangScript = `#!/bin/sh
 if [ -e FLAG ]; then
-	echo $$ >FLAG.pid
+	: >FLAG.$$
 	exec sleep 600
 fi
 exec RECORDER "$@"
 `
 
-// TestKillCourier kills smapd in the middle of a delivery. The agent still runs and has the lock: nobody may deliver
-// beside it. Once it is gone too, the next smapd delivers.
+// TestKillCourier kills smapd in the middle of deliveries. The agents still run and have the locks: nobody may deliver
+// beside them. Once they are gone too, the next smapd delivers.
 func TestKillCourier(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -154,42 +156,47 @@ func TestKillCourier(t *testing.T) {
 	who := newPerson(t, s.dir, "smt-crash")
 	flag := s.file("calls", "hang")
 	s.write(flag, "", 0o644)
-	program1 := s.write(s.file("agent"), strings.NewReplacer("FLAG", flag, "RECORDER", agent.program).Replace(hangScript), 0o755)
-	s.rules("smapd: log stderr", "smapd: wakeup 1", "smapd: sendmail "+program1)
+	hang := s.write(s.file("agent"), strings.NewReplacer("FLAG", flag, "RECORDER", agent.program).Replace(hangScript), 0o755)
+	s.rules("smapd: log stderr", "smapd: wakeup 1", "smapd: sendmail "+hang)
 	first := start(t, program(t, "smapd"), "-c", s.table)
 	feedShells(t, s, who, 1, 2)
-	pid := 0
+	var hanging []int
 	eventually(20*time.Second, func() bool {
-		b, _ := os.ReadFile(flag + ".pid")
-		pid, _ = strconv.Atoi(strings.TrimSpace(string(b)))
-		return pid != 0
+		hanging = nil
+		files, _ := filepath.Glob(flag + ".*")
+		for _, f := range files {
+			pid, _ := strconv.Atoi(strings.TrimPrefix(f, flag+"."))
+			hanging = append(hanging, pid)
+		}
+		return len(hanging) == 2
 	})
-	if pid == 0 {
-		t.Fatal("the agent was not started")
+	if len(hanging) != 2 {
+		t.Fatalf("%d agents were started, want 2", len(hanging))
 	}
-	hanging := processes(t, "sleep", "600")
-	for _, p := range processes(t, "smapd", s.table) {
-		if err := syscall.Kill(p, syscall.SIGKILL); err != nil {
-			t.Error(err)
+	for _, pid := range first.children() {
+		if !slices.Contains(hanging, pid) {
+			syscall.Kill(pid, syscall.SIGKILL) //nolint:errcheck // the child may end with its parent
 		}
 	}
 	<-first.done
-	if s.count("cur") == 0 {
-		t.Error("the message should be in cur/")
+	if n := s.count("cur"); n != 4 {
+		t.Errorf("cur/ holds %d files, want those of two messages", n)
 	}
 	if err := os.Remove(flag); err != nil {
 		t.Fatal(err)
 	}
 	start(t, program(t, "smapd"), "-c", s.table)
 	time.Sleep(3 * time.Second)
-	if n := len(agent.names()); n > 2-len(hanging) {
-		t.Errorf("%d messages were delivered beside %d living agents", n, len(hanging))
+	if n := len(agent.names()); n > 0 {
+		t.Errorf("%d messages were delivered beside living agents", n)
 	}
-	for _, p := range hanging {
-		syscall.Kill(p, syscall.SIGKILL) //nolint:errcheck // may be gone
+	for _, pid := range hanging {
+		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+			t.Errorf("the agent died with smapd: %v", err)
+		}
 	}
 	seen := map[string]int{}
-	for _, c := range agent.wait(2, 30*time.Second) {
+	for _, c := range agent.wait(2, 15*time.Second) {
 		matching(t, seen, c.sender(), c.content)
 	}
 	s.empty()

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -99,13 +100,14 @@ func (p *process) signal(sig syscall.Signal) {
 func (p *process) children() []int {
 	all := []int{p.cmd.Process.Pid}
 	for i := 0; i < len(all); i++ {
-		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", all[i], all[i]))
-		if err != nil {
-			continue
-		}
-		for _, f := range strings.Fields(string(b)) {
-			if pid, err := strconv.Atoi(f); err == nil {
-				all = append(all, pid)
+		// Each thread has children of its own.
+		tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", all[i]))
+		for _, task := range tasks {
+			b, _ := os.ReadFile(task) // the thread may have ended
+			for _, f := range strings.Fields(string(b)) {
+				if pid, err := strconv.Atoi(f); err == nil {
+					all = append(all, pid)
+				}
 			}
 		}
 	}

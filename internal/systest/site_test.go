@@ -119,13 +119,17 @@ func (s *site) names(box string) []string {
 	return names
 }
 
-// empty wants nothing left in any box, within the time that a drainer may take to clean up.
+// empty wants nothing left in any box, within the time that a drainer may take to clean up. Only a running smapd's
+// own reserve for the next outcomes may be in tmp/.
 func (s *site) empty() {
 	s.t.Helper()
 	left := func() string {
 		var all []string
 		for _, box := range []string{"tmp", "new", "cur", "bad"} {
 			for _, name := range s.names(box) {
+				if box == "tmp" && strings.HasSuffix(name, ".record") {
+					continue
+				}
 				all = append(all, box+"/"+name)
 			}
 		}
