@@ -114,7 +114,7 @@ func (b *bench) inetd(spool string) (*server, error) {
 	if err := os.WriteFile(conf, []byte(line), 0o600); err != nil {
 		return nil, err
 	}
-	s, err := b.start("inetd", "-i", "-R", "0", conf)
+	s, err := b.start("inetd", "-i", "-R", "1000000", conf)
 	if err != nil {
 		return nil, err
 	}

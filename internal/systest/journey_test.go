@@ -70,7 +70,8 @@ func TestJourney(t *testing.T) {
 }
 
 func sendSwaks(t *testing.T, s *site, port int, to, text string) {
-	file := s.write(s.file("swaks.eml"), text, 0o644)
+	// swaks ends the data with a line end of its own.
+	file := s.write(s.file("swaks.eml"), strings.TrimSuffix(text, "\n"), 0o644)
 	run(t, "swaks", "--server", "127.0.0.1", "--port", fmt.Sprint(port), "--helo", "client.test",
 		"--from", fromAddress, "--to", to, "--data", "@"+file)
 }
@@ -90,7 +91,7 @@ with smtplib.SMTP("127.0.0.1", int(port), local_hostname="client.test") as smtp:
 `
 
 func sendSmtplib(t *testing.T, s *site, port int, to, text string) {
-	file := s.write(s.file("smtplib.eml"), text, 0o644)
+	file := s.write(s.file("smtplib.eml"), crlf(text), 0o644)
 	run(t, "python3", "-c", smtplibScript, fmt.Sprint(port), fromAddress, to, file)
 }
 
