@@ -144,7 +144,7 @@ func isOctet(s string) bool {
 
 func parseName(s string) (Pattern, error) {
 	if s[0] == '.' {
-		return Pattern{}, errors.New(quoted(s) + " begins with a dot; subdomains are written *" + s)
+		return Pattern{}, errors.New(quoted(s) + " begins with a dot; subdomains are written " + printablePattern("*"+s))
 	}
 	for i := 0; i < len(s); i++ {
 		if c := s[i]; !isAlnum(c) && c != '-' && c != '_' && c != '.' && c != '*' {
@@ -158,6 +158,14 @@ func parseName(s string) (Pattern, error) {
 		return Pattern{}, errors.New(quoted(s) + " is too long for a host name")
 	}
 	return Pattern{text: s, kind: patName, glob: strings.TrimSuffix(strings.ToLower(s), ".")}, nil
+}
+
+// printablePattern quotes what could not be a pattern as it stands.
+func printablePattern(s string) string {
+	if textFault(s) != "" || len(s) > 80 {
+		return quoted(s)
+	}
+	return s
 }
 
 // String is the pattern as it was written.

@@ -16,16 +16,18 @@ const DefaultPath = "/usr/local/etc/netperm-table"
 // wait. When the caller is root, userid is required. The error is an [Errors]
 // that holds all that is wrong; lines are reported with the base name of path.
 func Load(path, program string) (*Table, error) {
-	data, err := readTrusted(path)
+	data, err := ReadTable(path)
 	if err != nil {
 		return nil, Errors{{File: filepath.Base(path), Reason: err.Error(), Err: err}}
 	}
 	return Parse(data, filepath.Base(path), Options{Program: program, Root: os.Geteuid() == 0})
 }
 
-// readTrusted reads a whole table. One read more than the size tells finds out
-// whether it grew; what is larger than MaxTable is left to Parse to refuse.
-func readTrusted(path string) ([]byte, error) {
+// ReadTable reads the table at path for [Parse], after the checks of [Load], for
+// a program that hands it on to another. One read more than
+// the size tells finds out whether it grew; of what is larger than [MaxTable] it
+// returns one octet more than that, which Parse refuses.
+func ReadTable(path string) ([]byte, error) {
 	fd, size, err := openTrusted(path)
 	if err != nil {
 		return nil, err

@@ -79,11 +79,16 @@ func (p *parser) saneSMTP() {
 	}
 }
 
-// saneNames warns of patterns that nothing can match.
+// saneNames warns of patterns that match nothing, or all, and of rules that
+// nothing reaches.
 func (p *parser) saneNames() {
 	t := p.t
-	if r := t.namePattern(); r != nil && !t.Bool("names") {
-		p.warn(r.line, clauses[r.clause].spelled(r.deny), "a name matches no host without \"names yes\"")
+	if r, pattern := t.namePattern(); r != nil && !t.Bool("names") {
+		reason := "a name matches no host without \"names yes\""
+		if pattern.Match(Host{}) {
+			reason = "every host is unknown without \"names yes\""
+		}
+		p.warn(r.line, clauses[r.clause].spelled(r.deny), "%s", reason)
 	}
 	all := 0
 	for i := range t.rules {

@@ -187,22 +187,24 @@ func (t *Table) Permit(h Host) Decision {
 }
 
 // NeedsName reports whether what hosts may do depends on their verified names:
-// a rule holds a name pattern and "names yes" has them looked up.
+// a rule holds a name pattern and "names yes" has them looked up. Permit and
+// Match must then wait for the name.
 func (t *Table) NeedsName() bool {
-	return t.Bool("names") && t.namePattern() != nil
+	r, _ := t.namePattern()
+	return r != nil && t.Bool("names")
 }
 
-// namePattern returns a rule with a pattern that a host without a verified name
-// cannot match, nil if there is none.
-func (t *Table) namePattern() *rule {
+// namePattern returns the first rule with a name pattern, and the pattern; nil
+// if there is none.
+func (t *Table) namePattern() (*rule, Pattern) {
 	for i := range t.rules {
 		for _, p := range t.rules[i].patterns {
-			if p.IsName() && !p.Match(Host{}) {
-				return &t.rules[i]
+			if p.IsName() {
+				return &t.rules[i], p
 			}
 		}
 	}
-	return nil
+	return nil, Pattern{}
 }
 
 // text is the rule as it could stand in a table, without its keywords.

@@ -208,8 +208,7 @@ func host(t *testing.T, addr, name string) Host {
 	return h
 }
 
-// A table with comments stripped, and one with all its lines continued into
-// other lines, must come to the same.
+// A table whose lines end in CR LF must come to the same.
 func TestTablesWithCRLF(t *testing.T) {
 	files, err := filepath.Glob("../testdata/netperm/good/*.table")
 	if err != nil || len(files) == 0 {
