@@ -9,7 +9,7 @@ import (
 // comments and groups taken off: SPOOL-FORMAT.md, Address lists. Errors are
 // *[ParseError] with the field's first line.
 func parseAddressList(v headerValue) ([]string, error) {
-	l := addressList{text: v.text}
+	l := addressList{text: string(v.text)}
 	err := l.read()
 	if err == nil {
 		for _, a := range l.addresses {
@@ -103,9 +103,6 @@ func (l *addressList) end() error {
 		return errTwoWords
 	case l.plain.Len() > 0:
 		l.addresses = append(l.addresses, l.plain.String())
-	}
-	if len(l.addresses) > 2*MaxRecipients {
-		return errors.New("too many addresses")
 	}
 	l.reset()
 	return nil

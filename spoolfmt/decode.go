@@ -165,6 +165,8 @@ func (e *Envelope) complete() error {
 		return errNoRecipient
 	case e.size < 0:
 		return errNoSize
+	case e.size >= 1e18:
+		return errors.New("Size of more than 18 digits")
 	}
 	return nil
 }

@@ -80,9 +80,15 @@ func NewEnvelope(sender Path, recipients []Path) (*Envelope, error) {
 	if err := e.add("Sender", sender.String()); err != nil {
 		return nil, err
 	}
-	for _, r := range recipients {
+	if !samePath(e.sender, sender) {
+		return nil, fmt.Errorf("Sender: %w", errNoPath)
+	}
+	for i, r := range recipients {
 		if err := e.add("Recipient", r.String()); err != nil {
 			return nil, err
+		}
+		if !samePath(e.recipients[i].Path, r) {
+			return nil, fmt.Errorf("Recipient: %w", errNoPath)
 		}
 	}
 	if len(recipients) == 0 {
@@ -95,7 +101,14 @@ var (
 	errNoRecipient = errors.New("no Recipient field")
 	errNoSender    = errors.New("no Sender field")
 	errNoSize      = errors.New("no Size field")
+	errNoPath      = errors.New("address or parameter holds a delimiter")
 )
+
+// samePath tells whether what was written is read as what was meant: an address
+// such as "a@b> X=1" must not become another one with a parameter.
+func samePath(read, meant Path) bool {
+	return read.Address == meant.Address && slices.Equal(read.Params, meant.Params)
+}
 
 // add appends one of a new envelope's fields and takes in what it says.
 func (e *Envelope) add(name, value string) error {
@@ -245,6 +258,9 @@ func (e *Envelope) SetOutcome(address string, o Outcome) error {
 		}
 	} else if o.Status != StatusDelivered {
 		return fmt.Errorf("outcome of <%s>: status %d", address, o.Status)
+	}
+	if len(e.byAddress[address]) == 0 { // also what is no address at all
+		return fmt.Errorf("outcome of <%.100s>, which is no recipient", address)
 	}
 	value := "<" + address + "> " + FormatTime(o.Time)
 	if text := Text(o.Text, maxOutcomeText); text != "" {

@@ -110,8 +110,8 @@ func takeTime(_ *Envelope, value string) error {
 
 func takeSetAside(e *Envelope, value string) error {
 	when, text, _ := strings.Cut(value, " ")
-	if text == "" {
-		return errors.New("no reason after the time")
+	if text == "" || text[0] == ' ' {
+		return errors.New("no reason after the time and one space")
 	}
 	return takeTime(e, when)
 }
@@ -130,8 +130,8 @@ func takeOutcome(e *Envelope, status Status, value string) error {
 	if !ok {
 		return &pathError{at + 1, fmt.Errorf("not a time in UTC: %.40q", when)}
 	}
-	if text == "" && (status == StatusFailed || rest[len(rest)-1] == ' ') {
-		return &pathError{len(value), errors.New("no text after the time")}
+	if text == "" && status == StatusFailed || strings.HasPrefix(text, " ") {
+		return &pathError{at + 1 + len(when), errors.New("no text after the time and one space")}
 	}
 	e.unsettled = append(e.unsettled, outcomeOf{address: p.Address, outcome: Outcome{Status: status, Time: t, Text: text}})
 	return nil

@@ -32,7 +32,7 @@ func ReadMailHeader(r *bufio.Reader, w io.Writer) (sender Path, recipients []Pat
 // A headerValue is an unfolded field's value and the line it begins on.
 type headerValue struct {
 	line int
-	text string
+	text []byte // grows by continuations, of which there may be a million
 }
 
 // mailHeader reads the lines of a header and keeps the fields that have
@@ -89,7 +89,8 @@ func (h *mailHeader) next() (string, error) {
 	for {
 		chunk, err := h.r.ReadSlice('\n')
 		h.size += len(chunk)
-		if h.size > MaxMailHeader {
+		ends := long.Len() == 0 && string(chunk) == "\n" // the empty line is not counted
+		if h.size > MaxMailHeader && !ends {
 			return "", h.fail("header of more than %d octets", MaxMailHeader)
 		}
 		if err == nil && long.Len() == 0 {
@@ -110,7 +111,8 @@ func (h *mailHeader) continuation(line string) error {
 		return h.fail("a continuation before the first field: %.80q", line)
 	}
 	if v := h.values[h.name]; v != nil {
-		v[len(v)-1].text += line
+		last := &v[len(v)-1]
+		last.text = append(last.text, line...)
 	}
 	return nil
 }
@@ -131,7 +133,7 @@ func (h *mailHeader) field(line string) error {
 	switch h.name {
 	case "return-path", "sender", "from", "resent-sender", "resent-from",
 		"to", "cc", "bcc", "resent-to", "resent-cc", "resent-bcc":
-		h.values[h.name] = append(h.values[h.name], headerValue{h.line, value})
+		h.values[h.name] = append(h.values[h.name], headerValue{h.line, []byte(value)})
 	}
 	return nil
 }
@@ -153,7 +155,7 @@ func (h *mailHeader) resent() bool {
 // sender returns the first address of the first field that names one.
 func (h *mailHeader) sender() (Path, error) {
 	if v := h.values["return-path"]; v != nil {
-		if strings.Trim(v[0].text, " \t") == "<>" {
+		if strings.Trim(string(v[0].text), " \t") == "<>" {
 			return Path{}, nil
 		}
 		return h.first(v[0])

@@ -3,6 +3,7 @@ package spoolfmt
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -65,13 +66,14 @@ func ParsePath(value string) (Path, error) {
 	if err != nil {
 		return Path{}, err
 	}
+	var seen keywords
 	for rest != "" {
 		if rest[0] != ' ' {
 			return Path{}, &pathError{at, fmt.Errorf("%q where a space or the end should be", rest[:1])}
 		}
 		word, _, _ := strings.Cut(rest[1:], " ")
 		param, err := parseParam(word)
-		if err == nil && hasParam(p.Params, param.Keyword) {
+		if err == nil && !seen.add(param.Keyword) {
 			err = fmt.Errorf("parameter %s stands there twice", param.Keyword)
 		}
 		if err != nil {
@@ -84,9 +86,34 @@ func ParsePath(value string) (Path, error) {
 	return p, nil
 }
 
-func hasParam(params []Param, keyword string) bool {
-	_, ok := Path{Params: params}.Param(keyword)
-	return ok
+// keywords are those of one path. The first few stand in an array, which is
+// all that honest mail needs; a line may hold a thousand, and comparing each
+// with each would make an envelope of such lines take minutes.
+type keywords struct {
+	few  [8]string
+	n    int
+	many map[string]bool
+}
+
+// add tells whether a keyword is new.
+func (k *keywords) add(keyword string) bool {
+	for _, w := range k.few[:k.n] {
+		if strings.EqualFold(w, keyword) {
+			return false
+		}
+	}
+	if k.n < len(k.few) {
+		k.few[k.n] = keyword
+		k.n++
+		return true
+	}
+	if k.many == nil {
+		k.many = make(map[string]bool)
+	}
+	key := strings.ToLower(keyword)
+	known := k.many[key]
+	k.many[key] = true
+	return !known
 }
 
 // splitPath reads "<address>" and returns what follows and where that is.
@@ -112,22 +139,27 @@ func splitPath(value string) (p Path, rest string, at int, err error) {
 	return p, value[end+1:], end + 1, nil
 }
 
-// pathEnd returns the place of the ">" that ends the address, which a quoted
-// local part may hold too.
+// pathEnd returns the place of the ">" that ends the address, or -1. A quoted
+// local part and an address literal may hold a ">" too.
 func pathEnd(value string) int {
-	quoted := false
-	for i := 1; i < len(value); i++ {
-		switch value[i] {
-		case '"':
-			quoted = !quoted
-		case '\\':
-			if quoted {
+	i := 1
+	if i < len(value) && value[i] == '"' {
+		for i++; i < len(value) && value[i] != '"'; i++ {
+			if value[i] == '\\' {
 				i++
 			}
-		case '>':
-			if !quoted {
-				return i
+		}
+	}
+	for ; i < len(value); i++ {
+		switch {
+		case value[i] == '>':
+			return i
+		case value[i] == '[' && value[i-1] == '@':
+			n := strings.IndexByte(value[i:], ']')
+			if n < 0 {
+				return -1
 			}
+			i += n
 		}
 	}
 	return -1
@@ -198,12 +230,18 @@ func checkParams(params []Param, rules []paramRule) error {
 func oneOf(values ...string) func(Param) bool {
 	return func(p Param) bool {
 		for _, v := range values {
-			if strings.EqualFold(p.Value, v) {
+			if equalASCII(p.Value, v) {
 				return true
 			}
 		}
 		return false
 	}
+}
+
+// equalASCII compares with an ASCII word without regard to case. Unicode folds
+// characters of more than one octet to "k" and "s"; those are others here.
+func equalASCII(s, word string) bool {
+	return len(s) == len(word) && strings.EqualFold(s, word)
 }
 
 // isXtext is RFC 3461 4: printable ASCII but "+" and "=", and "+" with two
@@ -226,17 +264,16 @@ func isXtext(s string, most int) bool {
 func isHex(c byte) bool { return isDigit(c) || c >= 'A' && c <= 'F' }
 
 func isNotify(s string) bool {
-	if strings.EqualFold(s, "NEVER") {
+	if equalASCII(s, "NEVER") {
 		return true
 	}
-	seen := ""
+	var seen [3]bool
 	for _, word := range strings.Split(s, ",") {
-		word = strings.ToUpper(word)
-		known := word == "SUCCESS" || word == "FAILURE" || word == "DELAY"
-		if !known || strings.Contains(seen, word) {
+		i := slices.IndexFunc([]string{"SUCCESS", "FAILURE", "DELAY"}, func(w string) bool { return equalASCII(word, w) })
+		if i < 0 || seen[i] {
 			return false
 		}
-		seen += word
+		seen[i] = true
 	}
 	return true
 }
@@ -252,7 +289,7 @@ func isORCPT(s string) bool {
 			return false
 		}
 	}
-	if strings.EqualFold(kind, "utf-8") {
+	if equalASCII(kind, "utf-8") {
 		return address != ""
 	}
 	return isXtext(address, 500)

@@ -1,0 +1,202 @@
+package spoolfmt
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestNewID(t *testing.T) {
+	seen := map[string]bool{}
+	now := time.Date(2026, 11, 23, 20, 4, 13, 123456789, time.UTC)
+	for range 1000 {
+		id := NewID(now)
+		if err := CheckID(id); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.HasPrefix(id, "20261123T200413.123456Z-") || seen[id] {
+			t.Fatalf("id %q", id)
+		}
+		seen[id] = true
+	}
+	if a, b := NewID(now), NewID(now.Add(time.Microsecond)); a >= b {
+		t.Errorf("%s does not sort before %s", a, b)
+	}
+}
+
+func TestSplitName(t *testing.T) {
+	for name, want := range map[string]struct {
+		id   string
+		kind Kind
+	}{
+		"a.eml": {"a", KindContent}, "a.b.envelope": {"a.b", KindEnvelope}, "x.mail": {"x", KindMail},
+		"a": {}, ".eml": {}, "a b.eml": {}, "a.eml.eml": {}, ".a.envelope": {}, "a.EML": {},
+	} {
+		if id, kind := SplitName(name); id != want.id || kind != want.kind {
+			t.Errorf("%q: %q, %v", name, id, kind)
+		}
+	}
+}
+
+func TestParseErrorPlaces(t *testing.T) {
+	for text, want := range map[string]string{
+		"Spool-Format: 1\nSender: <a b@x>\n":   `line 2, column 11: Sender: address "a b@x": ' ' in the local part at octet 2`,
+		"Spool-Format: 1\nHelo: a\x01b\n":      `line 2, column 8: control character or invalid UTF-8: "\x01"`,
+		"Spool-Format: 1\nX Y: z\n":            `line 2, column 2: bad field name "X Y"`,
+		"Spool-Format: 1\nSender: <> RET=NO\n": `line 2, column 9: Sender: bad value of parameter RET: "NO"`,
+	} {
+		_, err := ParseEnvelope([]byte(text))
+		if err == nil || err.Error() != want {
+			t.Errorf("%q: %v, want %s", text, err, want)
+		}
+	}
+}
+
+func TestEnvelopeChanges(t *testing.T) {
+	e := testEnvelope(t)
+	e.SetSize(3)
+	now := time.Date(2026, 11, 23, 20, 4, 13, 0, time.UTC)
+	steps := []error{
+		e.Set("Helo", "one"), e.Set("HELO", "two"), e.Set("X-Mine", "x"), e.Set("X-Mine", ""),
+		e.SetOutcome("b@example.org", Outcome{Status: StatusDelivered, Time: now, Text: "ok\r\nForged: x"}),
+		e.SetOutcome("c@example.org", Outcome{Status: StatusFailed, Time: now}),
+		e.Set("Last-Error", "x"), e.Set("Attempts", "3"),
+	}
+	for i, err := range steps {
+		if err != nil {
+			t.Fatalf("step %d: %v", i, err)
+		}
+	}
+	for name, value := range map[string]string{
+		"Sender": "<x@example.com>", "Recipient": "<x@example.com>", "Size": "1", "Delivered": "x", "Spool-Format": "1",
+		"Helo": "a\nb", "Attempts": "-1", "Next-Attempt": "soon", "Bad Name": "x", "SHA256": "0", "X": strings.Repeat("y", MaxLine),
+		"Client-Name": " x",
+	} {
+		if err := e.Set(name, value); err == nil {
+			t.Errorf("Set(%q, %q) succeeded", name, value)
+		}
+	}
+	if err := e.SetOutcome("b@example.org", Outcome{Status: StatusFailed, Time: now}); err == nil {
+		t.Error("a second outcome")
+	}
+	if err := e.SetOutcome("stranger@example.org", Outcome{Status: StatusFailed, Time: now}); err == nil {
+		t.Error("an outcome of nobody")
+	}
+	want := `Spool-Format: 1
+Sender: <a@example.com>
+Recipient: <b@example.org>
+Recipient: <c@example.org>
+Size: 3
+Helo: two
+Delivered: <b@example.org> 2026-11-23T20:04:13.000000Z ok??Forged: x
+Failed: <c@example.org> 2026-11-23T20:04:13.000000Z failed
+Last-Error: x
+Attempts: 3
+
+`
+	got, err := e.Marshal()
+	if err != nil || string(got) != want {
+		t.Fatalf("%v\n%s", err, got)
+	}
+	e.ClearOutcomes()
+	if p := e.Pending(); len(p) != 1 || p[0].Address != "c@example.org" || e.Get("attempts") != "" {
+		t.Errorf("after a requeue: pending %v, attempts %q", p, e.Get("attempts"))
+	}
+	if again, err := ParseEnvelope(got); err != nil || len(again.Pending()) != 0 {
+		t.Errorf("read again: %v", err)
+	}
+}
+
+func TestMarshalRefuses(t *testing.T) {
+	if _, err := testEnvelope(t).Marshal(); err == nil {
+		t.Error("an envelope without Size")
+	}
+	if _, err := NewEnvelope(Path{}, nil); err == nil {
+		t.Error("an envelope without recipients")
+	}
+	for _, bad := range []Path{{}, {Address: "-x"}, {Address: "a b"}, {Address: "x", Params: []Param{{Keyword: "N", Value: "a b", HasValue: true}}}} {
+		if _, err := NewEnvelope(Path{}, []Path{bad}); err == nil {
+			t.Errorf("recipient %v", bad)
+		}
+	}
+	if _, err := NewEnvelope(Path{Address: "|x"}, []Path{{Address: "b"}}); err == nil {
+		t.Error("a dangerous sender")
+	}
+	if _, err := ParseEnvelope(make([]byte, MaxEnvelope+1)); err == nil {
+		t.Error("a file over the limit")
+	}
+	if _, err := ReadEnvelope(strings.NewReader(strings.Repeat("x", MaxEnvelope+1))); err == nil {
+		t.Error("a file over the limit")
+	}
+}
+
+// TestLargestEnvelope: the most recipients, each with its outcome, are read in
+// time that grows with their number alone.
+func TestLargestEnvelope(t *testing.T) {
+	var b bytes.Buffer
+	b.WriteString("Spool-Format: 1\nSender: <>\nSize: 1\n")
+	for n := range MaxRecipients {
+		fmt.Fprintf(&b, "Recipient: <r%d@example.org>\n", n)
+	}
+	for n := range MaxRecipients {
+		fmt.Fprintf(&b, "Delivered: <r%d@example.org> 2026-11-23T20:04:13Z\n", n)
+	}
+	b.WriteByte('\n')
+	e, err := ParseEnvelope(b.Bytes())
+	if err != nil || len(e.Pending()) != 0 || len(e.Recipients()) != MaxRecipients {
+		t.Fatalf("%v", err)
+	}
+}
+
+func TestText(t *testing.T) {
+	for _, tt := range []struct {
+		in    string
+		limit int
+		want  string
+	}{
+		{"plain", 10, "plain"}, {" a\tb\r\n ", 10, "a?b??"}, {"\xff\u0085x", 10, "??x"}, {"ääää", 5, "ää"},
+		{"abc  def", 4, "abc"}, {"", 5, ""}, {strings.Repeat("x", 100), 7, "xxxxxxx"},
+	} {
+		got := Text(tt.in, tt.limit)
+		if got != tt.want {
+			t.Errorf("Text(%q, %d) = %q, want %q", tt.in, tt.limit, got, tt.want)
+		}
+		if got != "" && checkValue(got) != nil {
+			t.Errorf("%q is no value", got)
+		}
+	}
+}
+
+func TestSplitAddress(t *testing.T) {
+	for address, want := range map[string][3]string{
+		"a@b": {"a", "b", "a"}, "root": {"root", "", "root"}, `"x@y"@z`: {`"x@y"`, "z", "x@y"}, `"a\"b"@z`: {`"a\"b"`, "z", `a"b`},
+	} {
+		local, domain := SplitAddress(address)
+		if local != want[0] || domain != want[1] || UnquoteLocal(local) != want[2] {
+			t.Errorf("%s: %q, %q, %q", address, local, domain, UnquoteLocal(local))
+		}
+	}
+	var bad *AddressError
+	if err := CheckAddress(`"\|x"@y`); !errors.As(err, &bad) || !bad.Dangerous() {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestMailHeaderLimit(t *testing.T) {
+	x := newTestSpool(t)
+	x.put("new/m.mail", "From: a\nTo: b\nX: "+strings.Repeat("y", MaxMailHeader)+"\n\n")
+	if _, err := x.ClaimMail("m.mail"); err == nil {
+		t.Error("a header over the limit")
+	}
+	many := "From: a\nTo: b"
+	for n := range MaxRecipients {
+		many += fmt.Sprintf(",r%d", n)
+	}
+	x.put("new/n.mail", many+"\n\n")
+	if _, err := x.ClaimMail("n.mail"); err == nil {
+		t.Error("too many recipients")
+	}
+}

@@ -1,0 +1,148 @@
+package spoolfmt
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// vectorSeeds adds the inputs of all vectors of a kind to a fuzz target.
+func vectorSeeds(f *testing.F, kind string) {
+	f.Helper()
+	data, err := os.ReadFile(filepath.Join(vectorDir, "index.json"))
+	if err != nil {
+		f.Fatal(err)
+	}
+	var index []vector
+	if err := json.Unmarshal(data, &index); err != nil {
+		f.Fatal(err)
+	}
+	for _, v := range index {
+		if v.Kind != kind {
+			continue
+		}
+		if kind == "id" {
+			f.Add([]byte(v.ID))
+			continue
+		}
+		seed, err := os.ReadFile(filepath.Join(vectorDir, v.File))
+		if err != nil {
+			f.Fatal(err)
+		}
+		if len(seed) < 8<<10 {
+			f.Add(seed)
+		}
+	}
+}
+
+// FuzzEnvelope: what parses is written again octet for octet, and what does
+// not leaves nothing.
+func FuzzEnvelope(f *testing.F) {
+	vectorSeeds(f, "envelope")
+	f.Fuzz(func(t *testing.T, data []byte) {
+		e, err := ParseEnvelope(data)
+		if err != nil {
+			if e != nil {
+				t.Fatal("an envelope beside an error")
+			}
+			return
+		}
+		again, err := e.Marshal()
+		if err != nil || !bytes.Equal(again, data) {
+			t.Fatalf("%v: %q became %q", err, data, again)
+		}
+		for _, r := range e.Recipients() {
+			if CheckAddress(r.Address) != nil || CheckRecipientParams(r.Params) != nil {
+				t.Fatalf("recipient %v", r)
+			}
+		}
+		for _, line := range bytes.Split(data, []byte("\n")) {
+			if bytes.ContainsAny(line, "\x00\r\t\x7f") {
+				t.Fatalf("control character in %q", line)
+			}
+		}
+	})
+}
+
+// FuzzPath: what parses is the path that String writes, and every address that
+// comes out of it satisfies the grammar and is not dangerous.
+func FuzzPath(f *testing.F) {
+	for _, s := range []string{"<>", "<a@b> X=1 Y", `<"a>b"@c>`, "<a@[1.2.3.4]>", "<-x>", `<"\-x"@y>`, "<ä@ö>", "<a@b> X= "} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, value string) {
+		p, err := ParsePath(value)
+		if err != nil {
+			return
+		}
+		if p.String() != value {
+			t.Fatalf("%q became %q", value, p.String())
+		}
+		plain := strings.ToLower(UnquoteLocal(p.Address))
+		for _, d := range []string{"-", "|", "/", ":include:"} {
+			if strings.HasPrefix(plain, d) {
+				t.Fatalf("%q is dangerous", p.Address)
+			}
+		}
+		if local, domain := SplitAddress(p.Address); domain != "" && local+"@"+domain != p.Address {
+			t.Fatalf("%q split into %q, %q", p.Address, local, domain)
+		}
+	})
+}
+
+// FuzzID: an id can be a name and comes back from it, and is never a path.
+func FuzzID(f *testing.F) {
+	vectorSeeds(f, "id")
+	f.Fuzz(func(t *testing.T, data []byte) {
+		id := string(data)
+		if CheckID(id) != nil {
+			return
+		}
+		if filepath.Base(id) != id || strings.HasPrefix(id, ".") || strings.HasPrefix(id, "-") {
+			t.Fatalf("id %q", id)
+		}
+		for k := KindContent; k <= KindMail; k++ {
+			if got, kind := SplitName(id + k.Suffix()); got != id || kind != k {
+				t.Fatalf("%q: %q, %v", id+k.Suffix(), got, kind)
+			}
+		}
+	})
+}
+
+// FuzzMailHeader: every address satisfies the grammar, the content has no Bcc,
+// and its lines are lines of the input in their order.
+func FuzzMailHeader(f *testing.F) {
+	vectorSeeds(f, "mail")
+	f.Fuzz(func(t *testing.T, data []byte) {
+		var out bytes.Buffer
+		sender, recipients, err := ReadMailHeader(bufio.NewReaderSize(bytes.NewReader(data), 16), &out)
+		if err != nil {
+			return
+		}
+		if sender.Address != "" && CheckAddress(sender.Address) != nil || len(recipients) == 0 {
+			t.Fatalf("sender %v, recipients %v", sender, recipients)
+		}
+		for _, r := range recipients {
+			if CheckAddress(r.Address) != nil {
+				t.Fatalf("recipient %v", r)
+			}
+		}
+		rest := bytes.SplitAfter(data, []byte("\n"))
+		for _, line := range bytes.SplitAfter(out.Bytes(), []byte("\n")) {
+			lower := strings.ToLower(string(line))
+			if strings.HasPrefix(lower, "bcc:") || strings.HasPrefix(lower, "resent-bcc:") || strings.HasPrefix(lower, "return-path:") {
+				t.Fatalf("left in the content: %q", line)
+			}
+			for len(rest) > 0 && !bytes.Equal(rest[0], line) {
+				rest = rest[1:]
+			}
+			if len(rest) == 0 && len(line) > 0 {
+				t.Fatalf("%q is no line of the input", line)
+			}
+		}
+	})
+}
