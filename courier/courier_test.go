@@ -59,6 +59,31 @@ func TestLinkedForAMoment(t *testing.T) {
 	b.eventually("empty", b.empty)
 }
 
+// A feeder may take an id again while the message that had it before is being delivered; neither waits for a rescan.
+func TestSameNameWhileDelivering(t *testing.T) {
+	release := make(chan struct{})
+	var got tally
+	b := newBench(t, agentFunc(func(ctx context.Context, job *Job) ([]Result, error) {
+		r, err := got.Deliver(ctx, job)
+		<-release
+		return r, err
+	}))
+	b.run()
+	drop := func() {
+		b.put("tmp/x", "From: a@example.com\nTo: b@example.org\n\nx\n")
+		if err := os.Rename(b.path("tmp/x"), b.path("new/daily.mail")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	drop()
+	b.eventually("first", func() bool { return got.len() == 1 })
+	drop()
+	time.Sleep(50 * time.Millisecond) // the event is there before the delivery ends
+	close(release)
+	b.eventually("second", func() bool { return got.len() == 2 })
+	b.eventually("empty", b.empty)
+}
+
 func TestOldestFirst(t *testing.T) {
 	var mu sync.Mutex
 	var order []string

@@ -22,6 +22,7 @@ func (l *loop) dispatch(now time.Time) {
 			return
 		}
 		if _, working := l.inflight[it.name]; working {
+			l.inflight[it.name] = true
 			continue
 		}
 		l.start(it)
@@ -69,7 +70,7 @@ func (l *loop) next(now time.Time) (item, bool) {
 }
 
 func (l *loop) start(it item) {
-	l.inflight[it.name] = struct{}{}
+	l.inflight[it.name] = false
 	l.running++
 	if it.cur {
 		l.runningDue++
@@ -86,6 +87,10 @@ func (l *loop) start(it item) {
 
 // take draws the conclusions of a delivery.
 func (l *loop) take(r report, now time.Time) {
+	if l.inflight[r.start.name] {
+		// Another message of that name came, as cron's daily.mail may.
+		l.fresh.insert(item{at: now.UnixNano(), name: r.start.name})
+	}
 	delete(l.inflight, r.start.name)
 	l.running--
 	if r.start.cur {

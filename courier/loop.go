@@ -25,7 +25,7 @@ type loop struct {
 	partial    bool   // fresh began after others, which may wait still
 	missed     []item // deferred while a scan of cur/ runs, which may miss them
 	busy       waitlist
-	inflight   map[string]struct{} // names that a delivery works on
+	inflight   map[string]bool // names that a delivery works on; true: committed again meanwhile
 	held       []*heldBack
 	running    int
 	runningDue int
@@ -57,7 +57,7 @@ func newLoop(c *Courier) *loop {
 		c: c, cfg: &cfg, ev: ev,
 		home: newLease(c.spool), old: make(map[*lease]struct{}),
 		w: watcher{ev: ev}, scan: newScanner(ev, cfg.Schedule.Longest()),
-		inflight: make(map[string]struct{}), small: true,
+		inflight: make(map[string]bool), small: true,
 		agentGate: gate{what: "agent"}, spoolGate: gate{what: "spool"},
 		reports: make(chan report, 16), scans: make(chan scanned, 2),
 		swept: make(chan upkeep, 1), flushed: make(chan upkeep, 1),
@@ -129,9 +129,10 @@ func (l *loop) wantScan() {
 func (l *loop) hint(h hint, name string, kind spoolfmt.Kind) {
 	switch h {
 	case hintName:
-		it := item{at: time.Now().UnixNano(), name: name}
-		if _, working := l.inflight[name]; !working {
-			l.fresh.insert(it)
+		if _, working := l.inflight[name]; working {
+			l.inflight[name] = true
+		} else {
+			l.fresh.insert(item{at: time.Now().UnixNano(), name: name})
 		}
 	case hintScan:
 		l.wantScan()
