@@ -2,44 +2,11 @@ package spoolfmt
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"strings"
 	"testing"
 	"time"
 )
-
-func TestNewID(t *testing.T) {
-	seen := map[string]bool{}
-	now := time.Date(2026, 11, 23, 20, 4, 13, 123456789, time.UTC)
-	for range 1000 {
-		id := NewID(now)
-		if err := CheckID(id); err != nil {
-			t.Fatal(err)
-		}
-		if !strings.HasPrefix(id, "20261123T200413.123456Z-") || seen[id] {
-			t.Fatalf("id %q", id)
-		}
-		seen[id] = true
-	}
-	if a, b := NewID(now), NewID(now.Add(time.Microsecond)); a >= b {
-		t.Errorf("%s does not sort before %s", a, b)
-	}
-}
-
-func TestSplitName(t *testing.T) {
-	for name, want := range map[string]struct {
-		id   string
-		kind Kind
-	}{
-		"a.eml": {"a", KindContent}, "a.b.envelope": {"a.b", KindEnvelope}, "x.mail": {"x", KindMail},
-		"a": {}, ".eml": {}, "a b.eml": {}, "a.eml.eml": {}, ".a.envelope": {}, "a.EML": {},
-	} {
-		if id, kind := SplitName(name); id != want.id || kind != want.kind {
-			t.Errorf("%q: %q, %v", name, id, kind)
-		}
-	}
-}
 
 func TestParseErrorPlaces(t *testing.T) {
 	for text, want := range map[string]string{
@@ -167,21 +134,6 @@ func TestText(t *testing.T) {
 		if got != "" && checkValue(got) != nil {
 			t.Errorf("%q is no value", got)
 		}
-	}
-}
-
-func TestSplitAddress(t *testing.T) {
-	for address, want := range map[string][3]string{
-		"a@b": {"a", "b", "a"}, "root": {"root", "", "root"}, `"x@y"@z`: {`"x@y"`, "z", "x@y"}, `"a\"b"@z`: {`"a\"b"`, "z", `a"b`},
-	} {
-		local, domain := SplitAddress(address)
-		if local != want[0] || domain != want[1] || UnquoteLocal(local) != want[2] {
-			t.Errorf("%s: %q, %q, %q", address, local, domain, UnquoteLocal(local))
-		}
-	}
-	var bad *AddressError
-	if err := CheckAddress(`"\|x"@y`); !errors.As(err, &bad) || !bad.Dangerous() {
-		t.Errorf("%v", err)
 	}
 }
 
