@@ -46,7 +46,7 @@ unit:
 
 test-system: build
 	@.ci/need root
-	$(GO) test -tags system -count=1 -timeout 30m -v ./internal/systest/...
+	$(GO) test -tags system -count=1 -timeout 30m -parallel 6 -v ./internal/systest/...
 
 bench: build
 	@.ci/need root postfix inetd=openbsd-inetd gcc mkfs.ext4=e2fsprogs

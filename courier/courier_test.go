@@ -80,7 +80,7 @@ func TestSameNameWhileDelivering(t *testing.T) {
 	drop()
 	time.Sleep(50 * time.Millisecond) // the event is there before the delivery ends
 	close(release)
-	b.eventually("second", func() bool { return got.len() == 2 })
+	b.eventually("second", func() bool { return b.log.count("msg=finished") == 2 })
 	b.eventually("empty", b.empty)
 }
 
