@@ -1,0 +1,301 @@
+package spoolfmt
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+	"time"
+)
+
+// slowest is what a hostile input may cost. Work that grows with the square of
+// these inputs takes many times as long, on any machine.
+const slowest = 5 * time.Second
+
+const headOfEnvelope = "Spool-Format: 1\nSender: <>\nRecipient: <a>\nSize: 1\n"
+
+// TestLimits has every limit of an envelope met and exceeded by one.
+func TestLimits(t *testing.T) {
+	repeat := strings.Repeat
+	fill := func(total int) string { // an envelope of that many octets
+		var b strings.Builder
+		b.WriteString(headOfEnvelope)
+		for total-b.Len()-1 > 2*MaxLine {
+			b.WriteString("X: " + repeat("x", MaxLine-4) + "\n")
+		}
+		half := (total - b.Len() - 1) / 2
+		b.WriteString("X: " + repeat("x", half-4) + "\n")
+		b.WriteString("X: " + repeat("x", total-b.Len()-1-4) + "\n\n")
+		return b.String()
+	}
+	tests := []struct {
+		name string
+		make func(over int) string
+	}{
+		{"file", func(n int) string { return fill(MaxEnvelope + n) }},
+		{"line", func(n int) string { return headOfEnvelope + "X: " + repeat("x", MaxLine-4+n) + "\n\n" }},
+		{"name", func(n int) string { return headOfEnvelope + repeat("x", 64+n) + ": x\n\n" }},
+		{"recipients", func(n int) string {
+			return "Spool-Format: 1\nSender: <>\nSize: 1\n" + repeat("Recipient: <a>\n", MaxRecipients+n) + "\n"
+		}},
+		{"Size", func(n int) string {
+			return "Spool-Format: 1\nSender: <>\nRecipient: <a>\nSize: " + repeat("9", 18+n) + "\n\n"
+		}},
+		{"Attempts", func(n int) string { return headOfEnvelope + "Attempts: " + repeat("9", 9+n) + "\n\n" }},
+		{"SHA256", func(n int) string { return headOfEnvelope + "SHA256: " + repeat("f", 64+n) + "\n\n" }},
+		{"fraction", func(n int) string {
+			return headOfEnvelope + "Received-At: 2026-11-23T20:04:13." + repeat("1", 9+n) + "Z\n\n"
+		}},
+		{"single", func(n int) string { return headOfEnvelope + repeat("TLS: x\n", 1+n) + "\n" }},
+		{"outcome", func(n int) string {
+			return headOfEnvelope + repeat("Delivered: <a> 2026-11-23T20:04:13Z\n", 1+n) + "\n"
+		}},
+		{"end", func(n int) string { return headOfEnvelope + repeat("\n", 1+n) }},
+	}
+	for _, tt := range tests {
+		text := tt.make(0)
+		e, err := ReadEnvelope(strings.NewReader(text))
+		if err != nil {
+			t.Errorf("%s at its limit: %v", tt.name, err)
+			continue
+		}
+		if again, err := e.Marshal(); err != nil || string(again) != text {
+			t.Errorf("%s at its limit is not written again: %v", tt.name, err)
+		}
+		var bad *ParseError
+		e, err = ReadEnvelope(strings.NewReader(tt.make(1)))
+		if e != nil || !errors.As(err, &bad) || bad.Line < 1 || bad.Column < 1 {
+			t.Errorf("%s one over its limit: %v", tt.name, err)
+		}
+	}
+}
+
+// TestMarshalLimits has the limits that only a writer can run into.
+func TestMarshalLimits(t *testing.T) {
+	many := make([]Path, MaxRecipients+1)
+	for i := range many {
+		many[i].Address = "a"
+	}
+	if _, err := NewEnvelope(Path{}, many); err == nil {
+		t.Error("too many recipients")
+	}
+	e, err := NewEnvelope(Path{}, many[1:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range []int64{-1, 1e18} {
+		if e.SetSize(n); e.Size() != n {
+			t.Errorf("size %d", e.Size())
+		}
+		if _, err := e.Marshal(); err == nil {
+			t.Errorf("size %d is written", n)
+		}
+	}
+	e.SetSize(1e18 - 1)
+	if _, err := e.Marshal(); err != nil {
+		t.Error(err)
+	}
+	for n := range MaxEnvelope / MaxLine {
+		if err := e.Set(fmt.Sprintf("X%d", n), strings.Repeat("x", MaxLine-20)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := e.Marshal(); err == nil {
+		t.Error("an envelope over the limit of a file is written")
+	}
+}
+
+// TestCutEnvelope: no beginning of an envelope is an envelope.
+func TestCutEnvelope(t *testing.T) {
+	text := headOfEnvelope + "Delivered: <a> 2026-11-23T20:04:13Z\n\n"
+	for n := range text {
+		if e, err := ParseEnvelope([]byte(text[:n])); err == nil || e != nil {
+			t.Errorf("%q is an envelope", text[:n])
+		}
+	}
+}
+
+func TestParseTime(t *testing.T) {
+	day := time.Date(2024, 2, 29, 23, 59, 59, 0, time.UTC)
+	for s, want := range map[string]time.Time{
+		"2024-02-29T23:59:59Z":           day,
+		"2024-02-29T23:59:59.5Z":         day.Add(500 * time.Millisecond),
+		"2024-02-29T23:59:59.000000001Z": day.Add(1),
+		"2024-02-29T23:59:59.999999999Z": day.Add(time.Second - 1),
+	} {
+		if got, ok := parseTime(s); !ok || !got.Equal(want) {
+			t.Errorf("parseTime(%q) = %v, %v", s, got, ok)
+		}
+	}
+	for _, s := range []string{
+		"", "Z", "2023-02-29T00:00:00Z", "2024-02-30T00:00:00Z", "2024-13-01T00:00:00Z", "2024-00-01T00:00:00Z",
+		"2024-01-01T24:00:00Z", "2024-01-01T00:60:00Z", "2024-01-01T00:00:60Z", "2024-01-01T00:00:00", "2024-01-01T00:00:00z",
+		"2024-01-01t00:00:00Z", "2024-01-01 00:00:00Z", "2024-01-01T00:00:00+00:00", "2024-01-01T00:00:00.Z",
+		"2024-01-01T00:00:00,5Z", "2024-01-01T0:00:00Z", "24-01-01T00:00:00Z", "2024-1-1T00:00:00Z", "2024-01-01T00:00:00.5.5Z",
+		"2024-01-01T00:00:00ZZ", "+024-01-01T00:00:00Z",
+	} {
+		if got, ok := parseTime(s); ok {
+			t.Errorf("parseTime(%q) = %v", s, got)
+		}
+	}
+	now := time.Date(2026, 11, 23, 21, 4, 13, 123456789, time.FixedZone("", 3600))
+	if s := FormatTime(now); s != "2026-11-23T20:04:13.123456Z" {
+		t.Errorf("FormatTime = %q", s)
+	}
+}
+
+func TestOutcomeRules(t *testing.T) {
+	const at = " 2026-11-23T20:04:13Z"
+	for line, ok := range map[string]bool{
+		"Delivered: <a>" + at:                 true,
+		"Delivered: <a>" + at + " ok":         true,
+		"Delivered: <a>" + at + "  ok":        false, // a text is a value
+		"Failed: <a>" + at + " no such user":  true,
+		"Failed: <a>" + at:                    false,
+		"Failed: <a>" + at + "  x":            false,
+		"Delivered: <a>":                      false,
+		"Delivered: <a> now":                  false,
+		"Delivered: <a>  2026-11-23T20:04:13": false,
+		"Delivered: a" + at:                   false,
+		"Delivered: <>" + at:                  false,
+		"Delivered: <A>" + at:                 false, // octet for octet
+		"Delivered: <a> NOTIFY=NEVER" + at:    false,
+		"Set-Aside: 2026-11-23T20:04:13Z x":   true,
+		"Set-Aside: 2026-11-23T20:04:13Z":     false,
+		"Set-Aside: 2026-11-23T20:04:13Z  x":  false,
+		"Set-Aside: x y":                      false,
+		"Size: 1":                             false, // the second one
+		"sPOOL-fORMAT: 1":                     false,
+		"Next-Attempt: 2026-11-23T20:04:13Z":  true,
+		"Next-Attempt: tomorrow":              false,
+		"Attempts: 00":                        false,
+		"Attempts: 0":                         true,
+	} {
+		_, err := ParseEnvelope([]byte(headOfEnvelope + line + "\n\n"))
+		if (err == nil) != ok {
+			t.Errorf("%q: %v, want ok %v", line, err, ok)
+		}
+	}
+}
+
+// TestOutcomeInjection: an outcome's address is one of the recipients', or none.
+func TestOutcomeInjection(t *testing.T) {
+	e := testEnvelope(t)
+	for _, address := range []string{"b@example.org> 2020-01-01T00:00:00Z x", "", "b@example.org\n"} {
+		if err := e.SetOutcome(address, Outcome{Status: StatusDelivered, Time: time.Now()}); err == nil {
+			t.Errorf("an outcome of %q", address)
+		}
+	}
+	if err := e.SetOutcome("b@example.org", Outcome{Time: time.Now()}); err == nil {
+		t.Error("an outcome without a status")
+	}
+	if n := len(e.Pending()); n != 2 {
+		t.Errorf("%d pending, want 2", n)
+	}
+}
+
+// TestHostileEnvelopes: inputs made to be slow are not.
+func TestHostileEnvelopes(t *testing.T) {
+	var params strings.Builder
+	for i := 0; params.Len() < 3900; i++ {
+		fmt.Fprintf(&params, " %c%c", "abcdefghijklmnopqrstuvwxyz0123456789"[i/36%36], "abcdefghijklmnopqrstuvwxyz0123456789"[i%36])
+		if i == 36*36-1 {
+			break
+		}
+	}
+	line := "Recipient: <a>" + params.String() + "\n"
+	for name, text := range map[string]string{
+		"parameters": headOfEnvelope + strings.Repeat(line, (MaxEnvelope-1000)/len(line)) + "\n",
+		"fields":     headOfEnvelope + strings.Repeat("a: b\n", (MaxEnvelope-1000)/5) + "\n",
+		"recipients": headOfEnvelope + strings.Repeat("Recipient: <a>\n", MaxEnvelope/15-100) + "\n",
+		"outcomes":   headOfEnvelope + strings.Repeat("Failed: <a> 2026-11-23T20:04:13Z x\n", MaxEnvelope/40) + "\n",
+		"colons":     headOfEnvelope + strings.Repeat(":", MaxEnvelope-1000),
+	} {
+		start := time.Now()
+		if _, err := ParseEnvelope([]byte(text)); err != nil && len(err.Error()) > 1000 {
+			t.Errorf("%s: an error of %d octets", name, len(err.Error()))
+		}
+		if took := time.Since(start); took > slowest {
+			t.Errorf("%s took %v", name, took)
+		}
+	}
+}
+
+// TestManyOutcomes: as many outcomes as recipients may be, set one by one.
+func TestManyOutcomes(t *testing.T) {
+	to := make([]Path, MaxRecipients)
+	for i := range to {
+		to[i].Address = fmt.Sprintf("r%d@example.org", i)
+	}
+	e, err := NewEnvelope(Path{}, to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.SetSize(1)
+	start := time.Now()
+	for _, p := range to {
+		if err := e.SetOutcome(p.Address, Outcome{StatusFailed, start, "no"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	data, err := e.Marshal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := ParseEnvelope(data)
+	if err != nil || len(again.Pending()) != 0 {
+		t.Fatalf("%v", err)
+	}
+	if took := time.Since(start); took > slowest {
+		t.Errorf("took %v", took)
+	}
+}
+
+// TestHostileHeaders: drops made to be slow are not.
+func TestHostileHeaders(t *testing.T) {
+	const head = "From: a\nTo: b\n"
+	fill := func(piece string) string { return strings.Repeat(piece, (MaxMailHeader-100)/len(piece)) }
+	for name, text := range map[string]string{
+		"folds":     head + fill(" \n") + "\n",
+		"commas":    head + "To: " + fill(",") + "\n\n",
+		"duplicate": head + "To: " + fill("b,") + "\n\n",
+		"comments":  head + "To: " + fill("(") + "\n\n",
+		"pairs":     head + "To: " + fill("()") + "\n\n",
+		"quotes":    head + "To: " + fill(`"`) + "\n\n",
+		"angles":    head + "To: " + fill("<a>,") + "\n\n",
+		"brackets":  head + "To: " + fill("[") + "\n\n",
+		"groups":    head + "To: " + fill("x:;,") + "\n\n",
+		"dots":      head + "To: " + fill(" .") + "\n\n",
+		"fields":    head + fill("To:\n") + "\n",
+		"names":     head + fill("x") + ":\n\n",
+	} {
+		start := time.Now()
+		_, _, err := ReadMailHeader(bufio.NewReader(strings.NewReader(text)), io.Discard)
+		if took := time.Since(start); took > slowest {
+			t.Errorf("%s took %v", name, took)
+		}
+		if err != nil && len(err.Error()) > 1000 {
+			t.Errorf("%s: an error of %d octets", name, len(err.Error()))
+		}
+	}
+}
+
+func TestMailHeaderOctets(t *testing.T) {
+	const head = "From: a\nTo: b\nX: "
+	for over := range 2 {
+		header := head + strings.Repeat("x", MaxMailHeader-len(head)-1+over) + "\n"
+		for _, rest := range []string{"", "\n", "\nbody\n"} {
+			var out bytes.Buffer
+			_, _, err := ReadMailHeader(bufio.NewReader(strings.NewReader(header+rest)), &out)
+			if (err == nil) != (over == 0) {
+				t.Errorf("header of %d octets, then %q: %v", len(header), rest, err)
+			}
+			if err == nil && !strings.HasPrefix(header+rest, out.String()) {
+				t.Error("the header is changed")
+			}
+		}
+	}
+}
