@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/netip"
 	"os"
+	"strconv"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -34,7 +35,30 @@ func stderrIsClient() bool {
 	if unix.Fstat(0, &in) != nil || unix.Fstat(2, &log) != nil {
 		return false
 	}
-	return in.Mode&unix.S_IFMT == unix.S_IFSOCK && in.Dev == log.Dev && in.Ino == log.Ino
+	return isSocket(0) && in.Dev == log.Dev && in.Ino == log.Ino
+}
+
+func isSocket(fd int) bool {
+	var st unix.Stat_t
+	return unix.Fstat(fd, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFSOCK
+}
+
+// listening tells whether a descriptor is a socket that accepts connections.
+func listening(fd int) bool {
+	on, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN)
+	return err == nil && on != 0
+}
+
+// systemdSockets is how many descriptors systemd passed, by sd_listen_fds(3).
+func systemdSockets() int {
+	if pid, err := strconv.Atoi(os.Getenv("LISTEN_PID")); err != nil || pid != os.Getpid() {
+		return 0
+	}
+	n, err := strconv.Atoi(os.Getenv("LISTEN_FDS"))
+	if err != nil {
+		return 0
+	}
+	return n
 }
 
 // defaultLog is stderr where that is not the client: a terminal, tcpserver.

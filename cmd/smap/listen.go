@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net/netip"
 	"os"
 	"os/signal"
@@ -24,28 +25,68 @@ const backlog = 1024
 // drainTime is how long sessions may finish a message after TERM.
 const drainTime = 30 * time.Second
 
-// serve is a server for many sessions, until TERM or INT.
-func serve(o options) int {
+// openSockets opens all addresses, or says which one cannot be.
+func openSockets(addrs []string) ([]*os.File, error) {
 	var sockets []*os.File
-	for _, addr := range o.listen {
+	for _, addr := range addrs {
 		f, err := listen(addr)
 		if err != nil {
-			fmt.Fprintf(os.Stderr, "smap: -listen %s: %v\n", addr, err)
-			return exitOS
+			return nil, fmt.Errorf("-listen %s: %w", addr, err)
 		}
 		sockets = append(sockets, f)
 	}
-	s, code := prepare(o, "stderr")
+	return sockets, nil
+}
+
+// serveChild serves on the n sockets that the parent gave us, until it says TERM
+// or is gone.
+func serveChild(o options, n int) int {
+	line := os.NewFile(uintptr(firstSocket+n), "line")
+	return serveSockets(o, "stderr", inherited(firstSocket, n), 0, line)
+}
+
+// serveWait serves on inetd's listening socket until nobody has come for a
+// while; inetd then waits for the next client itself.
+func serveWait(o options, fd int) int {
+	return serveSockets(o, defaultLog(), inherited(fd, 1), 1, nil)
+}
+
+// firstSocket is where a parent's and systemd's sockets begin.
+const firstSocket = 3
+
+func inherited(first, n int) []*os.File {
+	var sockets []*os.File
+	for fd := first; fd < first+n; fd++ {
+		unix.CloseOnExec(fd)
+		_ = unix.SetNonblock(fd, true) // else accept would not end with the rest
+		sockets = append(sockets, os.NewFile(uintptr(fd), "socket"))
+	}
+	return sockets
+}
+
+// serveSockets is a server for many sessions. It says on line that it is ready,
+// and ends when line does; idle is 1 for one that leaves when it has no work.
+func serveSockets(o options, log string, sockets []*os.File, idle time.Duration, line *os.File) int {
+	s, code := prepare(o, log)
 	if code != exitOK {
 		return code
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGTERM, unix.SIGINT)
 	defer stop()
-	server := &server{setup: s, clients: make(map[netip.Prefix]int)}
+	server := &server{setup: s, clients: make(map[netip.Prefix]int), stop: stop, idle: idle * s.table.Duration("idle-exit")}
+	server.timer = time.AfterFunc(math.MaxInt64, stop)
+	server.rest(true)
 	var accepting sync.WaitGroup
 	for _, f := range sockets {
 		s.config.Log.Info("listen", "address", localAddress(f))
 		accepting.Go(func() { server.accept(ctx, f) })
+	}
+	if line != nil {
+		go func() {
+			_, _ = line.Write([]byte{1}) // a parent that is gone ends the next line
+			_, _ = line.Read(make([]byte, 1))
+			stop()
+		}()
 	}
 	accepting.Wait()
 	return server.drain()
@@ -119,6 +160,22 @@ type server struct {
 	running sync.WaitGroup
 	all     int
 	clients map[netip.Prefix]int
+
+	idle  time.Duration // 0: it stays without work, too
+	timer *time.Timer   // ends the server
+	stop  func()
+}
+
+// rest lets the server end itself after a while, or not.
+func (s *server) rest(begin bool) {
+	if s.idle == 0 {
+		return
+	}
+	if begin {
+		s.timer.Reset(s.idle)
+	} else {
+		s.timer.Stop()
+	}
 }
 
 // accept serves one socket until ctx is done. Errors of accept pass: a client
@@ -158,6 +215,7 @@ func (s *server) start(ctx context.Context, conn *os.File, client receiver.Clien
 	if !full && !many {
 		s.all++
 		s.clients[who]++
+		s.rest(false)
 	}
 	s.mu.Unlock()
 	s.running.Go(func() {
@@ -186,7 +244,9 @@ func (s *server) start(ctx context.Context, conn *os.File, client receiver.Clien
 func (s *server) end(who netip.Prefix) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.all--
+	if s.all--; s.all == 0 {
+		s.rest(true)
+	}
 	if s.clients[who]--; s.clients[who] == 0 {
 		delete(s.clients, who)
 	}

@@ -43,6 +43,7 @@ type options struct {
 	check   bool
 	version bool
 	listen  addrs
+	child   int // sockets inherited from the parent
 }
 
 type addrs []string
@@ -69,9 +70,14 @@ func run(args []string) int {
 	f.BoolVar(&o.check, "t", false, "check the table and exit")
 	f.BoolVar(&o.version, "version", false, "print the version and exit")
 	f.Var(&o.listen, "listen", "serve on `ADDR`, HOST:PORT or :PORT; may be repeated")
+	f.IntVar(&o.child, "child", 0, "")
 	f.Usage = func() {
 		fmt.Fprint(f.Output(), usage)
-		f.PrintDefaults()
+		f.VisitAll(func(x *flag.Flag) {
+			if name, text := flag.UnquoteUsage(x); text != "" {
+				fmt.Fprintf(f.Output(), "  -%-8s %-6s  %s\n", x.Name, name, text)
+			}
+		})
 	}
 	err := f.Parse(args)
 	switch {
@@ -87,8 +93,33 @@ func run(args []string) int {
 		return exitOK
 	case o.check:
 		return checkTable(o.table)
+	case o.child > 0:
+		return serveChild(o, o.child)
 	case len(o.listen) > 0:
-		return serve(o)
+		sockets, err := openSockets(o.listen)
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "smap:", err)
+			return exitOS
+		}
+		return serve(o, sockets)
+	}
+	return inherit(o)
+}
+
+// inherit does what the descriptors ask for that inetd or systemd gave us: a
+// connection, or a socket to accept connections from.
+func inherit(o options) int {
+	if n := systemdSockets(); n > 0 && !isSocket(0) {
+		if listening(firstSocket) {
+			return serve(o, inherited(firstSocket, n))
+		}
+		if err := dup2(firstSocket, 0); err != nil {
+			fmt.Fprintln(os.Stderr, "smap: systemd's connection:", err)
+			return exitOS
+		}
+	}
+	if listening(0) {
+		return serveWait(o, 0)
 	}
 	return session(o)
 }
@@ -153,10 +184,7 @@ func prepare(o options, occasion string) (*setup, int) {
 		s, err = configure(t, os.Hostname, log)
 	}
 	if err != nil {
-		for _, e := range netperm.Split(err) {
-			log.Error("fwtkcfgerr: " + e.Error())
-		}
-		return nil, exitConfig
+		return nil, configError(log, err)
 	}
 	dir, err := imprison(t, log)
 	var spool *spoolfmt.Spool
