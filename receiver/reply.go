@@ -68,9 +68,6 @@ func (r Reply) asFault() Reply { r.fault = true; return r }
 // closing makes a reply the session's last.
 func (r Reply) closing() Reply { r.Close = true; return r }
 
-// with adds words to a reply's text.
-func (r Reply) with(text string) Reply { r.Text += text; return r }
-
 // append adds the reply as it is transmitted. 220, EHLO's and 3yz never have an
 // enhanced code; other replies have one for clients that said EHLO (RFC 2034).
 func (r Reply) append(b []byte, enhanced bool) []byte {
