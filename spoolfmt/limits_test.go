@@ -197,7 +197,9 @@ func TestOutcomeInjection(t *testing.T) {
 	}
 }
 
-// TestHostileEnvelopes: inputs made to be slow are not.
+// TestHostileEnvelopes: inputs made to be slow are not. Each path with many
+// parameters costs milliseconds when all are compared with all; see the ratio
+// in TestManyKeywords, which no slow machine upsets.
 func TestHostileEnvelopes(t *testing.T) {
 	var params strings.Builder
 	for i := 0; params.Len() < 3900; i++ {
@@ -221,6 +223,31 @@ func TestHostileEnvelopes(t *testing.T) {
 		if took := time.Since(start); took > slowest {
 			t.Errorf("%s took %v", name, took)
 		}
+	}
+}
+
+// TestManyKeywords: twenty times the keywords must not cost much more than
+// twenty times as long; compared each with each they cost four hundred times.
+func TestManyKeywords(t *testing.T) {
+	fastest := func(n int) time.Duration {
+		var b strings.Builder
+		b.WriteString("<a>")
+		for i := range n {
+			fmt.Fprintf(&b, " K%d", i)
+		}
+		best := time.Hour
+		for range 20 {
+			start := time.Now()
+			if _, err := ParsePath(b.String()); err != nil {
+				t.Fatal(err)
+			}
+			best = min(best, time.Since(start))
+		}
+		return best
+	}
+	few, many := fastest(1000), fastest(20000)
+	if many > 80*few {
+		t.Errorf("1000 keywords take %v, 20000 take %v", few, many)
 	}
 }
 

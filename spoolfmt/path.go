@@ -88,7 +88,7 @@ func ParsePath(value string) (Path, error) {
 
 // keywords are those of one path. The first few stand in an array, which is
 // all that honest mail needs; a line may hold a thousand, and comparing each
-// with each would make an envelope of such lines take minutes.
+// with each took three seconds for an envelope of such lines, not a third of one.
 type keywords struct {
 	few  [8]string
 	n    int
