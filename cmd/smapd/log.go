@@ -3,9 +3,16 @@ package main
 import (
 	"io"
 	"log/slog"
+
+	"smap/internal/eventlog"
 )
 
-// newLogger opens the log that the rules ask for.
-func newLogger(_ *rules, stderr io.Writer) (*slog.Logger, error) {
-	return slog.New(slog.NewTextHandler(stderr, nil)), nil
+// newLogger opens the log that the rules ask for. A connection to syslog stays
+// open as long as the process runs.
+func newLogger(r *rules, stderr io.Writer) (*slog.Logger, error) {
+	if r.logTo() != "syslog" {
+		return eventlog.New(stderr, "smapd"), nil
+	}
+	log, _, err := eventlog.Open("syslog", "smapd")
+	return log, err
 }
