@@ -11,7 +11,7 @@ import (
 )
 
 // wanted are the commands that the tests call, each with the Debian package that has it.
-var wanted = []string{"inetd=openbsd-inetd", "postfix", "smtp-source=postfix", "swaks", "curl", "python3", "useradd=passwd",
+var wanted = []string{"inetd=openbsd-inetd", "postfix", "smtp-source=postfix", "swaks", "curl", "/usr/bin/python3=python3", "useradd=passwd",
 	"pgrep=procps"}
 
 func TestMain(m *testing.M) {
