@@ -39,7 +39,12 @@ func configure(t *netperm.Table, hostname func() (string, error), log *slog.Logg
 	if err != nil {
 		return nil, err
 	}
+	secure, err := startTLS(t)
+	if err != nil {
+		return nil, err
+	}
 	s.config = receiver.Config{
+		StartTLS:   secure,
 		Hostname:   name,
 		Log:        log,
 		Timeout:    t.Duration("timeout"),

@@ -22,10 +22,7 @@ func guardStderr() {
 		return
 	}
 	null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
-	if err == nil {
-		err = dup2(int(null.Fd()), 2)
-	}
-	if err != nil {
+	if err != nil || dup2(int(null.Fd()), 2) != nil {
 		_ = unix.Close(2) // nothing there is better than the client
 	}
 }
@@ -51,13 +48,10 @@ func listening(fd int) bool {
 
 // systemdSockets is how many descriptors systemd passed, by sd_listen_fds(3).
 func systemdSockets() int {
-	if pid, err := strconv.Atoi(os.Getenv("LISTEN_PID")); err != nil || pid != os.Getpid() {
+	if os.Getenv("LISTEN_PID") != strconv.Itoa(os.Getpid()) {
 		return 0
 	}
-	n, err := strconv.Atoi(os.Getenv("LISTEN_FDS"))
-	if err != nil {
-		return 0
-	}
+	n, _ := strconv.Atoi(os.Getenv("LISTEN_FDS")) // 0 unless it is a number
 	return n
 }
 

@@ -8,7 +8,6 @@ import (
 	"net/netip"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"strconv"
 	"strings"
 	"sync"
@@ -221,8 +220,7 @@ func (s *server) start(ctx context.Context, conn *os.File, client receiver.Clien
 	s.running.Go(func() {
 		defer func() {
 			if p := recover(); p != nil {
-				s.config.Log.Error("fwtksyserr: panic", "value", fmt.Sprint(p), "stack", string(debug.Stack()))
-				sayUnavailable(conn, s.config.Hostname)
+				s.panicked(p, conn)
 			}
 			_ = conn.Close() // the client has its replies, or is gone
 		}()

@@ -42,16 +42,8 @@ type options struct {
 	log     string
 	check   bool
 	version bool
-	listen  addrs
+	listen  []string
 	child   int // sockets inherited from the parent
-}
-
-type addrs []string
-
-func (a *addrs) String() string { return fmt.Sprint(*a) }
-func (a *addrs) Set(s string) error {
-	*a = append(*a, s)
-	return nil
 }
 
 func main() {
@@ -69,7 +61,10 @@ func run(args []string) int {
 	f.StringVar(&o.log, "log", "", "log to `syslog` or stderr, whatever the table says")
 	f.BoolVar(&o.check, "t", false, "check the table and exit")
 	f.BoolVar(&o.version, "version", false, "print the version and exit")
-	f.Var(&o.listen, "listen", "serve on `ADDR`, HOST:PORT or :PORT; may be repeated")
+	f.Func("listen", "serve on `ADDR`, HOST:PORT or :PORT; may be repeated", func(s string) error {
+		o.listen = append(o.listen, s)
+		return nil
+	})
 	f.IntVar(&o.child, "child", 0, "")
 	f.Usage = func() {
 		fmt.Fprint(f.Output(), usage)
@@ -134,15 +129,11 @@ func version() string {
 // checkTable prints everything that is wrong with a table.
 func checkTable(path string) int {
 	t, err := netperm.Load(path, "smap")
-	var warnings []error
 	if err == nil {
 		for _, w := range t.Warnings() {
-			warnings = append(warnings, w)
+			fmt.Fprintln(os.Stderr, "smap: warning:", w)
 		}
 		_, err = configure(t, nil, slog.New(slog.DiscardHandler))
-	}
-	for _, w := range warnings {
-		fmt.Fprintln(os.Stderr, "smap: warning:", w)
 	}
 	for _, e := range netperm.Split(err) {
 		fmt.Fprintln(os.Stderr, "smap: fwtkcfgerr:", e)
@@ -227,8 +218,7 @@ func session(o options) int {
 	}
 	defer func() {
 		if p := recover(); p != nil {
-			s.config.Log.Error("fwtksyserr: panic", "value", fmt.Sprint(p), "stack", string(debug.Stack()))
-			sayUnavailable(conn, s.config.Hostname)
+			s.panicked(p, conn)
 			os.Exit(exitSoftware)
 		}
 	}()
@@ -241,4 +231,10 @@ func session(o options) int {
 	receiver.Serve(ctx, s.config, client, conn)
 	linger(conn)
 	return exitOK
+}
+
+// panicked logs a fault of ours that would have ended the process.
+func (s *setup) panicked(value any, conn receiver.Conn) {
+	s.config.Log.Error("fwtksyserr: panic", "value", fmt.Sprint(value), "stack", string(debug.Stack()))
+	sayUnavailable(conn, s.config.Hostname)
 }

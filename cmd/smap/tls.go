@@ -1,0 +1,61 @@
+package main
+
+import (
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"strings"
+	"time"
+
+	"smap/netperm"
+	"smap/receiver"
+)
+
+// startTLS reads the keys that the table names, while they can be read, and
+// returns what makes a connection secure; nil without keys.
+func startTLS(t *netperm.Table) (func(receiver.Conn) (receiver.Conn, receiver.TLS, error), error) {
+	if !t.Has("tls-cert") {
+		return nil, nil
+	}
+	var pem [2][]byte
+	for i, clause := range []string{"tls-cert", "tls-key"} {
+		f, err := netperm.OpenFile(t.String(clause))
+		if err != nil {
+			return nil, t.Errorf(clause, "%w", err)
+		}
+		pem[i], err = io.ReadAll(f)
+		if err = errors.Join(err, f.Close()); err != nil {
+			return nil, t.Errorf(clause, "%w", err)
+		}
+	}
+	pair, err := tls.X509KeyPair(pem[0], pem[1])
+	if err != nil {
+		return nil, t.Errorf("tls-cert", "%w", err)
+	}
+	config := &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
+	return func(c receiver.Conn) (receiver.Conn, receiver.TLS, error) {
+		secure := tls.Server(plain{c}, config)
+		if err := secure.Handshake(); err != nil {
+			return nil, receiver.TLS{}, err
+		}
+		state := secure.ConnectionState()
+		return secure, receiver.TLS{Version: tlsName(state.Version), Cipher: tls.CipherSuiteName(state.CipherSuite)}, nil
+	}, nil
+}
+
+// tlsName is a version as mail headers have it: "TLSv1.3".
+func tlsName(version uint16) string {
+	return strings.Replace(tls.VersionName(version), "TLS ", "TLSv", 1)
+}
+
+// plain is a connection as crypto/tls wants it. TLS uses neither its addresses
+// nor, since the session's end is ours, Close.
+type plain struct{ receiver.Conn }
+
+func (plain) Close() error         { return nil }
+func (plain) LocalAddr() net.Addr  { return nil }
+func (plain) RemoteAddr() net.Addr { return nil }
+func (p plain) SetDeadline(t time.Time) error {
+	return errors.Join(p.SetReadDeadline(t), p.SetWriteDeadline(t))
+}
