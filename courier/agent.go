@@ -15,7 +15,7 @@ import (
 //	sendmail  the whole call  exit 65, 67, 68, 100             program cannot be executed
 //	exec      the whole call  the same                         the same
 //	maildir   each recipient  never                            the Maildir cannot be opened
-//	lmtp      each recipient  5yz after MAIL, RCPT, end of DATA  no connection, 421, 5yz before MAIL
+//	lmtp      each recipient  5yz to MAIL, RCPT, DATA or after no connection, no good reply before MAIL
 //	smtp      each recipient  the same                         the same, TLS or AUTH refused
 //
 // Deliver is called from several goroutines at once.
@@ -62,6 +62,8 @@ type Result struct {
 	Status string
 	// Remote is the name of the server that spoke, empty for a program.
 	Remote string
+	// DSN: the agent has taken over the request for a report of success.
+	DSN bool
 }
 
 // A StartError says that an agent could not be started or reached at all. It

@@ -231,3 +231,30 @@ func asStart(err error, to **StartError) bool {
 	*to = e
 	return ok
 }
+
+func TestSendmailParameters(t *testing.T) {
+	j := job(t, "x\n", "b@example.org")
+	j.Sender.Params = []spoolfmt.Param{{Keyword: "ret", Value: "HDRS", HasValue: true}, {Keyword: "ENVID", Value: "a+2B", HasValue: true}, {Keyword: "BODY", Value: "8BITMIME", HasValue: true}}
+	j.Recipients[0].Params = []spoolfmt.Param{{Keyword: "NOTIFY", Value: "SUCCESS,DELAY", HasValue: true}}
+	a := &Sendmail{Argv: []string{"/s", "{dsn}", "-x", "{body}"}}
+	want := []string{"/s", "-N", "success,delay", "-R", "hdrs", "-V", "a+2B", "-x", "-B8BITMIME", "-i", "-f", "a@example.com", "--", "b@example.org"}
+	if d := cmp.Diff(want, a.argv(j)); d != "" {
+		t.Error(d)
+	}
+	if d := cmp.Diff([]string{"/s", "-i", "-f", "a@example.com", "--", "b@example.org"}, (&Sendmail{Argv: []string{"/s"}}).argv(j)); d != "" {
+		t.Error(d)
+	}
+	never := spoolfmt.Path{Address: "c@example.org", Params: []spoolfmt.Param{{Keyword: "NOTIFY", Value: "NEVER", HasValue: true}}}
+	env, err := spoolfmt.NewEnvelope(j.Sender, []spoolfmt.Path{j.Recipients[0], never, {Address: "d@example.org", Params: j.Recipients[0].Params}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &delivery{cfg: &Config{Batch: 100}, env: env, agent: a}
+	if got := d.batches(); len(got) != 2 || len(got[0])+len(got[1]) != 3 {
+		t.Errorf("batches %v", got)
+	}
+	d.agent = &Sendmail{Argv: []string{"/s"}}
+	if got := d.batches(); len(got) != 1 {
+		t.Errorf("batches %v", got)
+	}
+}

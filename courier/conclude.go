@@ -32,17 +32,42 @@ func (d *delivery) conclude() report {
 		}
 	}
 	pending := len(d.env.Pending())
+	if err := d.reportSuccess(); err != nil {
+		d.ev.trouble("report", err) // the delivery itself stands
+	}
 	switch {
 	case pending > 0:
 		return d.postpone(pending)
 	case failed > 0:
-		return d.setAside("", d.failureReason(failed))
+		return d.fail("", d.failureReason(failed), false)
 	}
+	return d.finish()
+}
+
+// finish ends a message that nobody has to care for any more.
+func (d *delivery) finish() report {
 	if err := d.claim.Finish(); err != nil {
 		return d.hold(err)
 	}
 	d.ev.finished(d.claim.ID(), d.env.Sender().Address, d.env.Size(), len(d.env.Recipients()), time.Since(d.begin))
-	return report{item: d.item, verdict: verdictFinished, tried: d.tried}
+	now := time.Now()
+	return report{item: d.item, verdict: verdictFinished, tried: d.tried, bounced: d.bounced, age: now.Sub(d.arrived(now))}
+}
+
+// fail ends a message of which something was not delivered: the sender is told
+// where that is wanted; else it is set aside for a person.
+func (d *delivery) fail(file, reason string, expired bool) report {
+	if !d.bounced {
+		told, err := d.reportFailure(expired)
+		if err != nil {
+			return d.hold(err)
+		}
+		d.ended = told
+	}
+	if d.ended {
+		return d.finish()
+	}
+	return d.setAside(file, reason)
 }
 
 // postpone records the next attempt, or sets aside what was tried for too long.
@@ -62,8 +87,11 @@ func (d *delivery) postpone(pending int) report {
 	next, again := d.cfg.Schedule.Next(arrival, now, attempts)
 	if !again {
 		d.ev.expired(d.claim.ID(), attempts, now.Sub(arrival))
-		return d.setAside("", fmt.Sprintf("not delivered to %d of %d recipients in %d attempts since %s: %s",
-			pending, len(d.env.Recipients()), attempts, spoolfmt.FormatTime(arrival), d.last))
+		return d.fail("", fmt.Sprintf("not delivered to %d of %d recipients in %d attempts since %s: %s",
+			pending, len(d.env.Recipients()), attempts, spoolfmt.FormatTime(arrival), d.last), true)
+	}
+	if err := d.reportDelay(now); err != nil {
+		d.ev.trouble("report", err) // asked for again at the next attempt, if that was not written
 	}
 	if err := d.env.Set("Next-Attempt", spoolfmt.FormatTime(next)); err != nil {
 		return d.hold(err)
@@ -128,7 +156,11 @@ func (d *delivery) setAside(file, reason string) report {
 		return d.giveBack(report{verdict: v, err: err})
 	}
 	d.ev.aside(d.claim.ID(), file, reason)
-	return report{item: d.item, verdict: verdictAside, tried: d.tried}
+	r := report{item: d.item, verdict: verdictAside, tried: d.tried, reason: reason, bounced: d.bounced}
+	if d.env != nil && d.env.Get(fieldReport) != "" {
+		r.reason = "" // ours: not for the digest
+	}
+	return r
 }
 
 // hold keeps a message claimed whose state could not be written: nobody may

@@ -2,9 +2,13 @@ package courier
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"time"
+
+	"smap/spoolfmt"
 )
 
 // A Config is everything that a courier has to know. Zero values of the numbers
@@ -29,6 +33,19 @@ type Config struct {
 	StopGrace time.Duration
 	// Schedule says when to try again, and for how long.
 	Schedule Schedule
+	// Bounce sends reports (RFC 3464) to senders: of failures, and of delays and
+	// successes where NOTIFY asks for them. They are fed through the spool.
+	Bounce bool
+	// BounceAgent takes what the courier itself wrote: reports and digests. Nil
+	// is Agent.
+	BounceAgent Agent
+	// BadAdmin gets a digest of what was set aside, at most one in an hour;
+	// empty is nobody.
+	BadAdmin string
+	// Hostname is our name in reports; default the host's.
+	Hostname string
+	// Metrics is a file for Prometheus' textfile collector; empty is none.
+	Metrics string
 	// Once: deliver what is there and due, then return.
 	Once bool
 	// Log gets the events; nil discards them.
@@ -68,10 +85,39 @@ func (c Config) complete() (Config, error) {
 	orTime(&c.AgentTimeout, defaultAgentTimeout)
 	orTime(&c.Wakeup, defaultWakeup)
 	orTime(&c.StopGrace, defaultStopGrace)
+	if c.Hostname == "" {
+		name, err := os.Hostname()
+		if err != nil || spoolfmt.CheckAddress("x@"+name) != nil {
+			name = "localhost"
+		}
+		c.Hostname = name
+	}
+	if c.BadAdmin != "" {
+		if err := spoolfmt.CheckAddress(c.BadAdmin); err != nil {
+			return c, fmt.Errorf("courier: badadmin: %w", err)
+		}
+	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
 	return c, nil
+}
+
+// agentFor returns the agent for a message: what we wrote ourselves may need
+// another one than what comes from the network.
+func (c *Config) agentFor(env *spoolfmt.Envelope) Agent {
+	if c.BounceAgent != nil && env.Sender().Address == "" && env.Get(fieldReport) != "" {
+		return c.BounceAgent
+	}
+	return c.Agent
+}
+
+// close closes the agents.
+func (c *Config) close() error {
+	if c.BounceAgent != nil {
+		return errors.Join(c.Agent.Close(), c.BounceAgent.Close())
+	}
+	return c.Agent.Close()
 }
 
 // maxDeferred is how many of the deliveries may be of deferred mail: new mail

@@ -64,7 +64,7 @@ func (c *Courier) Reload(cfg Config) error {
 		}
 		select {
 		case old := <-c.reload:
-			if err := old.Agent.Close(); err != nil {
+			if err := old.close(); err != nil {
 				return err
 			}
 		default:

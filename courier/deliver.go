@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -40,6 +42,9 @@ type report struct {
 	tried   bool // the agent was called
 	start   item // what the delivery was started with
 	home    *lease
+	reason  string        // why it was set aside
+	bounced bool          // the sender was told
+	age     time.Duration // from arrival to the end of delivery
 }
 
 // maxCall bounds the octets of addresses in one call of an agent: arguments and
@@ -54,12 +59,17 @@ type delivery struct {
 	item    item
 	claim   *spoolfmt.Claim
 	env     *spoolfmt.Envelope
+	agent   Agent
 	begin   time.Time
 	arrival time.Time
 	tried   bool   // the agent was called
 	dirty   bool   // outcomes that are only in memory
 	counted bool   // Attempts has been counted up
 	last    string // why recipients are still waiting
+	ended   bool   // attempts are over, reports may have gone out
+	bounced bool   // the sender was told of a failure
+	success []notice
+	remotes map[string]string // who spoke of a recipient
 }
 
 // run makes the attempt. The context ends when the grace of a stop is over.
@@ -72,6 +82,7 @@ func (d *delivery) run(ctx context.Context) report {
 		return d.notLoaded(err)
 	}
 	d.env = d.claim.Envelope()
+	d.agent = d.cfg.agentFor(d.env)
 	if !d.roomForOutcomes() {
 		return d.setAside("", "the envelope is so long that the outcome of each recipient would not fit into it")
 	}
@@ -130,7 +141,7 @@ func (d *delivery) notTaken(err error) report {
 	case errors.As(err, &bad): // a drop, which is in bad already
 		id, _ := spoolfmt.SplitName(d.item.name)
 		d.ev.aside(id, bad.File, bad.Err.Error())
-		r.verdict = verdictAside
+		r.verdict, r.reason = verdictAside, bad.Err.Error()
 	case errors.Is(err, spoolfmt.ErrGone):
 		r.verdict = verdictGone
 	case errors.Is(err, spoolfmt.ErrAlone):
@@ -196,17 +207,26 @@ func (d *delivery) giveBack(r report) report {
 	return r
 }
 
+// A grouper is an agent that can take recipients in one call only when they
+// have something in common.
+type grouper interface {
+	Group(to spoolfmt.Path) string
+}
+
 // batches splits the pending recipients into calls.
 func (d *delivery) batches() [][]spoolfmt.Path {
 	pending := d.env.Pending()
+	if g, ok := d.agent.(grouper); ok {
+		slices.SortStableFunc(pending, func(a, b spoolfmt.Path) int { return strings.Compare(g.Group(a), g.Group(b)) })
+	}
 	most := d.cfg.Batch
-	if n := d.cfg.Agent.MaxRecipients(); n > 0 {
+	if n := d.agent.MaxRecipients(); n > 0 {
 		most = min(most, n)
 	}
 	var out [][]spoolfmt.Path
 	for len(pending) > 0 {
 		n, size := 0, 0
-		for n < len(pending) && n < most && (n == 0 || size+len(pending[n].Address) < maxCall) {
+		for n < len(pending) && n < most && (n == 0 || size+len(pending[n].Address) < maxCall && d.together(pending[n-1], pending[n])) {
 			size += len(pending[n].Address) + 1
 			n++
 		}
@@ -214,6 +234,11 @@ func (d *delivery) batches() [][]spoolfmt.Path {
 		pending = pending[n:]
 	}
 	return out
+}
+
+func (d *delivery) together(a, b spoolfmt.Path) bool {
+	g, ok := d.agent.(grouper)
+	return !ok || g.Group(a) == g.Group(b)
 }
 
 // attempt makes one call of the agent and records what came of it. False ends
@@ -258,7 +283,7 @@ func (d *delivery) call(ctx context.Context, batch []spoolfmt.Path) ([]Result, e
 		Content: d.claim.Content(), Lock: d.claim.Lock(), Size: d.env.Size(), Envelope: d.env,
 		EnvelopePath: d.spool.Path(spoolfmt.Cur) + "/" + d.claim.ID() + spoolfmt.KindEnvelope.Suffix(),
 	}
-	results, err := d.cfg.Agent.Deliver(ctx, job)
+	results, err := d.agent.Deliver(ctx, job)
 	if err == nil && len(results) != len(batch) {
 		return job.same(Result{Text: fmt.Sprintf("agent reported %d results for %d recipients", len(results), len(batch))}), nil
 	}
@@ -267,17 +292,28 @@ func (d *delivery) call(ctx context.Context, batch []spoolfmt.Path) ([]Result, e
 
 // note puts one result into the envelope and the log.
 func (d *delivery) note(to string, r Result, now time.Time) error {
-	o := spoolfmt.Outcome{Time: now, Text: spoolfmt.Text(r.Text, maxOutcome)}
+	said := r.Text
+	if r.Outcome == Failed && r.Status != "" && !strings.Contains(said, r.Status) {
+		said = r.Status + " " + said // for a report, perhaps by a later process
+	}
+	o := spoolfmt.Outcome{Time: now, Text: spoolfmt.Text(said, maxOutcome)}
+	if r.Remote != "" {
+		if d.remotes == nil {
+			d.remotes = make(map[string]string)
+		}
+		d.remotes[to] = r.Remote
+	}
 	switch r.Outcome {
 	case Delivered:
 		o.Status = spoolfmt.StatusDelivered
-		d.ev.delivered(d.claim.ID(), to, d.cfg.Agent.Name(), now.Sub(d.begin))
+		d.ev.delivered(d.claim.ID(), to, d.agent.Name(), now.Sub(d.begin))
+		d.succeeded(to, r)
 	case Failed:
 		o.Status = spoolfmt.StatusFailed
 		if o.Text == "" {
 			o.Text = "refused"
 		}
-		d.ev.failed(d.claim.ID(), to, d.cfg.Agent.Name(), r.Text)
+		d.ev.failed(d.claim.ID(), to, d.agent.Name(), r.Text)
 	default:
 		d.last = r.Text
 		return nil

@@ -133,6 +133,10 @@ func (l *loop) settle(r report, now time.Time) {
 		l.wantFlush(now)
 	case verdictAside:
 		l.sum.aside++
+		if r.reason != "" {
+			id, _ := spoolfmt.SplitName(r.item.name)
+			l.digest.add(now, id, r.reason)
+		}
 	case verdictDeferred:
 		l.sum.deferred++
 		l.later(item{at: r.next.UnixNano(), name: r.item.name, cur: true})

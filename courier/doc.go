@@ -21,6 +21,7 @@
 //	deferred    id attempts next waiting text  to be tried again
 //	aside       id file reason               moved to bad/ for a person
 //	finished    id from size recipients ms   all delivered, the message is gone
+//	reported    id report kind recipients    a report to the sender was fed, as report
 //	expired     id attempts age              maxage is over, aside follows
 //	trouble     what error                   the system, not a message, is at fault; paused
 //	healed      what                         that trouble is over

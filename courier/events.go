@@ -70,6 +70,11 @@ func (e events) finished(id, from string, size int64, recipients int, took time.
 		slog.Int("recipients", recipients), millis(took))
 }
 
+func (e events) reported(id, report, kind string, recipients int) {
+	e.info("reported", slog.String("id", id), slog.String("report", report), slog.String("kind", kind),
+		slog.Int("recipients", recipients))
+}
+
 func (e events) expired(id string, attempts int, age time.Duration) {
 	e.warn("expired", slog.String("id", id), slog.Int("attempts", attempts),
 		slog.String("age", age.Round(time.Second).String()))

@@ -90,7 +90,7 @@ func (l *loop) finish() error {
 			errs = append(errs, h.d.claim.Release())
 		}
 	}
-	errs = append(errs, l.home.spool.Close(), l.cfg.Agent.Close())
+	errs = append(errs, l.home.spool.Close(), l.cfg.close())
 	l.ev.stopped(l.sum)
 	if err := errors.Join(errs...); err != nil {
 		return err

@@ -33,6 +33,7 @@ type loop struct {
 	spoolGate  gate
 	odd        said // messages whose trouble was said
 	sum        totals
+	digest     digest
 
 	nextScan, nextSweep, nextFlush time.Time
 	scanNew, scanCur               bool // wanted
@@ -161,6 +162,9 @@ func (l *loop) wake(now time.Time) time.Duration {
 	}
 	for _, h := range l.held {
 		sooner(h.at)
+	}
+	if !l.home.moved {
+		sooner(l.digest.due)
 	}
 	if !l.free() {
 		return at.Sub(now)

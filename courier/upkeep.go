@@ -60,6 +60,7 @@ func (l *loop) upkeep(now time.Time) {
 		go func() { l.flushed <- upkeep{home, home.spool.Flush()} }()
 	}
 	l.retryHeld(now)
+	l.sendDigest(now)
 }
 
 func (l *loop) wantFlush(now time.Time) {
@@ -195,15 +196,15 @@ func (l *loop) healSpool() {
 }
 
 func (l *loop) reload(cfg Config) {
-	old := l.cfg.Agent
+	old := l.cfg
 	l.cfg = &cfg
 	l.scan.longest = cfg.Schedule.Longest()
 	l.ev = events{cfg.Log}
 	l.scan.ev, l.w.ev = l.ev, l.ev
 	l.agentGate.heal()
 	l.ev.reload(l.cfg)
-	if err := old.Close(); err != nil {
-		l.ev.trouble("agent", fmt.Errorf("close %s: %w", old.Name(), err))
+	if err := old.close(); err != nil {
+		l.ev.trouble("agent", fmt.Errorf("close %s: %w", old.Agent.Name(), err))
 	}
 	l.watchAndScan(time.Now())
 }

@@ -1,7 +1,11 @@
 package main
 
 import (
+	"crypto/x509"
+	"errors"
+	"fmt"
 	"os"
+	"strings"
 
 	"smap/courier"
 )
@@ -38,5 +42,74 @@ func makeAgent(r *rules, clause string) (courier.Agent, error) {
 	case "maildir":
 		return courier.NewMaildir(args[0]), nil
 	}
-	return nil, t.Errorf(clause, "agent %s is not built into this smapd", kind)
+	remote, err := makeRemote(r, kind, args)
+	if err != nil {
+		return nil, t.Errorf(clause, "%w", err)
+	}
+	return remote, nil
+}
+
+// tlsModes are the values of an agent's tls word.
+var tlsModes = map[string]courier.TLSMode{
+	"may": courier.TLSMay, "none": courier.TLSNone, "verify": courier.TLSVerify, "implicit": courier.TLSImplicit,
+}
+
+// makeRemote makes an smtp or lmtp agent: ADDRESS [tls MODE] [ca FILE] [auth
+// FILE] [helo NAME] [xclient]. With auth, tls is verify unless it is given.
+func makeRemote(r *rules, kind string, args []string) (*courier.Remote, error) {
+	make := courier.NewSMTP
+	if kind == "lmtp" {
+		make = courier.NewLMTP
+	}
+	a, err := make(args[0])
+	if err != nil {
+		return nil, err
+	}
+	given := false
+	for i := 1; i < len(args); i++ {
+		word := args[i]
+		if word == "xclient" {
+			a.XClient = true
+			continue
+		}
+		if i++; i == len(args) {
+			return nil, fmt.Errorf("%q is unknown or needs a value", word)
+		}
+		switch value := args[i]; word {
+		case "tls":
+			mode, ok := tlsModes[value]
+			if !ok {
+				return nil, fmt.Errorf("tls %q is none of may, none, verify, implicit", value)
+			}
+			a.TLS, given = mode, true
+		case "auth":
+			if a.User, a.Password, err = readAuth(r.Files[value]); err != nil {
+				return nil, fmt.Errorf("auth %s: %w", value, err)
+			}
+		case "ca":
+			a.Roots = x509.NewCertPool()
+			if !a.Roots.AppendCertsFromPEM(r.Files[value]) {
+				return nil, fmt.Errorf("ca %s: no certificate in PEM form", value)
+			}
+		case "helo":
+			a.Helo = value
+		default:
+			return nil, fmt.Errorf("%q is none of tls, ca, auth, helo, xclient", word)
+		}
+	}
+	if a.User != "" && !given {
+		a.TLS = courier.TLSVerify
+	}
+	return a, nil
+}
+
+// readAuth reads a file of two lines: user, password.
+func readAuth(data []byte) (user, password string, err error) {
+	user, rest, _ := strings.Cut(string(data), "\n")
+	password, rest, _ = strings.Cut(rest, "\n")
+	user, password = strings.TrimSuffix(user, "\r"), strings.TrimSuffix(password, "\r")
+	if user == "" || password == "" || strings.TrimSpace(rest) != "" {
+		return "", "", errors.New("the file must hold two lines: user, password")
+	}
+	return user, password, nil
 }

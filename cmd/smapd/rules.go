@@ -92,7 +92,7 @@ func (r *rules) readFiles() error {
 	for _, clause := range []string{"agent", "bounce-agent"} {
 		words := r.table.Words(clause)
 		for i := 2; i+1 < len(words); i++ {
-			if words[i] != "auth" {
+			if words[0] != "smtp" && words[0] != "lmtp" || words[i] != "auth" && words[i] != "ca" {
 				continue
 			}
 			f, err := netperm.OpenFile(words[i+1])
@@ -104,7 +104,6 @@ func (r *rules) readFiles() error {
 				return r.table.Errorf(clause, "%w", err)
 			}
 			r.Files[words[i+1]] = data
-			break
 		}
 	}
 	return nil

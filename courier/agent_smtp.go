@@ -1,0 +1,326 @@
+package courier
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"smap/spoolfmt"
+)
+
+// TLSMode says how a connection is protected.
+type TLSMode int
+
+// The modes. May uses STARTTLS where it is offered, without verification: that
+// is better than nothing and no more. Verify insists on STARTTLS and on a valid
+// certificate; Implicit on TLS from the first octet.
+const (
+	TLSMay TLSMode = iota
+	TLSNone
+	TLSVerify
+	TLSImplicit
+)
+
+// A Remote is a server that takes mail: the smtp and lmtp agents. Make it with
+// NewSMTP or NewLMTP, then set what is needed before the first delivery.
+type Remote struct {
+	LMTP bool
+	TLS  TLSMode
+	// Roots are the authorities that Verify and Implicit accept; nil is the
+	// system's.
+	Roots *x509.CertPool
+	// User and Password are for AUTH, which is used when User is not empty.
+	User, Password string
+	// XClient tells the server about the client that the mail came from, with
+	// Postfix's XCLIENT. The server has to allow it.
+	XClient bool
+	// Helo is our name; default the host's.
+	Helo string
+
+	network, address string
+
+	mu   sync.Mutex
+	idle []*smtpConn
+	done bool
+}
+
+const (
+	maxIdle  = 16
+	idleTime = 20 * time.Second
+	connLife = 10 * time.Minute
+)
+
+// NewSMTP returns an agent for an SMTP server: "host", "host:port",
+// "[2001:db8::1]:port" or the path of a unix socket. The port's default is 25.
+func NewSMTP(address string) (*Remote, error) { return newRemote(address, "25") }
+
+func newRemote(address, port string) (*Remote, error) {
+	r := &Remote{Helo: "localhost"}
+	if name, err := os.Hostname(); err == nil && name != "" && !strings.ContainsAny(name, " \r\n") {
+		r.Helo = name
+	}
+	path := strings.TrimPrefix(address, "unix:")
+	if filepath.IsAbs(path) {
+		r.network, r.address = "unix", path
+		return r, nil
+	}
+	if path != address {
+		return nil, fmt.Errorf("%q is not the absolute path of a socket", path)
+	}
+	host, p, err := net.SplitHostPort(address)
+	if err != nil {
+		host, p = strings.Trim(address, "[]"), port
+	}
+	if host == "" || p == "" || strings.ContainsAny(host, "/ ") {
+		return nil, fmt.Errorf("%q is not an address", address)
+	}
+	r.network, r.address = "tcp", net.JoinHostPort(host, p)
+	return r, nil
+}
+
+// Name returns the protocol and the address.
+func (o *Remote) Name() string {
+	if o.LMTP {
+		return "lmtp " + o.address
+	}
+	return "smtp " + o.address
+}
+
+// MaxRecipients returns 0.
+func (o *Remote) MaxRecipients() int { return 0 }
+
+func (o *Remote) host() string {
+	host, _, err := net.SplitHostPort(o.address)
+	if err != nil {
+		return o.address
+	}
+	return host
+}
+
+func (o *Remote) loopback() bool {
+	ip, err := netip.ParseAddr(o.host())
+	return err == nil && ip.Unmap().IsLoopback() || o.host() == "localhost"
+}
+
+func (o *Remote) tlsConfig() *tls.Config {
+	return &tls.Config{
+		ServerName: o.host(), RootCAs: o.Roots, MinVersion: tls.VersionTLS12,
+		InsecureSkipVerify: o.TLS == TLSMay, // see TLSMay
+	}
+}
+
+// Deliver sends the message over a connection that is kept from an earlier one,
+// or over a new one.
+func (o *Remote) Deliver(ctx context.Context, job *Job) ([]Result, error) {
+	client := ""
+	if o.XClient {
+		client = xclient(job.Envelope)
+	}
+	for {
+		c, err := o.get(ctx, client)
+		if err != nil {
+			if context.Cause(ctx) != nil {
+				return job.same(Result{Text: context.Cause(ctx).Error()}), nil
+			}
+			return nil, &StartError{Agent: o.Name(), Err: err}
+		}
+		results, err := o.deliver(ctx, c, client, job)
+		if errors.Is(err, errStale) {
+			continue // a kept one each time, until there is none
+		}
+		var start *StartError
+		if errors.As(err, &start) {
+			return nil, err
+		}
+		return results, nil
+	}
+}
+
+// deliver uses one connection and keeps or closes it. It returns an error only
+// when nothing was attempted.
+func (o *Remote) deliver(ctx context.Context, c *smtpConn, client string, job *Job) ([]Result, error) {
+	conn := c.conn
+	if err := conn.SetDeadline(time.Time{}); err != nil { // the context's counts
+		_ = conn.Close()
+		return nil, errStale
+	}
+	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) }) // wakes what reads and writes
+	defer stop()
+	if client != c.client {
+		if err := c.introduce(client); err != nil {
+			c.quit()
+			var said *replyError
+			if errors.As(err, &said) && said.command == "XCLIENT" {
+				return job.same(c.result("XCLIENT", said.reply)), nil
+			}
+			if c.used > 0 {
+				return nil, errStale
+			}
+			return nil, &StartError{Agent: o.Name(), Err: err}
+		}
+	}
+	results, err := c.transact(job)
+	if errors.Is(err, errStale) {
+		_ = c.conn.Close() // the other side has closed it
+		return nil, errStale
+	}
+	c.used++
+	if cause := context.Cause(ctx); cause != nil {
+		results = explain(results, "interrupted", cause)
+	}
+	if err != nil || !stop() {
+		// No QUIT: the server may be in the middle of a content.
+		_ = conn.Close()
+		return results, nil
+	}
+	o.put(c)
+	return results, nil
+}
+
+// get returns a kept connection that fits, or a new one.
+func (o *Remote) get(ctx context.Context, client string) (*smtpConn, error) {
+	now := time.Now()
+	o.mu.Lock()
+	for i := len(o.idle) - 1; i >= 0; i-- {
+		c := o.idle[i]
+		if now.Sub(c.idle) > idleTime || now.Sub(c.born) > connLife || client == "" && c.client != "" {
+			continue
+		}
+		o.idle = append(o.idle[:i], o.idle[i+1:]...)
+		o.mu.Unlock()
+		return c, nil
+	}
+	o.mu.Unlock()
+	return o.connect(ctx)
+}
+
+// put keeps a connection for a while.
+func (o *Remote) put(c *smtpConn) {
+	c.idle = time.Now()
+	o.mu.Lock()
+	keep := !o.done && len(o.idle) < maxIdle
+	if keep {
+		o.idle = append(o.idle, c)
+		if len(o.idle) == 1 {
+			time.AfterFunc(idleTime, o.expire)
+		}
+	}
+	o.mu.Unlock()
+	if !keep {
+		c.quit()
+	}
+}
+
+// expire closes the connections that nobody has used for a while.
+func (o *Remote) expire() {
+	now := time.Now()
+	o.mu.Lock()
+	var old, young []*smtpConn
+	for _, c := range o.idle {
+		if now.Sub(c.idle) >= idleTime || now.Sub(c.born) > connLife {
+			old = append(old, c)
+		} else {
+			young = append(young, c)
+		}
+	}
+	o.idle = young
+	if len(young) > 0 {
+		time.AfterFunc(idleTime, o.expire)
+	}
+	o.mu.Unlock()
+	for _, c := range old {
+		c.quit()
+	}
+}
+
+// Close ends the kept connections. Deliveries that run end theirs themselves.
+func (o *Remote) Close() error {
+	o.mu.Lock()
+	idle := o.idle
+	o.idle, o.done = nil, true
+	o.mu.Unlock()
+	for _, c := range idle {
+		c.quit()
+	}
+	return nil
+}
+
+// maxXClient bounds a name in XCLIENT: a command line has a limit.
+const maxXClient = 255
+
+// xclient is what XCLIENT should say of a message, empty for one that did not
+// come from a client.
+func xclient(env *spoolfmt.Envelope) string {
+	ip, err := netip.ParseAddr(env.Get("Client-Address"))
+	if err != nil {
+		return ""
+	}
+	addr := ip.Unmap().String()
+	if ip.Unmap().Is6() {
+		addr = "IPV6:" + addr
+	}
+	name := env.Get("Client-Name")
+	if name == "" || len(name) > maxXClient || strings.EqualFold(name, "unknown") {
+		name = "[UNAVAILABLE]"
+	}
+	proto := "ESMTP"
+	if env.Get("Protocol") == "SMTP" {
+		proto = "SMTP"
+	}
+	helo := env.Get("Helo")
+	if helo == "" || len(helo) > maxXClient {
+		helo = "[UNAVAILABLE]"
+	}
+	return "NAME=" + xtext(name) + " ADDR=" + xtext(addr) + " PROTO=" + proto + " HELO=" + xtext(helo)
+}
+
+// xtext encodes a value as RFC 3461 section 4 has it.
+func xtext(s string) string {
+	var b strings.Builder
+	for i := range len(s) {
+		if c := s[i]; c > ' ' && c < 0x7f && c != '+' && c != '=' {
+			b.WriteByte(c)
+		} else {
+			fmt.Fprintf(&b, "+%02X", c)
+		}
+	}
+	return b.String()
+}
+
+// introduce tells the server on whose behalf the next message comes.
+func (c *smtpConn) introduce(client string) error {
+	offered, ok := c.ext["XCLIENT"]
+	if !ok {
+		return errors.New("the server does not offer XCLIENT to us")
+	}
+	var say []string
+	for _, attr := range strings.Fields(client) {
+		key, _, _ := strings.Cut(attr, "=")
+		for _, o := range strings.Fields(offered) {
+			if strings.EqualFold(o, key) {
+				say = append(say, attr)
+			}
+		}
+	}
+	r, err := c.command("XCLIENT " + strings.Join(say, " "))
+	if err != nil {
+		return err
+	}
+	if r.code != 220 {
+		return &replyError{"XCLIENT", r}
+	}
+	c.client = client
+	if err := c.hello(); err != nil {
+		return err
+	}
+	return c.login()
+}

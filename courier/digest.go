@@ -1,0 +1,87 @@
+package courier
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"time"
+
+	"smap/spoolfmt"
+)
+
+const (
+	// digestAfter collects what is set aside together; digestEvery is the least
+	// time between two digests.
+	digestAfter = time.Minute
+	digestEvery = time.Hour
+	// maxDigest bounds the lines of a digest; more are only counted.
+	maxDigest = 200
+)
+
+// A digest collects what was set aside for the message to the administrator.
+type digest struct {
+	lines []string
+	count int
+	due   time.Time
+	last  time.Time
+}
+
+// add takes one message in. What the courier itself wrote does not count: a
+// digest that cannot be delivered must not be the reason for the next.
+func (g *digest) add(now time.Time, id, reason string) {
+	g.count++
+	if len(g.lines) < maxDigest {
+		g.lines = append(g.lines, fmt.Sprintf("%s %s\n    %s\n", spoolfmt.FormatTime(now), id, spoolfmt.Text(reason, maxText)))
+	}
+	if g.due.IsZero() {
+		g.due = now.Add(digestAfter)
+		if next := g.last.Add(digestEvery); g.last.After(time.Time{}) && next.After(g.due) {
+			g.due = next
+		}
+	}
+}
+
+// feed commits the digest and begins another.
+func (g *digest) feed(sp *spoolfmt.Spool, cfg *Config, now time.Time) error {
+	_, err := feedReport(sp, cfg.BadAdmin, "digest", func(to io.Writer) error {
+		w := bufio.NewWriter(to)
+		header(w, cfg.Hostname, cfg.BadAdmin, fmt.Sprintf("%d messages set aside", g.count), now)
+		fmt.Fprintf(w, "MIME-Version: 1.0\nContent-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: 8bit\n\n")
+		fmt.Fprintf(w, "Messages that smapd on %s could not deliver were set aside in\n%s\n\n", cfg.Hostname, sp.Path(spoolfmt.Bad))
+		for _, line := range g.lines {
+			if _, err := w.WriteString(line); err != nil {
+				return err
+			}
+		}
+		if more := g.count - len(g.lines); more > 0 {
+			fmt.Fprintf(w, "... and %d more\n", more)
+		}
+		fmt.Fprintf(w, "\nThe reason is also in each envelope. \"smapq requeue\" puts a message back.\n")
+		return w.Flush()
+	})
+	if err != nil {
+		g.due = now.Add(digestAfter)
+		return err
+	}
+	*g = digest{last: now}
+	return nil
+}
+
+// sendDigest feeds the digest when it is due. An error is trouble of the spool,
+// which others say.
+func (l *loop) sendDigest(now time.Time) {
+	if l.digest.count == 0 || now.Before(l.digest.due) || l.home.moved {
+		return
+	}
+	if l.cfg.BadAdmin == "" {
+		l.digest = digest{}
+		return
+	}
+	if err := l.digest.feed(l.home.spool, l.cfg, now); err != nil {
+		if l.odd.once("digest") {
+			l.ev.trouble("digest", err)
+		}
+		return
+	}
+	l.odd.drop("digest")
+}

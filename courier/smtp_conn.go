@@ -1,0 +1,310 @@
+package courier
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"time"
+)
+
+// The client here speaks to a server that the administrator chose, in SMTP or
+// LMTP. It sends a whole transaction's commands at once where the server takes
+// that (RFC 2920), and hands parameters on as they came.
+
+const (
+	dialTimeout  = 30 * time.Second
+	maxReplyLine = 2048
+	maxReply     = 100 // lines
+)
+
+// A reply is what a server says to a command.
+type reply struct {
+	code int
+	text string // the lines, joined by a space
+	keys []string
+}
+
+func (r reply) outcome() Outcome {
+	switch r.code / 100 {
+	case 2:
+		return Delivered
+	case 5:
+		return Failed
+	}
+	return Retry
+}
+
+// status is the enhanced status code of RFC 2034, or the class alone.
+func (r reply) status() string {
+	first, _, _ := strings.Cut(r.text, " ")
+	class, rest, ok := strings.Cut(first, ".")
+	if ok && class == fmt.Sprint(r.code/100) && strings.Trim(rest, "0123456789.") == "" && strings.Count(rest, ".") == 1 {
+		return first
+	}
+	return fmt.Sprintf("%d.0.0", r.code/100)
+}
+
+func (r reply) String() string { return fmt.Sprintf("%d %s", r.code, r.text) }
+
+// A replyError is a reply that ends what was tried.
+type replyError struct {
+	command string
+	reply   reply
+}
+
+func (e *replyError) Error() string { return e.command + ": " + e.reply.String() }
+
+// A smtpConn is a connection that has passed its greeting.
+type smtpConn struct {
+	conn   net.Conn
+	r      *bufio.Reader
+	w      *bufio.Writer
+	opt    *Remote
+	ext    map[string]string // extensions, upper case
+	secure bool
+	client string    // what XCLIENT said
+	used   int       // messages
+	born   time.Time // for a bound on its life
+	idle   time.Time
+	name   string // what the server calls itself
+}
+
+// connect dials, and goes through greeting, EHLO, TLS and AUTH. Its errors mean
+// that the agent cannot be reached.
+func (o *Remote) connect(ctx context.Context) (*smtpConn, error) {
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	var d net.Dialer
+	conn, err := d.DialContext(ctx, o.network, o.address)
+	if err != nil {
+		return nil, err
+	}
+	c := &smtpConn{opt: o, born: time.Now()}
+	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) }) // wakes what reads and writes
+	defer stop()
+	c.use(conn)
+	if err := c.open(ctx); err != nil {
+		return nil, errors.Join(err, ignoreClosed(c.conn.Close()))
+	}
+	if !stop() {
+		return nil, errors.Join(ctx.Err(), ignoreClosed(c.conn.Close()))
+	}
+	return c, nil
+}
+
+func ignoreClosed(err error) error {
+	if errors.Is(err, net.ErrClosed) {
+		return nil
+	}
+	return err
+}
+
+func (c *smtpConn) use(conn net.Conn) {
+	c.conn = conn
+	c.r = bufio.NewReaderSize(conn, maxReplyLine)
+	c.w = bufio.NewWriterSize(conn, 16<<10)
+}
+
+func (c *smtpConn) open(ctx context.Context) error {
+	if c.opt.TLS == TLSImplicit {
+		if err := c.handshake(ctx); err != nil {
+			return err
+		}
+	}
+	if err := c.greeted(); err != nil {
+		return err
+	}
+	_, offered := c.ext["STARTTLS"]
+	switch c.opt.TLS {
+	case TLSVerify:
+		if !offered {
+			return errors.New("the server does not offer STARTTLS")
+		}
+	case TLSMay:
+		offered = offered && c.opt.network != "unix"
+	default:
+		offered = false
+	}
+	if offered {
+		if _, err := c.expect(220, "STARTTLS"); err != nil {
+			return err
+		}
+		if c.r.Buffered() > 0 {
+			return errors.New("the server sent something between STARTTLS and TLS")
+		}
+		if err := c.handshake(ctx); err != nil {
+			return err
+		}
+		if err := c.hello(); err != nil {
+			return err
+		}
+	}
+	return c.login()
+}
+
+func (c *smtpConn) handshake(ctx context.Context) error {
+	t := tls.Client(c.conn, c.opt.tlsConfig())
+	if err := t.HandshakeContext(ctx); err != nil {
+		return fmt.Errorf("TLS: %w", err)
+	}
+	c.use(t)
+	c.secure = true
+	return nil
+}
+
+// greeted reads a greeting, as it also comes after XCLIENT, and says hello.
+func (c *smtpConn) greeted() error {
+	r, err := c.read()
+	if err != nil {
+		return fmt.Errorf("greeting: %w", err)
+	}
+	if r.code != 220 {
+		return &replyError{"greeting", r}
+	}
+	c.name, _, _ = strings.Cut(r.text, " ")
+	return c.hello()
+}
+
+func (c *smtpConn) hello() error {
+	verb := "EHLO "
+	if c.opt.LMTP {
+		verb = "LHLO "
+	}
+	r, err := c.command(verb + c.opt.Helo)
+	if err == nil && r.code/100 == 5 && !c.opt.LMTP {
+		r, err = c.command("HELO " + c.opt.Helo)
+		r.keys = nil
+	}
+	if err != nil {
+		return err
+	}
+	if r.code != 250 {
+		return &replyError{verb, r}
+	}
+	c.ext = make(map[string]string)
+	for i, line := range r.keys {
+		if key, param, _ := strings.Cut(line, " "); i > 0 {
+			c.ext[strings.ToUpper(key)] = param
+		}
+	}
+	return nil
+}
+
+// login authenticates, never in clear text over a network.
+func (c *smtpConn) login() error {
+	if c.opt.User == "" {
+		return nil
+	}
+	if !c.secure && c.opt.network != "unix" && !c.opt.loopback() {
+		return errors.New("AUTH without TLS is refused")
+	}
+	mechanisms := strings.Fields(strings.ToUpper(c.ext["AUTH"]))
+	enc := base64.StdEncoding.EncodeToString
+	for _, m := range mechanisms {
+		switch m {
+		case "PLAIN":
+			_, err := c.expect(235, "AUTH PLAIN "+enc([]byte("\x00"+c.opt.User+"\x00"+c.opt.Password)))
+			return hideCommand(err)
+		case "LOGIN":
+			for _, step := range []struct {
+				code int
+				line string
+			}{{334, "AUTH LOGIN"}, {334, enc([]byte(c.opt.User))}, {235, enc([]byte(c.opt.Password))}} {
+				if _, err := c.expect(step.code, step.line); err != nil {
+					return hideCommand(err)
+				}
+			}
+			return nil
+		}
+	}
+	return fmt.Errorf("the server offers neither AUTH PLAIN nor LOGIN but %q", c.ext["AUTH"])
+}
+
+// hideCommand keeps passwords out of the log.
+func hideCommand(err error) error {
+	var e *replyError
+	if errors.As(err, &e) {
+		return &replyError{"AUTH", e.reply}
+	}
+	return err
+}
+
+// send writes one command line. What could end a line early is refused here,
+// whatever was checked before.
+func (c *smtpConn) send(line string) error {
+	if strings.ContainsAny(line, "\r\n\x00") {
+		return fmt.Errorf("command %q holds a line end", line)
+	}
+	if _, err := c.w.WriteString(line); err != nil {
+		return err
+	}
+	_, err := c.w.WriteString("\r\n")
+	return err
+}
+
+func (c *smtpConn) command(line string) (reply, error) {
+	if err := c.send(line); err != nil {
+		return reply{}, err
+	}
+	return c.flushAndRead()
+}
+
+func (c *smtpConn) flushAndRead() (reply, error) {
+	if err := c.w.Flush(); err != nil {
+		return reply{}, err
+	}
+	return c.read()
+}
+
+func (c *smtpConn) expect(code int, line string) (reply, error) {
+	r, err := c.command(line)
+	if err == nil && r.code != code {
+		verb, _, _ := strings.Cut(line, " ")
+		err = &replyError{verb, r}
+	}
+	return r, err
+}
+
+// read reads one reply, which is bounded in every way.
+func (c *smtpConn) read() (reply, error) {
+	var r reply
+	for n := 0; n < maxReply; n++ {
+		line, err := c.r.ReadSlice('\n')
+		if err != nil {
+			return r, err
+		}
+		s := strings.TrimRight(string(line), "\r\n")
+		if len(s) < 3 || strings.Trim(s[:3], "0123456789") != "" || len(s) > 3 && s[3] != ' ' && s[3] != '-' {
+			return r, fmt.Errorf("not a reply: %.80q", s)
+		}
+		code := int(s[0]-'0')*100 + int(s[1]-'0')*10 + int(s[2]-'0')
+		if n > 0 && code != r.code {
+			return r, fmt.Errorf("reply changes its code: %.80q", s)
+		}
+		r.code = code
+		if len(s) > 4 {
+			r.keys = append(r.keys, s[4:])
+		} else {
+			r.keys = append(r.keys, "")
+		}
+		if len(s) == 3 || s[3] == ' ' {
+			r.text = strings.Join(r.keys, " ")
+			return r, nil
+		}
+	}
+	return r, errors.New("reply of too many lines")
+}
+
+// quit ends the connection politely without waiting for the answer.
+func (c *smtpConn) quit() {
+	_ = c.conn.SetDeadline(time.Now().Add(time.Second))
+	if c.send("QUIT") == nil {
+		_ = c.w.Flush() // it is going away in any case
+	}
+	_ = c.conn.Close()
+}
