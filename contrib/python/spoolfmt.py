@@ -486,7 +486,11 @@ class Spool:
         try:
             if not stat.S_ISREG(os.lstat(path).st_mode):
                 raise Malformed('not a regular file')
-            fd = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            flags = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+            try:
+                fd = os.open(path, os.O_RDWR | flags)
+            except PermissionError:  # another user's, whom our group lets read
+                fd = os.open(path, os.O_RDONLY | flags)
         except FileNotFoundError:
             return None
         except PermissionError:
