@@ -22,8 +22,10 @@ type Draft struct {
 	s       *Spool
 	id      string
 	content int    // -1 once closed
+	envFD   int    // likewise
 	name    string // of the content in tmp, "" once it is not there
 	env     string // of the envelope in tmp, likewise
+	broken  uint64 // failures of syncs before it began: see committer
 	buf     []byte
 	size    int64
 	last    byte  // the last octet written
@@ -33,7 +35,7 @@ type Draft struct {
 // NewDraft begins a message with an empty content file in tmp.
 func (s *Spool) NewDraft() (*Draft, error) {
 	id := NewID(s.now())
-	d := &Draft{s: s, id: id, content: -1}
+	d := &Draft{s: s, id: id, content: -1, envFD: -1, broken: s.commits.broken.Load()}
 	name := id + KindContent.Suffix()
 	fd, err := s.create(name)
 	if err != nil {
@@ -113,10 +115,10 @@ func (d *Draft) Commit(e *Envelope) error {
 	if d.content < 0 {
 		return &CommitError{Step: "begin", Err: fs.ErrClosed}
 	}
-	if err := d.sync(e); err != nil {
+	if err := d.seal(e); err != nil {
 		return errors.Join(err, d.Abort())
 	}
-	err := d.publish()
+	err := d.s.commits.commit(d)
 	var failed *CommitError
 	if errors.As(err, &failed) && !failed.Visible {
 		return errors.Join(err, d.Abort())
@@ -124,8 +126,8 @@ func (d *Draft) Commit(e *Envelope) error {
 	return err
 }
 
-// sync makes both files durable under their names in tmp.
-func (d *Draft) sync(e *Envelope) error {
+// seal writes the rest of the content, and the envelope.
+func (d *Draft) seal(e *Envelope) error {
 	if d.flush(); d.err != nil {
 		return &CommitError{Step: "write content", Err: d.err}
 	}
@@ -139,15 +141,44 @@ func (d *Draft) sync(e *Envelope) error {
 	if err != nil {
 		return &CommitError{Step: "create envelope", Err: err}
 	}
-	d.env = name
-	if step, err := d.s.fillAndClose(fd, data); err != nil {
-		return &CommitError{Step: step + " envelope", Err: err}
-	}
-	if err := d.s.sys.fsync(d.content); err != nil {
-		return &CommitError{Step: "fsync content", Err: err}
+	d.env, d.envFD = name, fd
+	if err := d.s.writeAll(fd, data); err != nil {
+		return &CommitError{Step: "write envelope", Err: err}
 	}
 	return nil
 }
+
+// fsync makes both files durable under their names in tmp.
+func (d *Draft) fsync() error {
+	sys := &d.s.sys
+	// What the first sync then finds on its way costs the second one little.
+	sys.startWriting(d.content)
+	if err := sys.fsync(d.envFD); err != nil {
+		return &CommitError{Step: "fsync envelope", Err: err}
+	}
+	if err := sys.fsync(d.content); err != nil {
+		return &CommitError{Step: "fsync content", Err: err}
+	}
+	return d.synced(nil)
+}
+
+// synced ends the sync of both files, which a sync for many may have been.
+func (d *Draft) synced(err error) error {
+	if err == nil && d.broken != d.s.commits.broken.Load() {
+		err = errBroken
+	}
+	if err != nil {
+		return &CommitError{Step: "sync of the file system", Err: err}
+	}
+	fd := d.envFD
+	d.envFD = -1
+	if err := d.s.sys.close(fd); err != nil {
+		return &CommitError{Step: "close envelope", Err: err}
+	}
+	return nil
+}
+
+var errBroken = errors.New("a sync failed while this message was written")
 
 // fillAndClose writes a new file durably, and names the step that failed.
 func (s *Spool) fillAndClose(fd int, data []byte) (step string, err error) {
@@ -167,6 +198,7 @@ func (s *Spool) fillAndClose(fd int, data []byte) (step string, err error) {
 const maxIDs = 8
 
 // publish moves both files to new, the envelope last: SPOOL-FORMAT.md, Feed.
+// When it returns nil, new has to be synced.
 func (d *Draft) publish() error {
 	// A file system without locks is one without drainers that need them.
 	_ = lock(d.content)
@@ -183,9 +215,6 @@ func (d *Draft) publish() error {
 	fd := d.content
 	d.content, d.buf = -1, nil
 	uerr := unlock(fd)
-	if err := d.s.sys.fsync(d.s.dirs[New]); err != nil {
-		return &CommitError{Step: "fsync new/", Visible: true, Err: errors.Join(err, d.s.sys.close(fd))}
-	}
 	if err := errors.Join(d.s.sys.close(fd), ignoreNoLocks(uerr)); err != nil {
 		return &CommitError{Step: "close content", Visible: true, Err: err}
 	}
@@ -265,10 +294,13 @@ func (d *Draft) takeBack(eml string) error {
 // that is visible, it does nothing.
 func (d *Draft) Abort() error {
 	var errs []error
-	if d.content >= 0 {
-		errs = append(errs, d.s.sys.close(d.content))
-		d.content, d.buf = -1, nil
+	for _, fd := range []*int{&d.content, &d.envFD} {
+		if *fd >= 0 {
+			errs = append(errs, d.s.sys.close(*fd))
+			*fd = -1
+		}
 	}
+	d.buf = nil
 	for _, name := range []*string{&d.env, &d.name} {
 		if *name == "" {
 			continue

@@ -180,7 +180,10 @@ func (s *Spool) placeBuilt(d *Draft, env *Envelope, fresh string) (*Claim, error
 	if err := env.Set("Received-At", FormatTime(s.now())); err != nil {
 		return nil, err
 	}
-	if err := d.sync(env); err != nil {
+	if err := d.seal(env); err != nil {
+		return nil, err
+	}
+	if err := d.fsync(); err != nil {
 		return nil, err
 	}
 	// Before it is visible: no content in cur is ever without owner here.

@@ -20,6 +20,11 @@ type syscalls struct {
 	link    func(fromDir int, from string, toDir int, to string) error
 	unlink  func(dir int, name string) error
 	reserve func(fd int, size int64) error
+	// syncfs makes all of a file system durable, errors.ErrUnsupported where
+	// that cannot be trusted.
+	syncfs func(fd int) error
+	// startWriting begins to write a file's octets to the disk; only a hint.
+	startWriting func(fd int)
 }
 
 func systemCalls() syscalls {
@@ -47,7 +52,9 @@ func systemCalls() syscalls {
 		unlink: func(dir int, name string) error {
 			return again(func() error { return unix.Unlinkat(dir, name, 0) })
 		},
-		reserve: reserve,
+		reserve:      reserve,
+		syncfs:       func(fd int) error { return again(func() error { return syncfs(fd) }) },
+		startWriting: startWriting,
 	}
 }
 

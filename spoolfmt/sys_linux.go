@@ -1,6 +1,12 @@
 package spoolfmt
 
-import "golang.org/x/sys/unix"
+import (
+	"bytes"
+	"errors"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+)
 
 // searchOnly opens a directory that may be entered but not read, such as tmp
 // for a feeder that is not the spool's owner.
@@ -27,4 +33,40 @@ func reserve(fd int, size int64) error {
 		return fill(fd, size)
 	}
 	return err
+}
+
+// syncfs is trusted where it is known to write data, names and the journal, to
+// make the disk empty its cache, and to say when that failed: on these file
+// systems, from Linux 5.8 on. FUSE and NFS leave more to a file's own fsync.
+func syncfs(fd int) error {
+	var st unix.Statfs_t
+	if err := unix.Fstatfs(fd, &st); err != nil {
+		return err
+	}
+	switch st.Type {
+	case unix.EXT4_SUPER_MAGIC, unix.XFS_SUPER_MAGIC, unix.BTRFS_SUPER_MAGIC, unix.TMPFS_MAGIC:
+		if kernelSince(5, 8) {
+			return unix.Syncfs(fd)
+		}
+	}
+	return errors.ErrUnsupported
+}
+
+// kernelSince tells whether the kernel has at least this version.
+func kernelSince(major, minor int) bool {
+	var u unix.Utsname
+	if unix.Uname(&u) != nil {
+		return false
+	}
+	parts := bytes.FieldsFunc(u.Release[:], func(r rune) bool { return r < '0' || r > '9' })
+	if len(parts) < 2 {
+		return false
+	}
+	a, aerr := strconv.Atoi(string(parts[0]))
+	b, berr := strconv.Atoi(string(parts[1]))
+	return aerr == nil && berr == nil && (a > major || a == major && b >= minor)
+}
+
+func startWriting(fd int) {
+	_ = unix.SyncFileRange(fd, 0, 0, unix.SYNC_FILE_RANGE_WRITE) // fsync does it, too
 }

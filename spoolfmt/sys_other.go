@@ -2,9 +2,16 @@
 
 package spoolfmt
 
+import "errors"
+
 func moveNoReplace(fromDir int, from string, toDir int, to string) error {
 	return linkAndUnlink(fromDir, from, toDir, to)
 }
 
 // reserve sets room on the disk apart for the first size octets of a file.
 func reserve(fd int, size int64) error { return fill(fd, size) }
+
+// syncfs is Linux's; sync(2) does not wait everywhere.
+func syncfs(int) error { return errors.ErrUnsupported }
+
+func startWriting(int) {}
