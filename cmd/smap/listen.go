@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"smap/internal/supervise"
 	"smap/receiver"
 )
 
@@ -40,8 +41,7 @@ func openSockets(addrs []string) ([]*os.File, error) {
 // serveChild serves on the n sockets that the parent gave us, until it says TERM
 // or is gone.
 func serveChild(o options, n int) int {
-	line := os.NewFile(uintptr(firstSocket+n), "line")
-	return serveSockets(o, "stderr", inherited(firstSocket, n), 0, line)
+	return serveSockets(o, "stderr", inherited(firstSocket, n), 0, supervise.Attach(firstSocket+n))
 }
 
 // serveWait serves on inetd's listening socket until nobody has come for a
@@ -65,7 +65,7 @@ func inherited(first, n int) []*os.File {
 
 // serveSockets is a server for many sessions. It says on line that it is ready,
 // and ends when line does; idle is 1 for one that leaves when it has no work.
-func serveSockets(o options, log string, sockets []*os.File, idle time.Duration, line *os.File) int {
+func serveSockets(o options, log string, sockets []*os.File, idle time.Duration, line *supervise.Line) int {
 	s, code := prepare(o, log)
 	if code != exitOK {
 		return code
@@ -82,8 +82,8 @@ func serveSockets(o options, log string, sockets []*os.File, idle time.Duration,
 	}
 	if line != nil {
 		go func() {
-			_, _ = line.Write([]byte{1}) // a parent that is gone ends the next line
-			_, _ = line.Read(make([]byte, 1))
+			_ = line.Ready() // a parent that is gone ends the next line
+			line.Await()
 			stop()
 		}()
 	}

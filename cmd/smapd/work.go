@@ -12,16 +12,12 @@ import (
 	"syscall"
 
 	"smap/courier"
+	"smap/internal/supervise"
 )
 
-// The child's descriptors from the parent, after the standard three.
-const (
-	rulesFD  = 3 // JSON texts: the rules, and again at each reload
-	statusFD = 4 // one octet for each thing that the parent should know
-)
-
-// ready is what the child writes to statusFD when it is at work.
-const ready = 'R'
+// lineFD is the child's line to the parent, which sends JSON texts on it: the
+// rules, and again at each reload.
+const lineFD = 3
 
 // alone is smapd without root: one process.
 func alone(o options, r *rules, stderr io.Writer) int {
@@ -53,8 +49,8 @@ func alone(o options, r *rules, stderr io.Writer) int {
 
 // child is the process that does the work when the parent is root.
 func child(stderr io.Writer) int {
-	in := json.NewDecoder(os.NewFile(rulesFD, "rules"))
-	status := os.NewFile(statusFD, "status")
+	line := supervise.Attach(lineFD)
+	in := json.NewDecoder(line)
 	next := func() (*rules, error) {
 		r := new(rules)
 		if err := in.Decode(r); err != nil {
@@ -89,7 +85,7 @@ func child(stderr io.Writer) int {
 		}
 	}()
 	return work(ctx, r, log, nil, pushed, func() {
-		if _, err := status.Write([]byte{ready}); err != nil {
+		if err := line.Ready(); err != nil {
 			log.Warn("trouble", "what", "parent", "error", err.Error())
 		}
 	})
