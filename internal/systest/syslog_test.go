@@ -15,8 +15,11 @@ type syslogd struct {
 	lines []string
 }
 
-var systemLog = sync.OnceValues(func() (*syslogd, error) {
-	const socket = "/dev/log"
+// systemLog is the log of this machine.
+var systemLog = sync.OnceValues(func() (*syslogd, error) { return listenLog("/dev/log") })
+
+// listenLog keeps what is logged to that socket. Programs in a root have a /dev/log of their own.
+func listenLog(socket string) (*syslogd, error) {
 	// A machine to throw away: whatever stood there is not needed again.
 	if err := os.Remove(socket); err != nil && !os.IsNotExist(err) {
 		return nil, err
@@ -42,7 +45,7 @@ var systemLog = sync.OnceValues(func() (*syslogd, error) {
 		}
 	}()
 	return s, nil
-})
+}
 
 func syslog(t *testing.T) *syslogd {
 	t.Helper()

@@ -1,0 +1,93 @@
+//go:build system
+
+package systest
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// peer is a smap with STARTTLS for other people's clients; nothing drains its spool.
+type peer struct {
+	*site
+	port int
+	ca   string
+	smap *process
+}
+
+func newPeer(t *testing.T, rules ...string) *peer {
+	t.Helper()
+	s := newSite(t)
+	ca, cert, key := certificate(t, s, "mx.system.test")
+	s.rules(append([]string{"smap: hostname mx.system.test", "smap: local-domains system.test", "smap: log stderr",
+		"smap: tls-cert " + cert, "smap: tls-key " + key}, rules...)...)
+	p := &peer{site: s, port: freePort(t), ca: ca}
+	p.smap = start(t, program(t, "smap"), "-c", s.table, "-listen", local(p.port))
+	listening(t, p.port)
+	return p
+}
+
+// in is the peer for a subtest, which fails and cleans up for itself.
+func (p *peer) in(t *testing.T) *peer {
+	q, s := *p, *p.site
+	s.t, q.site = t, &s
+	return &q
+}
+
+// check wants one message in the spool for these recipients, from fromAddress, octet for octet past added fields.
+func (p *peer) check(t *testing.T, secure bool, text string, to ...string) spooled {
+	t.Helper()
+	m := p.spooledFor("<"+to[0]+">", 1, 20*time.Second)[0]
+	if got := split(m.content).rest; got != text {
+		t.Errorf("spooled %q, want %q", got, text)
+	}
+	sender, _, _ := strings.Cut(m.fields["Sender"], " ")
+	if sender != "<"+fromAddress+">" {
+		t.Errorf("sender %s", sender)
+	}
+	var got, want []string
+	for i := range to {
+		want = append(want, "<"+to[i]+">")
+	}
+	for _, r := range m.recipients {
+		address, _, _ := strings.Cut(r, " ")
+		got = append(got, address)
+	}
+	slices.Sort(got)
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		t.Errorf("recipients %v, want %v", got, want)
+	}
+	m.want(t, "Client-Address", "127.0.0.1")
+	m.want(t, "Helo", "client.test")
+	protocol := "ESMTP"
+	if secure {
+		protocol = "ESMTPS"
+	}
+	m.wantTLS(t, protocol, secure)
+	if !strings.Contains(p.smap.log(), "message client=127.0.0.1 id="+m.id+" ") {
+		t.Errorf("no line of the log tells of %s", m.id)
+	}
+	return m
+}
+
+// TestClients has everybody's SMTP clients send to smap, with STARTTLS and without. Each sends to recipients of its own.
+func TestClients(t *testing.T) {
+	t.Parallel()
+	p := newPeer(t)
+	for name, send := range map[string]func(*testing.T, *peer){"exim": sendExim} {
+		t.Run(name, func(t *testing.T) { send(t, p.in(t)) })
+	}
+}
+
+// TestPortCheck connects and leaves, as monitors and scanners do: no attack.
+func TestPortCheck(t *testing.T) {
+	t.Parallel()
+	p := newPeer(t)
+	if !eventually(10*time.Second, func() bool { return strings.Contains(p.smap.log(), "why=vanished") }) ||
+		strings.Contains(p.smap.log(), "securityalert") {
+		t.Errorf("the log tells something else than a client that vanished")
+	}
+}
