@@ -62,6 +62,9 @@ func Serve(ctx context.Context, c Config, client Client, conn Conn) {
 	start := c.Now()
 	s.log.Info("connect", "name", orUnknown(client.Name), "ident", client.Ident)
 	why := s.run()
+	if secure, ok := s.conn.(interface{ CloseWrite() error }); ok {
+		_ = secure.CloseWrite() // TLS has an end of its own; the client may be gone
+	}
 	s.reset()
 	s.log.Info("exit", "why", why, "messages", s.messages, "octets", s.octets,
 		"refused", s.refused, "faults", s.faults, "seconds", c.Now().Sub(start).Round(time.Millisecond).Seconds())
@@ -164,7 +167,9 @@ func (s *session) ended(err error) string {
 // say sends a reply, together with those before it, unless the client has
 // sent more commands already (RFC 2920).
 func (s *session) say(r Reply) error {
-	s.out = r.append(s.out, s.esmtp)
+	if r.Code != 0 { // STARTTLS has been answered before the switch
+		s.out = r.append(s.out, s.esmtp)
+	}
 	if s.in.waiting() && !r.Close && len(s.out) < readBuffer {
 		return nil
 	}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"io"
 	"net/netip"
 	"os"
@@ -92,9 +91,9 @@ func standardInput() (receiver.Conn, receiver.Client) {
 
 func clientOf(fd int, peer unix.Sockaddr) receiver.Client {
 	return receiver.Client{Addr: address(peer), Early: func() bool {
-		fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
-		n, err := unix.Poll(fds, 0)
-		return err == nil && n > 0 && fds[0].Revents&unix.POLLIN != 0
+		// Not poll: it takes the end of a connection, as of a port scan, for input.
+		n, _, err := unix.Recvfrom(fd, make([]byte, 1), unix.MSG_PEEK|unix.MSG_DONTWAIT)
+		return err == nil && n > 0
 	}}
 }
 
@@ -148,8 +147,5 @@ func linger(conn receiver.Conn) {
 		return // not connected any more
 	}
 	_ = f.SetReadDeadline(time.Now().Add(lingering))
-	_, err = io.CopyN(io.Discard, f, lingerOctets)
-	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, os.ErrDeadlineExceeded) {
-		return // reset: nothing is left to wait for
-	}
+	_, _ = io.CopyN(io.Discard, f, lingerOctets) // ended, silent or reset: nothing is left to wait for
 }
