@@ -48,9 +48,10 @@ type Remote struct {
 
 	network, address string
 
-	mu   sync.Mutex
-	idle []*smtpConn
-	done bool
+	mu     sync.Mutex
+	idle   []*smtpConn
+	timing bool // expire will be called
+	done   bool
 }
 
 const (
@@ -106,9 +107,11 @@ func (o *Remote) host() string {
 	return host
 }
 
-func (o *Remote) loopback() bool {
+// Local tells whether the server is on this host, so that what is said to it
+// crosses no network.
+func (o *Remote) Local() bool {
 	ip, err := netip.ParseAddr(o.host())
-	return err == nil && ip.Unmap().IsLoopback() || o.host() == "localhost"
+	return o.network == "unix" || err == nil && ip.Unmap().IsLoopback() || o.host() == "localhost"
 }
 
 func (o *Remote) tlsConfig() *tls.Config {
@@ -157,15 +160,7 @@ func (o *Remote) deliver(ctx context.Context, c *smtpConn, client string, job *J
 	defer stop()
 	if client != c.client {
 		if err := c.introduce(client); err != nil {
-			c.quit()
-			var said *replyError
-			if errors.As(err, &said) && said.command == "XCLIENT" {
-				return job.same(c.result("XCLIENT", said.reply)), nil
-			}
-			if c.used > 0 {
-				return nil, errStale
-			}
-			return nil, &StartError{Agent: o.Name(), Err: err}
+			return o.notIntroduced(c, job, err)
 		}
 	}
 	results, err := c.transact(job)
@@ -174,8 +169,14 @@ func (o *Remote) deliver(ctx context.Context, c *smtpConn, client string, job *J
 		return nil, errStale
 	}
 	c.used++
+	why := err
 	if cause := context.Cause(ctx); cause != nil {
-		results = explain(results, "interrupted", cause)
+		why = fmt.Errorf("interrupted: %w", cause)
+	}
+	for i := range results {
+		if results[i].Text == "" {
+			results[i] = Result{Text: fmt.Sprint(why), Remote: c.name}
+		}
 	}
 	if err != nil || !stop() {
 		// No QUIT: the server may be in the middle of a content.
@@ -184,6 +185,25 @@ func (o *Remote) deliver(ctx context.Context, c *smtpConn, client string, job *J
 	}
 	o.put(c)
 	return results, nil
+}
+
+// notIntroduced is what a failing XCLIENT means. The server's word on the
+// client is its word on the message; that our words were wrong is not, and
+// neither is it a reason to stop all other mail.
+func (o *Remote) notIntroduced(c *smtpConn, job *Job, err error) ([]Result, error) {
+	c.quit()
+	var said *replyError
+	if errors.As(err, &said) && said.command == "XCLIENT" && said.reply.code != 421 {
+		r := c.refusal("XCLIENT", said.reply)
+		if said.reply.code/10 == 50 { // syntax
+			r.Outcome = Retry
+		}
+		return job.same(r), nil
+	}
+	if c.used > 0 {
+		return nil, errStale
+	}
+	return nil, &StartError{Agent: o.Name(), Err: err}
 }
 
 // get returns a kept connection that fits, or a new one.
@@ -210,7 +230,8 @@ func (o *Remote) put(c *smtpConn) {
 	keep := !o.done && len(o.idle) < maxIdle
 	if keep {
 		o.idle = append(o.idle, c)
-		if len(o.idle) == 1 {
+		if !o.timing {
+			o.timing = true
 			time.AfterFunc(idleTime, o.expire)
 		}
 	}
@@ -233,7 +254,7 @@ func (o *Remote) expire() {
 		}
 	}
 	o.idle = young
-	if len(young) > 0 {
+	if o.timing = len(young) > 0; o.timing {
 		time.AfterFunc(idleTime, o.expire)
 	}
 	o.mu.Unlock()
@@ -269,7 +290,7 @@ func xclient(env *spoolfmt.Envelope) string {
 		addr = "IPV6:" + addr
 	}
 	name := env.Get("Client-Name")
-	if name == "" || len(name) > maxXClient || strings.EqualFold(name, "unknown") {
+	if len(name) > maxXClient || strings.EqualFold(name, "unknown") || spoolfmt.CheckAddress("x@"+name) != nil {
 		name = "[UNAVAILABLE]"
 	}
 	proto := "ESMTP"

@@ -18,6 +18,7 @@ import (
 
 const (
 	dialTimeout  = 30 * time.Second
+	openTimeout  = 2 * time.Minute // greeting, TLS and AUTH
 	maxReplyLine = 2048
 	maxReply     = 100 // lines
 )
@@ -27,16 +28,6 @@ type reply struct {
 	code int
 	text string // the lines, joined by a space
 	keys []string
-}
-
-func (r reply) outcome() Outcome {
-	switch r.code / 100 {
-	case 2:
-		return Delivered
-	case 5:
-		return Failed
-	}
-	return Retry
 }
 
 // status is the enhanced status code of RFC 2034, or the class alone.
@@ -61,25 +52,25 @@ func (e *replyError) Error() string { return e.command + ": " + e.reply.String()
 
 // A smtpConn is a connection that has passed its greeting.
 type smtpConn struct {
-	conn   net.Conn
-	r      *bufio.Reader
-	w      *bufio.Writer
-	opt    *Remote
-	ext    map[string]string // extensions, upper case
-	secure bool
-	client string    // what XCLIENT said
-	used   int       // messages
-	born   time.Time // for a bound on its life
-	idle   time.Time
-	name   string // what the server calls itself
+	conn     net.Conn
+	r        *bufio.Reader
+	w        *bufio.Writer
+	opt      *Remote
+	ext      map[string]string // extensions, upper case
+	verified bool              // TLS with a certificate that was checked
+	client   string            // what XCLIENT said
+	used     int               // messages
+	born     time.Time         // for a bound on its life
+	idle     time.Time
+	name     string // what the server calls itself
 }
 
 // connect dials, and goes through greeting, EHLO, TLS and AUTH. Its errors mean
 // that the agent cannot be reached.
 func (o *Remote) connect(ctx context.Context) (*smtpConn, error) {
-	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	ctx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
-	var d net.Dialer
+	d := net.Dialer{Timeout: dialTimeout}
 	conn, err := d.DialContext(ctx, o.network, o.address)
 	if err != nil {
 		return nil, err
@@ -131,20 +122,32 @@ func (c *smtpConn) open(ctx context.Context) error {
 		offered = false
 	}
 	if offered {
-		if _, err := c.expect(220, "STARTTLS"); err != nil {
-			return err
-		}
-		if c.r.Buffered() > 0 {
-			return errors.New("the server sent something between STARTTLS and TLS")
-		}
-		if err := c.handshake(ctx); err != nil {
-			return err
-		}
-		if err := c.hello(); err != nil {
+		if err := c.startTLS(ctx); err != nil {
 			return err
 		}
 	}
 	return c.login()
+}
+
+// startTLS protects the connection. All that was said before counts no more.
+func (c *smtpConn) startTLS(ctx context.Context) error {
+	r, err := c.command("STARTTLS")
+	if err != nil {
+		return err
+	}
+	if r.code != 220 {
+		if c.opt.TLS == TLSMay && r.code != 421 {
+			return nil // it can not just now; RFC 3207 lets us go on
+		}
+		return &replyError{"STARTTLS", r}
+	}
+	if c.r.Buffered() > 0 {
+		return errors.New("the server sent something between STARTTLS and TLS")
+	}
+	if err := c.handshake(ctx); err != nil {
+		return err
+	}
+	return c.hello()
 }
 
 func (c *smtpConn) handshake(ctx context.Context) error {
@@ -153,11 +156,11 @@ func (c *smtpConn) handshake(ctx context.Context) error {
 		return fmt.Errorf("TLS: %w", err)
 	}
 	c.use(t)
-	c.secure = true
+	c.verified = c.opt.TLS == TLSVerify || c.opt.TLS == TLSImplicit
 	return nil
 }
 
-// greeted reads a greeting, as it also comes after XCLIENT, and says hello.
+// greeted reads the greeting and says hello.
 func (c *smtpConn) greeted() error {
 	r, err := c.read()
 	if err != nil {
@@ -195,13 +198,14 @@ func (c *smtpConn) hello() error {
 	return nil
 }
 
-// login authenticates, never in clear text over a network.
+// login authenticates, over a network only to a server whose certificate was
+// checked.
 func (c *smtpConn) login() error {
 	if c.opt.User == "" {
 		return nil
 	}
-	if !c.secure && c.opt.network != "unix" && !c.opt.loopback() {
-		return errors.New("AUTH without TLS is refused")
+	if !c.verified && !c.opt.Local() {
+		return errors.New("AUTH without verified TLS is refused")
 	}
 	mechanisms := strings.Fields(strings.ToUpper(c.ext["AUTH"]))
 	enc := base64.StdEncoding.EncodeToString
@@ -298,6 +302,15 @@ func (c *smtpConn) read() (reply, error) {
 		}
 	}
 	return r, errors.New("reply of too many lines")
+}
+
+func (c *smtpConn) sendAll(commands []string) error {
+	for _, line := range commands {
+		if err := c.send(line); err != nil {
+			return err
+		}
+	}
+	return c.w.Flush()
 }
 
 // quit ends the connection politely without waiting for the answer.

@@ -1,304 +1,226 @@
 package courier
 
 import (
-	"bufio"
-	"bytes"
 	"errors"
 	"fmt"
-	"io"
-	"net"
 	"strings"
-	"time"
 
 	"smap/spoolfmt"
 )
-
-// errBareCR: a content that could smuggle. The spool has checked it before; it
-// is checked again on the way out.
-var errBareCR = errors.New("content holds a CR: not sent")
 
 // errStale: a connection that was kept had ended before it took anything of
 // this message.
 var errStale = errors.New("kept connection is gone")
 
-// transact sends one message. The results are one for each recipient. An error
-// means that the connection is of no use any more; results that are known stay
-// as they are, and the rest are Retry.
+// Commands that are sent before a reply is read (RFC 2920) are bounded in
+// number and octets, so that neither side ever waits for the other to read.
+const (
+	maxWindow       = 50
+	maxWindowOctets = 8 << 10
+)
+
+// A transaction is one message on its way through a connection. A result
+// without text is not decided yet.
+type transaction struct {
+	c        *smtpConn
+	job      *Job
+	results  []Result
+	to       []int // recipients that are named to the server
+	accepted []int // those of them that it takes
+	refused  bool  // MAIL was
+	data     bool  // DATA was taken: content must follow
+}
+
+// transact sends one message. An error means that the connection is of no use
+// any more; results that are not decided then are Retry. errStale means that
+// nothing at all was done.
 func (c *smtpConn) transact(job *Job) ([]Result, error) {
-	results := job.same(Result{Text: "not sent", Remote: c.name})
+	t := &transaction{c: c, job: job, results: make([]Result, len(job.Recipients))}
 	mail, err := c.mailCommand(job)
 	if err != nil {
-		return job.same(Result{Outcome: Failed, Text: err.Error(), Status: "5.6.7"}), nil
+		return job.same(Result{Outcome: Failed, Text: err.Error(), Status: "5.6.7", Remote: c.name}), nil
 	}
-	_, pipelining := c.ext["PIPELINING"]
-	commands := []string{mail}
-	for _, r := range job.Recipients {
-		commands = append(commands, c.rcptCommand(r))
+	commands := append([]string{mail}, t.rcptCommands()...)
+	if len(t.to) == 0 {
+		return t.results, nil
 	}
-	if pipelining {
-		err = c.sendAll(append(commands, "DATA"))
-	} else {
-		err = c.sendAll(commands[:1])
+	if err := t.envelope(append(commands, "DATA")); err != nil {
+		return t.results, err
 	}
-	var from reply
-	if err == nil {
-		from, err = c.read()
+	switch {
+	case t.data && len(t.accepted) > 0:
+		return t.results, t.content()
+	case t.data && c.opt.LMTP:
+		// The server owes a reply for each recipient that it took: none. It
+		// should not have said 354 (RFC 2033), and what it expects is unclear.
+		return t.results, errors.New("DATA: 354 without a recipient")
+	case t.data:
+		_, err := c.command(".") // an empty content, for nobody: RFC 2920
+		return t.results, err
 	}
-	if err != nil || from.code == 421 && c.used > 0 {
-		if c.used > 0 {
-			return results, errStale
-		}
-		return explain(results, "MAIL", err), fmt.Errorf("MAIL: %w", orReply("MAIL", from, err))
-	}
-	refused := from.code != 250
-	if refused {
-		results = job.same(c.result("MAIL", from))
-		if !pipelining {
-			return results, nil
-		}
-	}
-	accepted, err := c.recipients(commands[1:], results, pipelining, refused)
-	if err != nil {
-		return explain(results, "RCPT", err), err
-	}
-	if len(accepted) == 0 && !pipelining {
-		_, err := c.expect(250, "RSET")
-		return results, err
-	}
-	return c.content(job, results, accepted, pipelining)
+	// Nothing of this transaction may be left when the next one begins.
+	_, err = c.expect(250, "RSET")
+	return t.results, err
 }
 
-func orReply(command string, r reply, err error) error {
-	if err != nil {
-		return err
-	}
-	return &replyError{command, r}
-}
-
-// explain puts the reason into the results that are not decided yet.
-func explain(results []Result, command string, err error) []Result {
-	for i := range results {
-		if results[i].Outcome == Retry && err != nil {
-			results[i].Text = command + ": " + err.Error()
+// envelope sends the commands, as many at once as the server allows, and reads
+// the replies. It stops where nobody is left to deliver to.
+func (t *transaction) envelope(commands []string) error {
+	_, pipelining := t.c.ext["PIPELINING"]
+	for done := 0; done < len(commands); {
+		n, size := 1, len(commands[done])
+		for pipelining && done+n < len(commands) && n < maxWindow && size+len(commands[done+n]) < maxWindowOctets {
+			size += len(commands[done+n])
+			n++
 		}
-	}
-	return results
-}
-
-func (c *smtpConn) sendAll(commands []string) error {
-	for _, line := range commands {
-		if err := c.send(line); err != nil {
+		if last := done+n == len(commands); t.refused || last && n == 1 && len(t.accepted) == 0 {
+			return nil
+		}
+		if err := t.window(done, commands[done:done+n], len(commands)-1); err != nil {
 			return err
 		}
+		done += n
 	}
-	return c.w.Flush()
+	return nil
 }
 
-func (c *smtpConn) result(command string, r reply) Result {
-	return Result{Outcome: r.outcome(), Text: command + ": " + r.String(), Status: r.status(), Remote: c.name}
-}
-
-// recipients deals with the replies to RCPT and returns which were accepted.
-func (c *smtpConn) recipients(commands []string, results []Result, sent, refused bool) (accepted []int, err error) {
-	for i, line := range commands {
+// window sends some commands, the first of which is number first, and reads
+// their replies; DATA is number last.
+func (t *transaction) window(first int, commands []string, last int) error {
+	err := t.c.sendAll(commands)
+	for i := 0; err == nil && i < len(commands); i++ {
 		var r reply
-		if sent {
-			r, err = c.read()
-		} else {
-			r, err = c.command(line)
+		if r, err = t.c.read(); err != nil {
+			break
 		}
-		if err != nil {
-			return accepted, err
-		}
-		switch {
-		case refused: // the sender's refusal is what counts
-		case r.code == 250 || r.code == 251 || r.code == 252:
-			accepted = append(accepted, i)
-		default:
-			results[i] = c.result("RCPT", r)
-			if r.outcome() == Delivered {
-				results[i].Outcome = Retry // a 2yz that nobody knows
+		verb, _, _ := strings.Cut(commands[i], " ")
+		if r.code == 421 || first+i == 0 && r.code == 503 && t.c.used > 0 {
+			// It goes away; or a kept connection is not where we think it is.
+			if first+i == 0 && t.c.used > 0 {
+				return errStale
 			}
+			return &replyError{verb, r}
 		}
+		t.answer(first+i, last, verb, r)
 	}
-	return accepted, nil
-}
-
-// content sends the message to those that were accepted.
-func (c *smtpConn) content(job *Job, results []Result, accepted []int, sent bool) ([]Result, error) {
-	var r reply
-	var err error
-	if sent {
-		r, err = c.read()
-	} else {
-		r, err = c.command("DATA")
+	if err != nil && first == 0 && t.c.used > 0 && len(t.accepted) == 0 {
+		return errStale
 	}
 	if err != nil {
-		return c.setAll(results, accepted, Result{Text: "DATA: " + err.Error()}), err
+		verb, _, _ := strings.Cut(commands[0], " ")
+		return fmt.Errorf("%s: %w", verb, err)
 	}
-	if r.code != 354 {
-		res := c.result("DATA", r)
-		if res.Outcome == Delivered {
-			res.Outcome = Retry
-		}
-		return c.setAll(results, accepted, res), c.after(r, err)
-	}
-	if len(accepted) == 0 {
-		// Pipelined DATA that is taken although nobody is: nothing goes out.
-		_, err := c.command(".")
-		return results, err
-	}
-	if err := c.data(job); err != nil {
-		return c.setAll(results, accepted, c.broken(err)), err
-	}
-	if !c.opt.LMTP {
-		r, err := c.flushAndRead()
-		if err != nil {
-			return c.setAll(results, accepted, Result{Text: "end of DATA: " + err.Error()}), err
-		}
-		res := c.final(r)
-		return c.setAll(results, accepted, res), c.after(r, nil)
-	}
-	if err := c.w.Flush(); err != nil {
-		return c.setAll(results, accepted, Result{Text: "end of DATA: " + err.Error()}), err
-	}
-	for n, i := range accepted {
-		r, err := c.read()
-		if err != nil {
-			return c.setAll(results, accepted[n:], Result{Text: "end of DATA: " + err.Error()}), err
-		}
-		results[i] = c.final(r)
-	}
-	return results, nil
+	return nil
 }
 
-// broken is the result of a content that could not be written: the server may
-// have said why before it closed.
-func (c *smtpConn) broken(err error) Result {
-	if errors.Is(err, errBareCR) {
-		return Result{Outcome: Failed, Text: err.Error(), Status: "5.6.0"}
-	}
-	var operation *net.OpError
-	if errors.As(err, &operation) && !operation.Timeout() {
-		_ = c.conn.SetReadDeadline(time.Now().Add(time.Second))
-		if r, rerr := c.read(); rerr == nil && r.code >= 400 {
-			return c.result("DATA", r)
+// answer notes what a reply says.
+func (t *transaction) answer(command, last int, verb string, r reply) {
+	good := r.code/100 == 2
+	switch command {
+	case 0:
+		if t.refused = !good; t.refused {
+			t.decide(t.to, t.c.refusal(verb, r))
+		}
+	case last:
+		if t.data = r.code == 354; !t.data {
+			t.decide(t.accepted, t.c.refusal(verb, r))
+			t.accepted = nil
+		}
+	default:
+		i := t.to[command-1]
+		switch {
+		case t.refused: // the sender's refusal is what counts
+		case good:
+			t.accepted = append(t.accepted, i)
+		default:
+			if r.code == 552 {
+				r.code = 452 // RFC 5321 4.5.3.1.10: too many recipients
+			}
+			t.results[i] = t.c.refusal(verb, r)
 		}
 	}
-	return Result{Text: "DATA: " + err.Error()}
+}
+
+func (t *transaction) decide(which []int, r Result) {
+	for _, i := range which {
+		t.results[i] = r
+	}
+}
+
+// content sends the content to those that were accepted, and reads the verdict.
+func (t *transaction) content() error {
+	c := t.c
+	if err := c.data(t.job); err != nil {
+		t.decide(t.accepted, c.broken(err))
+		return err
+	}
+	if err := c.w.Flush(); err != nil {
+		t.decide(t.accepted, c.broken(err))
+		return err
+	}
+	// SMTP has one verdict for all; LMTP one for each that it accepted.
+	for n := range t.accepted {
+		which := t.accepted[n : n+1]
+		if !c.opt.LMTP {
+			which = t.accepted
+		}
+		r, err := c.read()
+		if err != nil {
+			return fmt.Errorf("end of DATA: %w", err)
+		}
+		t.decide(which, c.final(r))
+		if r.code == 421 {
+			return &replyError{"end of DATA", r}
+		}
+		if !c.opt.LMTP {
+			break
+		}
+	}
+	return nil
 }
 
 // final is the verdict after the last dot.
 func (c *smtpConn) final(r reply) Result {
-	res := c.result("end of DATA", r)
-	if res.Outcome == Delivered {
-		res.Text = r.String()
+	if r.code/100 != 2 {
+		return c.refusal("end of DATA", r)
 	}
-	_, res.DSN = c.ext["DSN"]
+	_, dsn := c.ext["DSN"]
+	return Result{Outcome: Delivered, Text: r.String(), Status: r.status(), Remote: c.name, DSN: dsn}
+}
+
+// refusal is the result for a reply that is not the one that was asked for. It
+// is never a success, whatever its code.
+func (c *smtpConn) refusal(command string, r reply) Result {
+	res := Result{Text: command + ": " + r.String(), Status: r.status(), Remote: c.name}
+	if r.code/100 == 5 {
+		res.Outcome = Failed
+	}
 	return res
-}
-
-// after says whether the connection lives on after that reply.
-func (c *smtpConn) after(r reply, err error) error {
-	if err == nil && r.code == 421 {
-		return &replyError{"DATA", r}
-	}
-	return err
-}
-
-func (c *smtpConn) setAll(results []Result, which []int, r Result) []Result {
-	r.Remote = c.name
-	for _, i := range which {
-		results[i] = r
-	}
-	return results
-}
-
-// data writes the content with CRLF line ends and dots doubled, and the final
-// dot, into the buffer. It never writes the final dot after an error.
-func (c *smtpConn) data(job *Job) error {
-	if _, err := job.Content.Seek(0, io.SeekStart); err != nil {
-		return err
-	}
-	if err := writeData(c.w, job.Content, job.Size); err != nil {
-		return err
-	}
-	_, err := c.w.WriteString(".\r\n")
-	return err
-}
-
-// writeData copies size octets as the body of a DATA command. A CR is refused;
-// a last line without end gets one.
-func writeData(w *bufio.Writer, r io.Reader, size int64) error {
-	buf := make([]byte, 32<<10)
-	begin := true // of a line
-	var n int64
-	for {
-		k, err := r.Read(buf)
-		n += int64(k)
-		if bytes.IndexByte(buf[:k], '\r') >= 0 {
-			return errBareCR
-		}
-		for rest := buf[:k]; len(rest) > 0; {
-			if begin && rest[0] == '.' {
-				if err := w.WriteByte('.'); err != nil {
-					return err
-				}
-			}
-			i := bytes.IndexByte(rest, '\n')
-			begin = i >= 0
-			line := rest
-			if begin {
-				line = rest[:i]
-			}
-			if _, err := w.Write(line); err != nil {
-				return err
-			}
-			if !begin {
-				break
-			}
-			if _, err := w.WriteString("\r\n"); err != nil {
-				return err
-			}
-			rest = rest[i+1:]
-		}
-		if err == io.EOF {
-			break
-		}
-		if err != nil {
-			return err
-		}
-	}
-	if n != size {
-		return fmt.Errorf("content has %d octets, not %d", n, size)
-	}
-	if !begin {
-		_, err := w.WriteString("\r\n")
-		return err
-	}
-	return nil
 }
 
 // mailCommand is MAIL with the parameters that both the message has and the
 // server takes. The error is permanent.
 func (c *smtpConn) mailCommand(job *Job) (string, error) {
 	var b strings.Builder
-	b.WriteString("MAIL FROM:<" + job.Sender.Address + ">")
+	b.WriteString("MAIL FROM:<" + c.qualify(job.Sender.Address) + ">")
 	if _, ok := c.ext["SIZE"]; ok {
-		fmt.Fprintf(&b, " SIZE=%d", job.Size+job.Size/32)
+		size, err := wireSize(job.Content)
+		if err == nil { // else it fails when it is sent
+			fmt.Fprintf(&b, " SIZE=%d", size)
+		}
 	}
 	if _, ok := c.ext["8BITMIME"]; ok {
 		b.WriteString(" BODY=8BITMIME")
 	}
-	if needsUTF8(job) {
-		if _, ok := c.ext["SMTPUTF8"]; !ok {
-			return "", errors.New("an address is not ASCII, and the server does not offer SMTPUTF8")
-		}
-		b.WriteString(" SMTPUTF8")
-	} else if _, asked := job.Sender.Param("SMTPUTF8"); asked {
-		if _, ok := c.ext["SMTPUTF8"]; ok {
+	_, asked := job.Sender.Param("SMTPUTF8")
+	if _, ok := c.ext["SMTPUTF8"]; ok {
+		if asked || needsUTF8(job) {
 			b.WriteString(" SMTPUTF8")
 		}
+	} else if !ascii(job.Sender.Address) {
+		return "", errors.New("the sender's address is not ASCII, and the server does not offer SMTPUTF8")
+	} else if asked && !headerASCII(job.Content) {
+		return "", errors.New("the header is not ASCII, and the server does not offer SMTPUTF8")
 	}
 	if _, ok := c.ext["DSN"]; ok {
 		addParams(&b, job.Sender, "RET", "ENVID")
@@ -306,13 +228,37 @@ func (c *smtpConn) mailCommand(job *Job) (string, error) {
 	return b.String(), nil
 }
 
-func (c *smtpConn) rcptCommand(to spoolfmt.Path) string {
-	var b strings.Builder
-	b.WriteString("RCPT TO:<" + to.Address + ">")
-	if _, ok := c.ext["DSN"]; ok {
-		addParams(&b, to, "NOTIFY", "ORCPT")
+// rcptCommands are the RCPT commands. A recipient that this server can never
+// be told of fails.
+func (t *transaction) rcptCommands() []string {
+	var commands []string
+	_, utf8 := t.c.ext["SMTPUTF8"]
+	_, dsn := t.c.ext["DSN"]
+	for i, to := range t.job.Recipients {
+		if !utf8 && !ascii(to.Address) {
+			t.results[i] = Result{Outcome: Failed, Status: "5.6.7", Remote: t.c.name,
+				Text: "the address is not ASCII, and the server does not offer SMTPUTF8"}
+			continue
+		}
+		var b strings.Builder
+		b.WriteString("RCPT TO:<" + t.c.qualify(to.Address) + ">")
+		if dsn {
+			addParams(&b, to, "NOTIFY", "ORCPT")
+		}
+		t.to = append(t.to, i)
+		commands = append(commands, b.String())
 	}
-	return b.String()
+	return commands
+}
+
+// qualify completes an address of this host for SMTP, which knows none without
+// a domain but postmaster's. To LMTP it may be the name of a mailbox.
+func (c *smtpConn) qualify(address string) string {
+	_, domain := spoolfmt.SplitAddress(address)
+	if c.opt.LMTP || address == "" || domain != "" || strings.EqualFold(address, "postmaster") {
+		return address
+	}
+	return address + "@" + c.opt.Helo
 }
 
 // addParams hands parameters on as they came; their syntax was checked when the
@@ -327,12 +273,10 @@ func addParams(b *strings.Builder, p spoolfmt.Path, keywords ...string) {
 
 // needsUTF8 tells whether an address is not ASCII.
 func needsUTF8(job *Job) bool {
-	for _, a := range append(job.addresses(), job.Sender.Address) {
-		for i := range len(a) {
-			if a[i] >= 0x80 {
-				return true
-			}
+	for _, to := range job.Recipients {
+		if !ascii(to.Address) {
+			return true
 		}
 	}
-	return false
+	return !ascii(job.Sender.Address)
 }

@@ -3,16 +3,13 @@ package courier
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/emersion/go-smtp"
 
@@ -188,150 +185,6 @@ func TestSMTPUnreachable(t *testing.T) {
 	}
 }
 
-// scripted is a server that says what it is told to, line by line: "C: " is
-// what it expects, "S: " what it says, "WAIT" to say no more.
-func scripted(t *testing.T, sessions ...string) *Remote {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "s")
-	l, err := net.Listen("unix", path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		for n, script := range sessions {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			r := bufio.NewReader(conn)
-			for line := range strings.Lines(strings.TrimSpace(script)) {
-				line = strings.TrimSpace(line)
-				switch {
-				case line == "WAIT":
-					_, _ = io.Copy(io.Discard, r)
-				case strings.HasPrefix(line, "S: "):
-					fmt.Fprintf(conn, "%s\r\n", line[3:])
-				case strings.HasPrefix(line, "C: "):
-					got, err := r.ReadString('\n')
-					if err != nil || !strings.HasPrefix(got, line[3:]) {
-						t.Errorf("session %d: got %q (%v), want %q", n, got, err, line[3:])
-						conn.Close()
-						return
-					}
-				}
-			}
-			conn.Close()
-		}
-	}()
-	a, err := NewSMTP(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	a.Helo = "me.test"
-	t.Cleanup(func() { a.Close(); l.Close(); <-done })
-	return a
-}
-
-func TestSMTPKeptConnectionGone(t *testing.T) {
-	const hello = "S: 220 sink.test\nC: EHLO me.test\nS: 250-sink.test\nS: 250 8BITMIME\nC: MAIL FROM:<a@example.com> BODY=8BITMIME\nS: 250 ok\nC: RCPT TO:<b@x.test>\nS: 250 ok\nC: DATA\nS: 354 go\nC: x\nC: .\nS: 250 taken\n"
-	a := scripted(t, hello, "S: 421 sink.test too busy\n", hello)
-	j := job(t, "x\n", "b@x.test")
-	if r, err := a.Deliver(t.Context(), j); err != nil || r[0].Outcome != Delivered {
-		t.Fatalf("%+v %v", r, err)
-	}
-	// The first one was closed; the second says 421; that is not the message's
-	// fault.
-	var start *StartError
-	if r, err := a.Deliver(t.Context(), j); !errors.As(err, &start) {
-		t.Fatalf("%+v %v", r, err)
-	}
-	if r, err := a.Deliver(t.Context(), j); err != nil || r[0].Outcome != Delivered {
-		t.Fatalf("%+v %v", r, err)
-	}
-}
-
-// TestSMTPLostAtTheEnd: whether the server has taken it is unknown, so it is
-// tried again.
-func TestSMTPLostAtTheEnd(t *testing.T) {
-	a := scripted(t, "S: 220 sink.test\nC: EHLO me.test\nS: 250 sink.test\nC: MAIL\nS: 250 ok\nC: RCPT\nS: 250 ok\nC: RCPT\nS: 550 5.1.1 no\nC: DATA\nS: 354 go\nC: x\nC: .\n")
-	r, err := a.Deliver(t.Context(), job(t, "x\n", "b@x.test", "c@x.test"))
-	if err != nil || r[0].Outcome != Retry || r[1].Outcome != Failed {
-		t.Errorf("%+v %v", r, err)
-	}
-}
-
-func TestSMTPPipelinedRefusal(t *testing.T) {
-	const hello = "S: 220 sink.test\nC: EHLO me.test\nS: 250-sink.test\nS: 250 PIPELINING\nC: MAIL\nC: RCPT\nC: RCPT\nC: DATA\nS: 250 ok\nS: 550 5.1.1 no\nS: 450 4.2.1 later\n"
-	for _, end := range []string{"S: 354 go\nC: .\nS: 554 nobody\n", "S: 503 nobody\n"} {
-		a := scripted(t, hello+end)
-		r, err := a.Deliver(t.Context(), job(t, "x\n", "b@x.test", "c@x.test"))
-		if err != nil || r[0].Outcome != Failed || r[1].Outcome != Retry || !strings.Contains(r[1].Text, "later") {
-			t.Errorf("%+v %v", r, err)
-		}
-	}
-}
-
-func TestSMTPBadServers(t *testing.T) {
-	for _, script := range []string{
-		"", "S: hello\n", "S: 220-a\nS: 221 b\n", "S: 220 " + strings.Repeat("x", 5000) + "\n",
-		"S: 554 no mail here\n", "S: 220 a\nC: EHLO\nS: 550 no\nC: HELO\nS: 550 no\n",
-		"S: 220-" + strings.Repeat("S: 220-a\n", 200),
-	} {
-		a := scripted(t, script)
-		var start *StartError
-		if r, err := a.Deliver(t.Context(), job(t, "x\n", "b@x.test")); !errors.As(err, &start) {
-			t.Errorf("%.40q: %+v %v", script, r, err)
-		}
-	}
-}
-
-func TestSMTPXClient(t *testing.T) {
-	a := scripted(t, `
-		S: 220 sink.test
-		C: EHLO me.test
-		S: 250-sink.test
-		S: 250 XCLIENT NAME ADDR PROTO HELO
-		C: XCLIENT NAME=[UNAVAILABLE] ADDR=IPV6:2001:db8::1 PROTO=ESMTP HELO=a+2Bb
-		S: 220 sink.test
-		C: EHLO me.test
-		S: 250 sink.test
-		C: MAIL
-		S: 250 ok
-		C: RCPT
-		S: 250 ok
-		C: DATA
-		S: 354 go
-		C: x
-		C: .
-		S: 250 taken`)
-	a.XClient = true
-	j := job(t, "x\n", "b@x.test")
-	for name, v := range map[string]string{"Client-Address": "2001:db8::1", "Helo": "a+b", "Protocol": "ESMTPS"} {
-		if err := j.Envelope.Set(name, v); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if r, err := a.Deliver(t.Context(), j); err != nil || r[0].Outcome != Delivered {
-		t.Fatalf("%+v %v", r, err)
-	}
-}
-
-func TestSMTPStops(t *testing.T) {
-	a := scripted(t, "S: 220 sink.test\nC: EHLO me.test\nS: 250 sink.test\nC: MAIL\nWAIT\n")
-	ctx, cancel := context.WithTimeoutCause(t.Context(), 200*time.Millisecond, errTimeout)
-	defer cancel()
-	begin := time.Now()
-	r, err := a.Deliver(ctx, job(t, "x\n", "b@x.test"))
-	if err != nil || r[0].Outcome != Retry || !strings.Contains(r[0].Text, errTimeout.Error()) {
-		t.Errorf("%+v %v", r, err)
-	}
-	if time.Since(begin) > 2*time.Second {
-		t.Error("took too long")
-	}
-}
-
 // TestWriteData compares with a naive implementation, at every buffer border.
 func TestWriteData(t *testing.T) {
 	naive := func(s string) string {
@@ -378,13 +231,3 @@ func TestWriteData(t *testing.T) {
 type slow struct{ r io.Reader }
 
 func (s slow) Read(p []byte) (int, error) { return s.r.Read(p[:min(1, len(p))]) }
-
-func TestCommandInjection(t *testing.T) {
-	var out bytes.Buffer
-	c := &smtpConn{w: bufio.NewWriter(&out)}
-	for _, line := range []string{"a\r\nb", "a\nb", "a\rb", "a\x00b"} {
-		if c.send(line) == nil {
-			t.Errorf("%q is sent", line)
-		}
-	}
-}

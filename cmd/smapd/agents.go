@@ -55,7 +55,8 @@ var tlsModes = map[string]courier.TLSMode{
 }
 
 // makeRemote makes an smtp or lmtp agent: ADDRESS [tls MODE] [ca FILE] [auth
-// FILE] [helo NAME] [xclient]. With auth, tls is verify unless it is given.
+// FILE] [helo NAME] [xclient]. With auth, to another host, tls is verify unless it
+// is given.
 func makeRemote(r *rules, kind string, args []string) (*courier.Remote, error) {
 	make := courier.NewSMTP
 	if kind == "lmtp" {
@@ -97,8 +98,12 @@ func makeRemote(r *rules, kind string, args []string) (*courier.Remote, error) {
 			return nil, fmt.Errorf("%q is none of tls, ca, auth, helo, xclient", word)
 		}
 	}
-	if a.User != "" && !given {
+	switch {
+	case a.User == "" || a.Local():
+	case !given:
 		a.TLS = courier.TLSVerify
+	case a.TLS != courier.TLSVerify && a.TLS != courier.TLSImplicit:
+		return nil, errors.New("auth needs tls verify or tls implicit: anybody in between could read the password")
 	}
 	return a, nil
 }
