@@ -72,8 +72,12 @@ func exitStatus(code int) string {
 	return "4.0.0"
 }
 
+// maxSaidOutput bounds what exitText repeats of a program's output: with all that is
+// put before it, the end must still be there in the shortest text that is kept.
+const maxSaidOutput = 140
+
 // exitText says how a program ended, for people: "exit 67 (EX_NOUSER): no such
-// user".
+// user". Of a long output it gives the end, where the reason stands.
 func exitText(ws syscall.WaitStatus, output string) string {
 	var s string
 	switch {
@@ -84,7 +88,11 @@ func exitText(ws syscall.WaitStatus, output string) string {
 	default:
 		s = fmt.Sprintf("exit %d", ws.ExitStatus())
 	}
-	if output = strings.Join(strings.Fields(output), " "); output != "" {
+	output = strings.Join(strings.Fields(output), " ")
+	if len(output) > maxSaidOutput {
+		output = "..." + output[len(output)-maxSaidOutput:]
+	}
+	if output != "" {
 		s += ": " + output
 	}
 	return s
