@@ -41,15 +41,20 @@ func newSite(t *testing.T) *site {
 			t.Error(err)
 		}
 	})
-	uid, gid := ids(t, smapdUser)
-	group := groupID(t, feeders)
 	s.mkdir(dir, 0o755, 0, 0)
-	s.mkdir(s.spool, 0o710, uid, group)
+	s.makeSpool()
+	return s
+}
+
+// makeSpool makes the spool's directories, also on a file system that a test has just mounted there.
+func (s *site) makeSpool() {
+	s.t.Helper()
+	uid, gid := ids(s.t, smapdUser)
+	s.mkdir(s.spool, 0o710, uid, groupID(s.t, feeders))
 	s.mkdir(s.path("tmp"), 0o3733|os.ModeSetgid|os.ModeSticky, uid, gid)
 	s.mkdir(s.path("new"), 0o3737|os.ModeSetgid|os.ModeSticky, uid, gid)
 	s.mkdir(s.path("cur"), 0o700, uid, gid)
 	s.mkdir(s.path("bad"), 0o700, uid, gid)
-	return s
 }
 
 func (s *site) mkdir(path string, mode os.FileMode, uid, gid int) {

@@ -1,0 +1,223 @@
+//go:build system
+
+package systest
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// mountDisk puts the spool on a small disk of its own, an ext4 in a file.
+func (s *site) mountDisk(megabytes int) (image string) {
+	s.t.Helper()
+	image = s.write(s.file("disk"), "", 0o600)
+	if err := os.Truncate(image, int64(megabytes)<<20); err != nil {
+		s.t.Fatal(err)
+	}
+	run(s.t, "mkfs.ext4", "-q", "-F", "-m", "0", image)
+	s.mountAgain(image)
+	s.t.Cleanup(func() {
+		if out, err := exec.Command("umount", s.spool).CombinedOutput(); err != nil {
+			s.t.Errorf("umount: %v: %s", err, out)
+		}
+	})
+	if err := os.Remove(s.path("lost+found")); err != nil {
+		s.t.Fatal(err)
+	}
+	s.makeSpool()
+	return image
+}
+
+func (s *site) mountAgain(image string) { run(s.t, "mount", "-o", "loop", image, s.spool) }
+
+// fill takes every free block of the spool's disk, those too that are given back later, until it is ended.
+func (s *site) fill() (end func()) {
+	s.t.Helper()
+	path := s.path("filler")
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	full, stop, done := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		defer f.Close()
+		for size := 1 << 20; ; {
+			_, err := f.Write(make([]byte, size))
+			if err == nil {
+				err = f.Sync() // blocks are given out late
+			}
+			switch {
+			case err == nil:
+				continue
+			case !errors.Is(err, syscall.ENOSPC):
+				s.t.Errorf("filling the disk: %v", err)
+			case size > 4096:
+				size = 4096
+				continue
+			}
+			select {
+			case <-full:
+			default:
+				close(full)
+			}
+			select {
+			case <-stop:
+				return
+			case <-time.After(time.Millisecond):
+			}
+		}
+	}()
+	<-full
+	return func() {
+		close(stop)
+		<-done
+		if err := os.Remove(path); err != nil {
+			s.t.Error(err)
+		}
+	}
+}
+
+// waitScript writes down who is about to get what, waits for a file, and refuses one recipient for good.
+const waitScript = `echo "$SMAP_SENDER $SMAP_RECIPIENT" >>DIR/calls
+while [ ! -e DIR/go ]; do sleep 0.05; done
+case $SMAP_RECIPIENT in gone@*) echo no such user; exit 67 ;; esac
+`
+
+// newWaiter makes that agent and returns its directory.
+func newWaiter(s *site) (agent, dir string) {
+	dir = s.file("state")
+	uid, gid := ids(s.t, smapdUser)
+	s.mkdir(dir, 0o755, uid, gid)
+	return writeAgent(s, strings.ReplaceAll(waitScript, "DIR", dir)), dir
+}
+
+// calls are the lines that the waiter has written.
+func waiterCalls(dir string) []string {
+	b, _ := os.ReadFile(dir + "/calls") // nobody was called yet
+	return strings.Fields(strings.ReplaceAll(string(b), " ", "/"))
+}
+
+// TestDiskFull fills the spool's disk while agents are at work. What came of each recipient is written down all the same,
+// into the room reserved for it; nothing more is started without room. Then smapd is killed, so that only the disk
+// knows: nobody gets a message twice, and all goes on when there is room.
+func TestDiskFull(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.mountDisk(16)
+	agent, dir := newWaiter(s)
+	s.rules("smapd: log stderr", "smapd: badadmin none", "smapd: wakeup 1", "smapd: maxchildren 3", "smapd: batch 1",
+		"smapd: agent exec "+agent)
+	feeder := ownFeeder(t, s.spool)
+	const messages = 40
+	var want []string
+	for i := range messages {
+		mark := fmt.Sprintf("m%d", i)
+		feeder.pair(mark, "gone@system.test", "bob@system.test", "carl@system.test")
+		for _, to := range []string{"gone", "bob", "carl"} {
+			want = append(want, mark+"@client.test/"+to+"@system.test")
+		}
+	}
+	first := start(t, program(t, "smapd"), "-c", s.table)
+	if !eventually(20*time.Second, func() bool { return len(waiterCalls(dir)) == 3 }) {
+		t.Fatalf("%d agents were started, want 3", len(waiterCalls(dir)))
+	}
+	makeRoom := s.fill()
+	s.write(dir+"/go", "", 0o644)
+	if !eventually(20*time.Second, func() bool { return strings.Contains(first.log(), " trouble what=spool") }) {
+		t.Error("the log does not say that the spool is in trouble")
+	}
+	time.Sleep(time.Second) // for agents that had been started
+	called := len(waiterCalls(dir))
+	for _, pid := range first.children() {
+		syscall.Kill(pid, syscall.SIGKILL) //nolint:errcheck // the child may end with its parent
+	}
+	<-first.done
+	t.Logf("%d of %d recipients were called before the disk was full", called, len(want))
+
+	second := start(t, program(t, "smapd"), "-c", s.table)
+	if !eventually(20*time.Second, func() bool { return strings.Contains(second.log(), " trouble what=spool") }) {
+		t.Error("the second log does not say that the spool is in trouble")
+	}
+	time.Sleep(2 * time.Second) // several probes
+	if n := len(waiterCalls(dir)); n != called {
+		t.Errorf("%d agents were started on a full disk", n-called)
+	}
+	if n := strings.Count(second.log(), " trouble what=spool"); n != 1 {
+		t.Errorf("trouble was said %d times", n)
+	}
+	makeRoom()
+	if !eventually(40*time.Second, func() bool { return s.count("bad") == 2*messages }) { // one recipient of each was refused
+		t.Errorf("in bad/: %v", s.names("bad"))
+	}
+	s.drained(10 * time.Second)
+	if n := strings.Count(second.log(), " healed what=spool"); n != 1 {
+		t.Errorf("healed was said %d times", n)
+	}
+	got := waiterCalls(dir)
+	slices.Sort(got)
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		t.Errorf("calls %v\nwant  %v", got, want)
+	}
+}
+
+// TestDiskReadOnly: a spool that cannot be written when smapd starts is trouble that passes. One that breaks while agents
+// are at work costs no mail: their messages are delivered again once the disk is mended, which is all that can be done.
+func TestDiskReadOnly(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	image := s.mountDisk(16)
+	agent, dir := newWaiter(s)
+	s.rules("smapd: log stderr", "smapd: wakeup 1", "smapd: maxchildren 2", "smapd: agent exec "+agent)
+	feeder := ownFeeder(t, s.spool)
+	for i := range 5 {
+		feeder.pair(fmt.Sprintf("m%d", i), "bob@system.test")
+	}
+	run(t, "mount", "-o", "remount,ro", s.spool)
+	first := start(t, program(t, "smapd"), "-c", s.table)
+	if !eventually(20*time.Second, func() bool { return strings.Contains(first.log(), " trouble what=spool") }) {
+		t.Error("the log does not say that the spool is in trouble")
+	}
+	time.Sleep(time.Second)
+	if n := strings.Count(first.log(), " trouble what="); n != 1 || len(waiterCalls(dir)) != 0 {
+		t.Errorf("trouble was said %d times, and %d agents were started", n, len(waiterCalls(dir)))
+	}
+	run(t, "mount", "-o", "remount,rw", s.spool)
+	// One goes ahead to probe.
+	if !eventually(40*time.Second, func() bool { return len(waiterCalls(dir)) > 0 }) {
+		t.Error("no agent was started after the disk could be written again")
+	}
+
+	// What ext4 does when the disk fails. Only another mount ends it.
+	run(t, "mount", "-o", "remount,abort", s.spool)
+	s.write(dir+"/go", "", 0o644)
+	time.Sleep(time.Second)
+	if code := first.stop(); code == 0 {
+		t.Error("smapd ended with 0 although outcomes could not be written")
+	}
+	run(t, "umount", s.spool)
+	// Corrected errors are exit 1.
+	if out, err := exec.Command("e2fsck", "-fy", image).CombinedOutput(); err != nil && !strings.Contains(err.Error(), "exit status 1") {
+		t.Fatalf("e2fsck: %v\n%s", err, out)
+	}
+	s.mountAgain(image)
+	start(t, program(t, "smapd"), "-c", s.table)
+	s.drained(30 * time.Second)
+	got := map[string]int{}
+	for _, call := range waiterCalls(dir) {
+		got[call]++
+	}
+	for i := range 5 {
+		if call := fmt.Sprintf("m%d@client.test/bob@system.test", i); got[call] < 1 || got[call] > 2 {
+			t.Errorf("%s: %d deliveries", call, got[call])
+		}
+	}
+}

@@ -1,0 +1,158 @@
+//go:build system
+
+package systest
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+)
+
+const (
+	stormTime  = 20 * time.Second
+	stormKills = 150 // at least; a quiet machine does twice as many
+	stormLanes = 2
+	stormPause = 20 * time.Millisecond // between three messages
+)
+
+// TestCrashStorm kills smapd, the child, the parent or both, at random moments while thousands of messages flow. Each
+// is delivered at least once; again only when its agent had finished before, and no more often than a kill can explain.
+func TestCrashStorm(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	agent := newLedger(t, s, `case $$ in *7) sleep 0.05 ;; esac`)
+	const children = 4
+	s.rules("smapd: log stderr", "smapd: wakeup 1", fmt.Sprint("smapd: maxchildren ", children), "smapd: badadmin none",
+		"smapd: agent exec "+agent.program)
+	log, err := os.OpenFile(s.file("log"), os.O_CREATE|os.O_APPEND|os.O_RDWR, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("the log:\n%s", tail(readFile(t, s.file("log")), 8000))
+		}
+	})
+
+	end := time.Now().Add(stormTime)
+	storm := &storm{s: s, program: program(t, "smapd"), log: log, end: end}
+	var wg sync.WaitGroup
+	for range stormLanes {
+		wg.Go(func() { storm.lane(t) })
+	}
+	var fed []string
+	own, other := ownFeeder(t, s.spool), otherFeeder(t, s.spool)
+	for i := 0; time.Now().Before(end); i++ {
+		mark := fmt.Sprintf("m%05d", i)
+		switch i % 3 {
+		case 0:
+			own.pair(mark, "bob@system.test")
+		case 1:
+			other.pair(mark, "bob@system.test")
+		case 2:
+			own.drop(mark, "bob@system.test")
+			time.Sleep(stormPause)
+		}
+		fed = append(fed, mark)
+	}
+	wg.Wait()
+	if n := storm.kills.Load(); n < stormKills {
+		t.Errorf("only %d kills", n)
+	}
+
+	courier := start(t, storm.program, "-c", s.table)
+	left := func() int { return s.count("new") + s.count("cur") }
+	if !eventually(time.Minute, func() bool { return left() == 0 }) {
+		t.Errorf("left in new/: %v, in cur/: %v", s.names("new"), s.names("cur"))
+	}
+	courier.stop()
+	if n := s.count("bad"); n != 0 {
+		t.Errorf("%d files were set aside", n)
+	}
+	seen, again := agent.deliveries(), 0
+	for _, mark := range fed {
+		if seen[mark] == 0 {
+			t.Errorf("%s is lost", mark)
+		}
+		again += max(seen[mark]-1, 0)
+	}
+	t.Logf("%d kills; %d messages, %d delivered again; %d files left in tmp/", storm.kills.Load(), len(fed), again, s.count("tmp"))
+	if most := int(storm.kills.Load()) * children; again > most {
+		t.Errorf("%d deliveries were repeated, %d kills explain no more than %d", again, storm.kills.Load(), most)
+	}
+}
+
+// A storm starts smapd and kills it, again and again.
+type storm struct {
+	s       *site
+	program string
+	log     *os.File
+	end     time.Time
+	kills   atomic.Int64
+}
+
+func (st *storm) lane(t *testing.T) {
+	for time.Now().Before(st.end) {
+		parent := exec.Command(st.program, "-c", st.s.table)
+		parent.Stderr = st.log
+		if err := parent.Start(); err != nil {
+			t.Error(err)
+			return
+		}
+		child := childOf(parent.Process.Pid, 0)
+		rest()
+		switch rand.IntN(10) {
+		case 0: // the parent starts another one, after a second
+			st.kill(t, child)
+			child = childOf(parent.Process.Pid, child)
+			rest()
+			st.kill(t, child)
+			st.kill(t, parent.Process.Pid)
+		case 1, 2, 3: // the child notices, and works beside the next one until it has ended
+			st.kill(t, parent.Process.Pid)
+		default:
+			st.kill(t, parent.Process.Pid)
+			st.kill(t, child)
+		}
+		parent.Wait() //nolint:errcheck // it was killed
+	}
+}
+
+func rest() { time.Sleep(time.Duration(rand.IntN(120)) * time.Millisecond) }
+
+func (st *storm) kill(t *testing.T, pid int) {
+	if pid == 0 {
+		return
+	}
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
+		t.Error(err)
+	}
+	st.kills.Add(1)
+}
+
+// childOf waits until a process has a child that is not this one; 0 when it gets none.
+func childOf(parent, not int) (child int) {
+	eventually(4*time.Second, func() bool {
+		tasks, _ := os.ReadDir(fmt.Sprintf("/proc/%d/task", parent))
+		for _, task := range tasks {
+			b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%s/children", parent, task.Name()))
+			for _, word := range strings.Fields(string(b)) {
+				if n, err := fmt.Sscan(word, &child); n == 1 && err == nil && child != not {
+					return true
+				}
+			}
+		}
+		child = 0
+		return false
+	})
+	return child
+}
