@@ -3,7 +3,6 @@
 package systest
 
 import (
-	"fmt"
 	"strings"
 	"testing"
 )
@@ -43,14 +42,14 @@ func sendExim(t *testing.T, p *peer) {
 		p.mkdir(r.path(dir), 0o750, uid, gid)
 	}
 	p.write(r.path("etc/ca.pem"), readFile(t, p.ca), 0o644)
-	for _, transport := range []string{"plain", "secure"} {
+	both(func(secure bool, transport string) {
 		p.write(r.path("etc/exim4/exim4.conf"),
-			strings.NewReplacer("TRANSPORT", transport, "PORT", fmt.Sprint(p.port)).Replace(eximConf), 0o644)
+			strings.NewReplacer("TRANSPORT", transport, "PORT", p.portName()).Replace(eximConf), 0o644)
 		to := []string{"exim-" + transport + "@system.test", "exim-" + transport + "-2@system.test"}
 		text := message(fromAddress, to[0], transport)
 		r.run(text, "/usr/sbin/exim4", append([]string{"-odf", "-i", "-f", fromAddress}, to...)...)
-		p.check(t, transport == "secure", text, to...)
-	}
+		p.check(t, secure, text, to...)
+	})
 	log := readFile(t, r.path("var/log/exim4/mainlog"))
 	// K tells of BDAT, for each recipient.
 	if n := strings.Count(log, " L K C="); n != 2 || strings.Contains(log, "non-properly terminated") {

@@ -45,6 +45,9 @@ func newRoot(t *testing.T, s *site, packages ...string) *root {
 			t.Fatal(err)
 		}
 	}
+	if err := os.Symlink("/run", r.path("var/run")); err != nil {
+		t.Fatal(err)
+	}
 	for _, archive := range archives(t, packages...) {
 		run(t, "sh", "-c", `dpkg-deb --fsys-tarfile "$1" | tar -xf - --keep-directory-symlink -C "$2"`, "sh", archive, r.dir)
 	}
@@ -54,6 +57,13 @@ func newRoot(t *testing.T, s *site, packages ...string) *root {
 	s.write(r.path("etc/hosts"), "127.0.0.1 localhost\n", 0o644)
 	s.write(r.path("etc/nsswitch.conf"), "passwd: files\ngroup: files\nhosts: files\n", 0o644)
 	return r
+}
+
+// in is the root for a subtest, which fails for itself.
+func (r *root) in(t *testing.T) *root {
+	q := *r
+	q.t = t
+	return &q
 }
 
 func (r *root) path(elem ...string) string {

@@ -59,7 +59,7 @@ func (s *site) makeSpool() {
 
 func (s *site) mkdir(path string, mode os.FileMode, uid, gid int) {
 	s.t.Helper()
-	if err := os.MkdirAll(path, 0o700); err != nil {
+	if err := os.MkdirAll(path, 0o755); err != nil {
 		s.t.Fatal(err)
 	}
 	if err := os.Chown(path, uid, gid); err != nil {
