@@ -3,9 +3,7 @@
 package systest
 
 import (
-	"bufio"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -15,54 +13,6 @@ import (
 	"testing"
 	"time"
 )
-
-// smtpConn is a client that a test plays by hand.
-type smtpConn struct {
-	t *testing.T
-	net.Conn
-	in *bufio.Reader
-}
-
-func dialSMTP(t *testing.T, port int) *smtpConn {
-	t.Helper()
-	c, err := net.DialTimeout("tcp", local(port), 10*time.Second)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { c.Close() })
-	if err := c.SetDeadline(time.Now().Add(5 * time.Minute)); err != nil {
-		t.Fatal(err)
-	}
-	return &smtpConn{t: t, Conn: c, in: bufio.NewReader(c)}
-}
-
-// reply reads one whole reply and wants its first line to begin so.
-func (c *smtpConn) reply(want string) string {
-	c.t.Helper()
-	all := ""
-	for {
-		line, err := c.in.ReadString('\n')
-		if err != nil {
-			c.t.Fatalf("reading a reply: %v, after %q", err, all)
-		}
-		all += line
-		if len(line) < 4 || line[3] != '-' {
-			break
-		}
-	}
-	if !strings.HasPrefix(all, want) {
-		c.t.Fatalf("reply %q, want %q", all, want)
-	}
-	return all
-}
-
-func (c *smtpConn) say(line, want string) string {
-	c.t.Helper()
-	if _, err := c.Write([]byte(line + "\r\n")); err != nil {
-		c.t.Fatal(err)
-	}
-	return c.reply(want)
-}
 
 // openData goes as far as the middle of a message.
 func openData(t *testing.T, port int, to string) *smtpConn {

@@ -185,3 +185,17 @@ func apt(cache, what string, packages []string) (string, error) {
 	}
 	return string(out), err
 }
+
+// outside is a command of the root, with its own libraries, that sees this whole machine: for what starts our programs.
+func (r *root) outside(name string, args ...string) *exec.Cmd {
+	r.t.Helper()
+	var found [2]string
+	for i, pattern := range []string{"usr/lib*/ld-linux*.so.*", "usr/lib/*-linux-gnu*"} {
+		all, err := filepath.Glob(r.path(pattern))
+		if err != nil || len(all) == 0 {
+			r.t.Fatalf("no %s in the root: %v", pattern, err)
+		}
+		found[i] = all[0]
+	}
+	return exec.Command(found[0], append([]string{"--library-path", found[1] + ":" + found[1] + "/systemd", r.path(name)}, args...)...)
+}

@@ -5,6 +5,7 @@ package systest
 import (
 	"net"
 	"os"
+	"strings"
 	"sync"
 	"testing"
 )
@@ -54,4 +55,21 @@ func syslog(t *testing.T) *syslogd {
 		t.Fatal(err)
 	}
 	return s
+}
+
+// find gives the lines with all of these words.
+func (s *syslogd) find(words ...string) []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var found []string
+next:
+	for _, line := range s.lines {
+		for _, w := range words {
+			if !strings.Contains(line, w) {
+				continue next
+			}
+		}
+		found = append(found, line)
+	}
+	return found
 }
