@@ -2,6 +2,7 @@ package receiver
 
 import (
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -45,7 +46,7 @@ type command struct {
 	verb   string
 	phases Phase // in which it is allowed; elsewhere outOfOrder says why not
 	bare   bool  // it takes no argument
-	idle   bool  // it brings no message nearer: its number is limited
+	idle   bool  // it may come only so often before a message is accepted
 	do     func(s *session, arg string) Reply
 }
 
@@ -53,9 +54,9 @@ func commands() []command {
 	return []command{
 		{"HELO", noChunks, false, true, (*session).helo},
 		{"EHLO", noChunks, false, true, (*session).ehlo},
-		{"MAIL", Greeted, false, false, (*session).mail},
+		{"MAIL", Greeted, false, true, (*session).mail},
 		{"RCPT", Sender | Rcpt, false, false, (*session).rcpt},
-		{"DATA", Rcpt, true, false, (*session).data},
+		{"DATA", Rcpt, true, true, (*session).data},
 		{"BDAT", anyPhase, false, false, (*session).bdat},
 		{"RSET", anyPhase, true, true, (*session).rset},
 		{"NOOP", anyPhase, false, true, says(replyNoop)},
@@ -67,7 +68,11 @@ func commands() []command {
 		{"VERB", noChunks, false, true, says(replyVerbose)},
 		{"ONEX", noChunks, false, true, says(replyOneX)},
 		{"DEBUG", noChunks, false, true, (*session).debug},
-		{"WIZ", noChunks, false, true, (*session).attack},
+		{"WIZ", anyPhase, false, true, (*session).attack},
+		// A web page that makes a browser talk to us, in the body of a form.
+		{"GET", anyPhase, false, true, (*session).attack},
+		{"POST", anyPhase, false, true, (*session).attack},
+		{"CONNECT", anyPhase, false, true, (*session).attack},
 	}
 }
 
@@ -100,16 +105,14 @@ func (s *session) execute(line string) Reply {
 	arg = strings.Trim(arg, " ")
 	for i := range s.table {
 		c := &s.table[i]
-		if !strings.EqualFold(c.verb, verb) {
+		if !equal(c.verb, verb) {
 			continue
 		}
-		if c.idle {
-			if s.idle++; s.idle > maxIdle {
-				return replyFor(421, "4.7.0", s.Hostname, " Too many commands without a message").closing()
-			}
-		}
+		allowed := s.phase&c.phases != 0
 		switch {
-		case s.phase&c.phases == 0:
+		case (c.idle || !allowed) && s.tooIdle():
+			return s.enough("commands without a message")
+		case !allowed:
 			return s.outOfOrder(c.verb)
 		case c.bare && arg != "":
 			return replyNoArgument
@@ -119,14 +122,19 @@ func (s *session) execute(line string) Reply {
 	return replyUnknown
 }
 
+// tooIdle counts a command that may come only so often.
+func (s *session) tooIdle() bool {
+	s.idle++
+	return s.idle > maxIdle
+}
+
+// equal compares with an ASCII word without regard to case. Unicode has
+// characters, of more octets, that fold to "k" and "s"; those are others here.
+func equal(word, s string) bool { return len(s) == len(word) && strings.EqualFold(s, word) }
+
 // badText tells whether a line has control characters or is not UTF-8.
 func badText(line string) bool {
-	for _, r := range line {
-		if r < ' ' || r >= 0x7f && r <= 0x9f {
-			return true
-		}
-	}
-	return !utf8.ValidString(line)
+	return strings.ContainsFunc(line, unicode.IsControl) || !utf8.ValidString(line)
 }
 
 func (s *session) rset(string) Reply {
@@ -147,6 +155,6 @@ func (s *session) debug(string) Reply {
 }
 
 func (s *session) attack(arg string) Reply {
-	s.alarm("WIZ command", "argument", arg)
-	return replyUnknown
+	s.alarm("command of an attack", "argument", arg)
+	return replyUnknown.closing()
 }

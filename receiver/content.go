@@ -1,6 +1,7 @@
 package receiver
 
 import (
+	"bytes"
 	"errors"
 	"io/fs"
 	"strings"
@@ -18,6 +19,13 @@ const (
 	maxReceived = 100 // RFC 5321 6.3
 )
 
+// maxRefusedContent is how much of a message is read on after it was refused.
+// Most clients listen only at its end, and would try again and again if they
+// did not hear why.
+const maxRefusedContent = 64 << 20
+
+var errRefused = errors.New("refused, and does not end")
+
 // A content is a message that is being received: what the decoder gives goes
 // through the checks into a draft. After the first fault it only counts.
 type content struct {
@@ -27,6 +35,7 @@ type content struct {
 	own   int64 // octets of our Received field, which are not the client's
 	start time.Time
 	raw   int64 // octets as transmitted
+	spare int64 // of them, those after the fault
 	fault *Reply
 
 	body     bool // the header is over
@@ -36,9 +45,14 @@ type content struct {
 	received int
 }
 
-// newContent opens a draft and writes our trace field into it.
-func (s *session) newContent(dots bool) *content {
+// newContent opens a draft, if there is room for so many octets, and writes our
+// trace field into it.
+func (s *session) newContent(size int64, dots bool) *content {
 	c := &content{s: s, d: decoder{dots: dots}, start: time.Now()}
+	if r := s.room(size); r.Code != 0 {
+		c.fault = &r
+		return c
+	}
 	draft, err := s.Spool.NewDraft()
 	if err == nil {
 		c.draft = draft
@@ -87,6 +101,9 @@ func (c *content) take(p []byte) (used int, err error) {
 	}
 	c.raw += int64(used)
 	if c.fault != nil {
+		if c.spare += int64(used); c.spare > maxRefusedContent {
+			return used, errRefused
+		}
 		return used, nil
 	}
 	c.check(out)
@@ -99,6 +116,13 @@ func (c *content) take(p []byte) (used int, err error) {
 		}
 	}
 	return used, nil
+}
+
+func lineIn(p []byte) (n int, whole bool) {
+	if i := bytes.IndexByte(p, '\n'); i >= 0 {
+		return i + 1, true
+	}
+	return len(p), false
 }
 
 // check looks at line lengths, and at the header's size and Received fields.

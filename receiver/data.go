@@ -1,61 +1,85 @@
 package receiver
 
 import (
-	"bytes"
 	"errors"
+	"math"
 	"os"
 	"strconv"
 	"strings"
+	"time"
 )
-
-func lineIn(p []byte) (n int, whole bool) {
-	if i := bytes.IndexByte(p, '\n'); i >= 0 {
-		return i + 1, true
-	}
-	return len(p), false
-}
 
 // data receives a message up to the line with a lone dot.
 func (s *session) data(string) Reply {
-	if r := s.room(0); r.Code != 0 {
-		return r
-	}
-	c := s.newContent(true)
+	c := s.newContent(0, true)
 	if c.fault != nil {
-		s.reset()
-		return *c.fault
+		return s.endContent(c)
 	}
 	s.content = c
-	if err := s.flushAfter(replyEnterMail); err != nil {
-		return s.broken(err)
-	}
+	s.say(replyEnterMail)
 	for c.d.state != lineEnd {
-		if !s.in.waiting() {
-			if err := s.more(c); err != nil {
-				return s.broken(err)
-			}
+		if _, err := s.more(c, math.MaxInt64); err != nil {
+			return s.broken(c, err)
 		}
-		used, err := c.take(s.in.buf[s.in.r:s.in.w])
-		if err != nil {
-			return s.broken(err)
-		}
-		s.in.r += used
 	}
 	return s.endContent(c)
 }
 
+// bdat receives a chunk of exactly the announced size (RFC 3030), which is read
+// whatever the reply will be, since only so the next command is found.
+func (s *session) bdat(arg string) Reply {
+	size, last, isLast := strings.Cut(arg, " ")
+	announced, err := strconv.ParseUint(size, 10, 63)
+	if err != nil || isLast && !equal("LAST", strings.TrimLeft(last, " ")) {
+		return replyBdatSyntax
+	}
+	n := int64(announced)
+	c, ordered := s.content, s.phase&(Rcpt|Chunks) != 0
+	switch {
+	case (n == 0 && !isLast || !ordered) && s.tooIdle():
+		return s.enough("commands without a message")
+	case !ordered:
+		r := s.outOfOrder("BDAT")
+		c = &content{s: s, fault: &r, start: time.Now()}
+	case c == nil:
+		c = s.newContent(n, false)
+		s.content = c
+	}
+	for used := int64(0); n > 0; n -= used {
+		if used, err = s.more(c, n); err != nil {
+			return s.broken(c, err)
+		}
+	}
+	switch {
+	case isLast && c.d.state == lineCR:
+		return s.broken(c, errBareLine)
+	case isLast || c.fault != nil:
+		return s.endContent(c)
+	}
+	s.phase = Chunks
+	return replyFor(250, "2.0.0", size, " octets received")
+}
+
 var errSlow = errors.New("below the minimum rate")
 
-// more waits for octets of a content.
-func (s *session) more(c *content) error {
-	s.awaitContent()
-	if err := s.in.fill(); err != nil {
-		return err
+// more takes octets of a content, at most so many, and waits where none are
+// here. It returns how many it used.
+func (s *session) more(c *content, most int64) (int64, error) {
+	if !s.in.waiting() {
+		if err := s.await(); err != nil {
+			return 0, err
+		}
+		if err := s.in.fill(); err != nil {
+			return 0, err
+		}
+		if c.tooSlow() {
+			return 0, errSlow
+		}
 	}
-	if c.tooSlow() {
-		return errSlow
-	}
-	return nil
+	p := s.in.buf[s.in.r:s.in.w]
+	used, err := c.take(p[:min(int64(len(p)), most)])
+	s.in.r += used
+	return int64(used), err
 }
 
 // endContent ends the transaction with the message's reply.
@@ -66,75 +90,18 @@ func (s *session) endContent(c *content) Reply {
 }
 
 // broken ends a session in the middle of a message, which is not accepted.
-func (s *session) broken(err error) Reply {
+func (s *session) broken(c *content, err error) Reply {
 	s.reset()
 	switch {
 	case errors.Is(err, errBareLine):
 		s.alarm("line without CR LF in a message")
 		return replyBareLine
+	case errors.Is(err, errRefused):
+		return c.fault.closing()
 	case errors.Is(err, errSlow):
 		return replyFor(421, "4.4.2", s.Hostname, " Too slow, closing connection").closing()
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return replyFor(421, "4.4.2", s.Hostname, " Timeout, closing connection").closing()
+		return s.timeout()
 	}
 	return replyFor(421, "4.4.2", s.Hostname, " Connection lost").closing()
-}
-
-// bdat receives a chunk of exactly the announced size (RFC 3030), which is read
-// whatever the reply will be, since only so the next command is found.
-func (s *session) bdat(arg string) Reply {
-	word, last, _ := strings.Cut(arg, " ")
-	isLast := strings.EqualFold(strings.TrimLeft(last, " "), "LAST")
-	n, err := strconv.ParseUint(word, 10, 62)
-	if err != nil || last != "" && !isLast || strings.HasPrefix(word, "+") {
-		return replyBdatSyntax
-	}
-	var r Reply
-	switch {
-	case s.phase&(Rcpt|Chunks) == 0:
-		r = s.outOfOrder("BDAT")
-	case s.content == nil:
-		if r = s.room(int64(n)); r.Code == 0 {
-			s.content = s.newContent(false)
-		}
-	}
-	c := s.content
-	if r.Code != 0 {
-		c = &content{s: s, fault: &r, start: s.Now()}
-	}
-	if err := s.chunk(c, int64(n)); err != nil {
-		return s.broken(err)
-	}
-	switch {
-	case isLast && c.d.state == lineCR:
-		return s.broken(errBareLine)
-	case isLast && r.Code == 0:
-		return s.endContent(c)
-	case c.fault != nil:
-		r = *c.fault
-		s.reset()
-		return r
-	}
-	s.phase = Chunks
-	return replyFor(250, "2.0.0", word, " octets received")
-}
-
-// chunk reads n octets of content.
-func (s *session) chunk(c *content, n int64) error {
-	for n > 0 {
-		if !s.in.waiting() {
-			if err := s.more(c); err != nil {
-				return err
-			}
-		}
-		p := s.in.buf[s.in.r:s.in.w]
-		p = p[:min(int64(len(p)), n)]
-		used, err := c.take(p)
-		if err != nil {
-			return err
-		}
-		s.in.r += used
-		n -= int64(used)
-	}
-	return nil
 }

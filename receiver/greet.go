@@ -1,6 +1,7 @@
 package receiver
 
 import (
+	"errors"
 	"strconv"
 	"strings"
 )
@@ -10,7 +11,7 @@ const maxHeloName = 255
 
 // hello takes a client's name; the transaction, if there is one, is over.
 func (s *session) hello(name string) bool {
-	if name == "" || len(name) > maxHeloName || strings.ContainsAny(name, " ()<>\"\\") {
+	if name == "" || len(name) > maxHeloName || strings.ContainsAny(name, " ()<>\"\\") || !ascii(name) {
 		return false
 	}
 	s.reset()
@@ -62,20 +63,22 @@ func (s *session) startTLS(string) Reply {
 		s.alarm("commands behind STARTTLS")
 		return replyInjected
 	}
-	if err := s.flushAfter(replyStartTLS); err != nil {
-		return Reply{Code: 421, Text: s.Hostname, Close: true}
+	s.reset()
+	s.say(replyStartTLS)
+	err := errors.Join(s.await(), s.flush())
+	var conn Conn
+	var facts TLS
+	if err == nil {
+		conn, facts, err = s.StartTLS(s.conn)
 	}
-	s.awaitLine()
-	conn, facts, err := s.StartTLS(s.conn)
 	if err != nil {
 		s.log.Info("tls", "error", err)
 		return replyFor(421, "4.7.0", s.Hostname, " TLS failed").closing()
 	}
-	s.reset()
 	s.mu.Lock()
 	s.conn = conn
 	s.mu.Unlock()
-	s.in.conn, s.in.r, s.in.w = conn, 0, 0
+	s.in.conn = conn
 	s.tls, s.phase, s.esmtp, s.heloName = &facts, Connected, false, ""
 	s.log.Info("tls", "version", facts.Version, "cipher", facts.Cipher)
 	return Reply{}

@@ -20,7 +20,7 @@ const maxDiscard = 64 << 10
 var (
 	errBareLine = errors.New("bare CR or LF, or NUL")
 	errLongLine = errors.New("line too long")
-	errTooLong  = errors.New("line without end")
+	errNoEnd    = errors.New("line without end")
 )
 
 // Conn is the connection to a client. Deadlines make reads and writes fail with
@@ -35,10 +35,11 @@ type Conn interface {
 // An input reads lines and blocks of octets from a connection, through one
 // buffer, so that nothing is read twice and nothing is lost between the two.
 type input struct {
-	conn     Conn
-	deadline func() // sets the read deadline of the next read
-	buf      []byte
-	r, w     int // buf[r:w] is not used yet
+	conn  Conn
+	begin func() error // before a line: sets the read deadline
+	flush func() error // before a read: says what the client has to hear first
+	buf   []byte
+	r, w  int // buf[r:w] is not used yet
 }
 
 // waiting tells whether octets that the client sent already are left.
@@ -49,6 +50,9 @@ func (in *input) fill() error {
 	if in.r > 0 {
 		in.w = copy(in.buf, in.buf[in.r:in.w])
 		in.r = 0
+	}
+	if err := in.flush(); err != nil {
+		return err
 	}
 	for range 100 {
 		n, err := in.conn.Read(in.buf[in.w:])
@@ -67,7 +71,9 @@ func (in *input) fill() error {
 // next call. A line that is too long is skipped to its end and errLongLine.
 func (in *input) line() ([]byte, error) {
 	// One deadline for the whole line: an octet a minute does not move it.
-	in.deadline()
+	if err := in.begin(); err != nil {
+		return nil, err
+	}
 	seen, discarded := 0, 0
 	for {
 		chunk := in.buf[in.r:in.w]
@@ -93,7 +99,7 @@ func (in *input) line() ([]byte, error) {
 			in.r += seen - 1
 			seen = 1
 			if discarded > maxDiscard {
-				return nil, errTooLong
+				return nil, errNoEnd
 			}
 		}
 		if err := in.fill(); err != nil {

@@ -9,93 +9,63 @@ import (
 	"smap/spoolfmt"
 )
 
-// cutPath takes "FROM:<path> parameters" apart. The source route, which RFC
-// 5321 says to accept and ignore, is taken off here.
-func cutPath(arg, keyword string) (path, params string, ok bool) {
-	if len(arg) < len(keyword) || !strings.EqualFold(arg[:len(keyword)], keyword) {
-		return "", "", false
-	}
-	arg = strings.TrimLeft(arg[len(keyword):], " ")
-	if !strings.HasPrefix(arg, "<") {
-		return "", "", false
-	}
-	quoted := false
-	for i := 1; i < len(arg); i++ {
-		switch arg[i] {
-		case '\\':
-			if quoted {
-				i++
-			}
-		case '"':
-			quoted = !quoted
-		case '>':
-			if quoted {
-				continue
-			}
-			path, params = arg[1:i], arg[i+1:]
-			if params != "" && params[0] != ' ' {
-				return "", "", false
-			}
-			return withoutRoute(path), params, true
-		}
-	}
-	return "", "", false
-}
-
-func withoutRoute(path string) string {
-	if strings.HasPrefix(path, "@") {
-		if _, address, ok := strings.Cut(path, ":"); ok {
-			return address
-		}
-	}
-	return path
-}
-
-// path parses the path and parameters of MAIL and RCPT.
-func (s *session) path(arg, keyword string, syntax Reply) (spoolfmt.Path, Reply) {
-	address, params, ok := cutPath(arg, keyword)
-	if !ok {
+// parse reads the path and parameters of MAIL and RCPT, "FROM:<path> X=1".
+// Blanks after the colon and between parameters, which RFC 5321 does not allow,
+// are harmless and not rare; Postfix and Exim accept them as well. An address
+// without brackets is not: where it ends would be a guess.
+func (s *session) parse(arg, keyword string, syntax Reply) (spoolfmt.Path, Reply) {
+	n := min(len(keyword), len(arg))
+	value, ok := withoutRoute(strings.TrimLeft(arg[n:], " "))
+	if !ok || !equal(keyword, arg[:n]) {
 		return spoolfmt.Path{}, syntax
 	}
-	if address != "" {
-		if err := spoolfmt.CheckAddress(address); err != nil {
-			return spoolfmt.Path{}, s.badAddress(keyword, address, err)
-		}
+	end := strings.LastIndexByte(value, '>') // blanks before it may be the address's
+	for strings.Contains(value[end:], "  ") {
+		value = value[:end] + strings.ReplaceAll(value[end:], "  ", " ")
 	}
-	if params = strings.TrimRight(params, " "); params != "" && !s.esmtp {
-		return spoolfmt.Path{}, replyFor(555, "5.5.4", "Parameters need EHLO").asFault()
+	p, err := spoolfmt.ParsePath(value)
+	var bad *spoolfmt.AddressError
+	switch {
+	case errors.As(err, &bad):
+		return p, s.badAddress(keyword, bad)
+	case err != nil:
+		return p, replyFor(501, "5.5.4", err.Error()).asFault()
+	case len(p.Params) > 0 && !s.esmtp:
+		return p, replyFor(555, "5.5.4", "Parameters need EHLO").asFault()
 	}
-	for strings.Contains(params, "  ") {
-		params = strings.ReplaceAll(params, "  ", " ")
-	}
-	p, err := spoolfmt.ParsePath("<>" + params)
-	if err != nil {
-		return spoolfmt.Path{}, replyFor(501, "5.5.4", err.Error()).asFault()
-	}
-	p.Address = address
 	return p, Reply{}
 }
 
-func (s *session) badAddress(keyword, address string, err error) Reply {
+// withoutRoute takes the source route off, "<@a,@b:address>", which RFC 5321
+// says to accept and ignore. It tells whether the path has brackets, and names
+// in its route.
+func withoutRoute(path string) (string, bool) {
+	if !strings.HasPrefix(path, "<@") {
+		return path, strings.HasPrefix(path, "<") && strings.Contains(path, ">")
+	}
+	route, rest, ok := strings.Cut(path[1:], ":")
+	for hop := range strings.SplitSeq(route, ",") {
+		ok = ok && strings.HasPrefix(hop, "@") && spoolfmt.CheckAddress("x"+hop) == nil
+	}
+	return "<" + rest, ok && strings.Contains(rest, ">")
+}
+
+func (s *session) badAddress(keyword string, bad *spoolfmt.AddressError) Reply {
+	if bad.Dangerous() {
+		s.alarm("dangerous address", "address", bad.Address)
+	}
 	enhanced := "5.1.3"
 	if keyword == "FROM:" {
 		enhanced = "5.1.7"
 	}
-	var bad *spoolfmt.AddressError
-	if errors.As(err, &bad) {
-		if bad.Dangerous() {
-			s.alarm("dangerous address", "address", address)
-		}
-		return replyFor(553, enhanced, "Bad address: ", bad.Reason)
-	}
-	return replyFor(553, enhanced, "Bad address")
+	return replyFor(553, enhanced, "Bad address: ", bad.Reason)
 }
 
 func (s *session) mail(arg string) Reply {
 	if s.RequireTLS && s.tls == nil {
 		return replyTLSFirst
 	}
-	p, r := s.path(arg, "FROM:", replyMailSyntax)
+	p, r := s.parse(arg, "FROM:", replyMailSyntax)
 	if r.Code != 0 {
 		return r
 	}
@@ -103,14 +73,14 @@ func (s *session) mail(arg string) Reply {
 	if r.Code != 0 {
 		return r
 	}
-	if !s.utf8 && !ascii(p.Address) {
+	_, utf8 := p.Param("SMTPUTF8")
+	if !utf8 && !ascii(arg) {
 		return replyNeedUTF8
 	}
 	if r := s.room(size); r.Code != 0 {
-		s.utf8 = false
 		return r
 	}
-	s.sender, s.phase = p, Sender
+	s.sender, s.utf8, s.phase = p, utf8, Sender
 	s.log.Info("from", "sender", p.Address, "size", size)
 	return replyFor(250, "2.1.0", "<", p.Address, ">... Sender Ok")
 }
@@ -122,7 +92,6 @@ func (s *session) mailParams(p *spoolfmt.Path) (size int64, r Reply) {
 		return 0, replyFor(501, "5.5.4", err.Error()).asFault()
 	}
 	kept := p.Params[:0]
-	utf8 := false
 	for _, x := range p.Params {
 		offered := false
 		switch strings.ToUpper(x.Keyword) {
@@ -137,7 +106,7 @@ func (s *session) mailParams(p *spoolfmt.Path) (size int64, r Reply) {
 			// What follows is lines, so BINARYMIME is not on offer.
 			offered = !strings.EqualFold(x.Value, "BINARYMIME")
 		case "SMTPUTF8":
-			offered, utf8 = s.OfferUTF8, s.OfferUTF8
+			offered = s.OfferUTF8
 		case "RET", "ENVID":
 			offered = s.OfferDSN
 		}
@@ -146,7 +115,7 @@ func (s *session) mailParams(p *spoolfmt.Path) (size int64, r Reply) {
 		}
 		kept = append(kept, x)
 	}
-	p.Params, s.utf8 = kept, utf8
+	p.Params = kept
 	return size, Reply{}
 }
 
@@ -175,44 +144,54 @@ const minInodes = 64
 
 var errFull = errors.New("less room than minfree")
 
+// outcomeRoom is what an envelope needs beside a recipient's address and
+// parameters: the rest of its line, and of the line that says what became of it.
+const outcomeRoom = 300
+
 func (s *session) rcpt(arg string) Reply {
-	p, r := s.path(arg, "TO:", replyRcptSyntax)
-	if r.Code == 0 {
-		r = s.rcptParams(p)
-	}
-	if r.Code == 0 && s.MaxRecip > 0 && len(s.recipients) >= s.MaxRecip {
-		return replyManyRcpts
-	}
-	if r.Code == 0 {
+	p, r := s.recipient(arg)
+	room := s.listed + 2*len(arg) + outcomeRoom
+	switch {
+	case r.Code != 0:
+	case s.MaxRecip > 0 && len(s.recipients) >= s.MaxRecip, len(s.recipients) >= spoolfmt.MaxRecipients,
+		room > spoolfmt.MaxEnvelope-maxCommand:
+		s.excess++
+		r = replyManyRcpts
+	default:
 		r = s.policy(p.Address)
 	}
 	if r.Code != 0 {
-		if s.refused++; s.refused > maxRefused {
-			return replyFor(421, "4.7.0", s.Hostname, " Too many refused recipients").closing()
+		s.refused++
+		if s.excess > maxExcess || s.refused-s.excess > maxRefused {
+			return s.enough("refused recipients")
 		}
 		return r
 	}
-	s.recipients, s.phase = append(s.recipients, p), Rcpt
+	s.recipients, s.listed, s.phase = append(s.recipients, p), room, Rcpt
 	s.log.Info("to", "recipient", p.Address)
 	return replyFor(250, "2.1.5", "<", p.Address, "> OK")
 }
 
-func (s *session) rcptParams(p spoolfmt.Path) Reply {
-	if p.Address == "" {
-		return replyNullRcpt
-	}
-	if !s.utf8 && !ascii(p.Address) {
-		return replyNeedUTF8
+// recipient reads RCPT's argument and checks it against what EHLO offers.
+func (s *session) recipient(arg string) (spoolfmt.Path, Reply) {
+	p, r := s.parse(arg, "TO:", replyRcptSyntax)
+	switch {
+	case r.Code != 0:
+		return p, r
+	case p.Address == "":
+		return p, replyNullRcpt
+	case !s.utf8 && !ascii(arg):
+		return p, replyNeedUTF8
 	}
 	for _, x := range p.Params {
-		if !s.OfferDSN || !strings.EqualFold(x.Keyword, "NOTIFY") && !strings.EqualFold(x.Keyword, "ORCPT") {
-			return replyFor(555, "5.5.4", "Parameter ", x.Keyword, " is not offered").asFault()
+		if !s.OfferDSN || !equal("NOTIFY", x.Keyword) && !equal("ORCPT", x.Keyword) {
+			return p, replyFor(555, "5.5.4", "Parameter ", x.Keyword, " is not offered").asFault()
 		}
 	}
 	if err := spoolfmt.CheckRecipientParams(p.Params); err != nil {
-		return replyFor(501, "5.5.4", err.Error()).asFault()
+		return p, replyFor(501, "5.5.4", err.Error()).asFault()
 	}
-	return Reply{}
+	return p, Reply{}
 }
 
 func ascii(s string) bool {
@@ -222,39 +201,4 @@ func ascii(s string) bool {
 		}
 	}
 	return true
-}
-
-// policy decides whether this client may send to an address. Closed where no
-// rule opens.
-func (s *session) policy(address string) Reply {
-	local, domain := spoolfmt.SplitAddress(address)
-	plain := spoolfmt.UnquoteLocal(local)
-	if domain == "" {
-		if strings.EqualFold(plain, "postmaster") {
-			return Reply{}
-		}
-		return replyNoDomain
-	}
-	if !s.Local(strings.ToLower(domain)) {
-		if s.client.Relay {
-			return Reply{}
-		}
-		return replyFor(550, "5.7.1", "<", address, ">... Relaying denied")
-	}
-	// What other mailers take for a route to somewhere else.
-	if !s.client.Relay && strings.ContainsAny(plain, "%!@:") {
-		return replyFor(550, "5.7.1", "<", address, ">... Relaying denied")
-	}
-	if s.Known == nil || strings.EqualFold(plain, "postmaster") {
-		return Reply{}
-	}
-	known, err := s.Known(address)
-	if err != nil {
-		s.trouble("recipients", err)
-		return replySystem
-	}
-	if !known {
-		return replyFor(550, "5.1.1", "<", address, ">... User unknown")
-	}
-	return Reply{}
 }

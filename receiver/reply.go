@@ -3,6 +3,8 @@ package receiver
 import (
 	"strconv"
 	"strings"
+
+	"smap/spoolfmt"
 )
 
 // A Reply is what the server says to one command: RFC 5321 4.2.
@@ -34,8 +36,8 @@ var (
 	replyHeloName   = Reply{Code: 501, Enhanced: "5.5.4", Text: "HELO and EHLO require a domain or an address literal", fault: true}
 	replyHeloFirst  = Reply{Code: 503, Enhanced: "5.5.1", Text: "Say HELO or EHLO first", fault: true}
 	replyNested     = Reply{Code: 503, Enhanced: "5.5.1", Text: "Sender already specified", fault: true}
-	replyNeedMail   = Reply{Code: 503, Enhanced: "5.5.1", Text: "Need MAIL first", fault: true}
-	replyNeedRcpt   = Reply{Code: 503, Enhanced: "5.5.1", Text: "Need RCPT first", fault: true}
+	replyNeedMail   = Reply{Code: 503, Enhanced: "5.5.1", Text: "Need MAIL first"}
+	replyNeedRcpt   = Reply{Code: 554, Enhanced: "5.5.1", Text: "No valid recipients"}
 	replyInBdat     = Reply{Code: 503, Enhanced: "5.5.1", Text: "Finish BDAT first", fault: true}
 	replyNoTLS      = Reply{Code: 502, Enhanced: "5.5.1", Text: "STARTTLS is not available", fault: true}
 	replyTLSTwice   = Reply{Code: 503, Enhanced: "5.5.1", Text: "TLS is active already", fault: true}
@@ -68,24 +70,28 @@ func (r Reply) asFault() Reply { r.fault = true; return r }
 // closing makes a reply the session's last.
 func (r Reply) closing() Reply { r.Close = true; return r }
 
-// append adds the reply as it is transmitted. 220, EHLO's and 3yz never have an
-// enhanced code; other replies have one for clients that said EHLO (RFC 2034).
+// maxReplyText leaves room for the codes and CR LF in a line of 512 octets: RFC
+// 5321 4.5.3.1.5.
+const maxReplyText = 512 - len("250 5.7.1 \r\n")
+
+// append adds the reply as it is transmitted; one without a code is none. 220,
+// EHLO's and 3yz never have an enhanced code; other replies have one for clients
+// that said EHLO (RFC 2034).
 func (r Reply) append(b []byte, enhanced bool) []byte {
-	line := func(separator byte, text string) {
+	if r.Code == 0 {
+		return b
+	}
+	for i, text := range append([]string{r.Text}, r.More...) {
 		b = strconv.AppendInt(b, int64(r.Code), 10)
-		b = append(b, separator)
+		if i < len(r.More) {
+			b = append(b, '-')
+		} else {
+			b = append(b, ' ')
+		}
 		if enhanced && r.Enhanced != "" {
 			b = append(append(b, r.Enhanced...), ' ')
 		}
-		b = append(append(b, text...), '\r', '\n')
-	}
-	all := append([]string{r.Text}, r.More...)
-	for i, text := range all {
-		separator := byte('-')
-		if i == len(all)-1 {
-			separator = ' '
-		}
-		line(separator, text)
+		b = append(append(b, spoolfmt.Text(text, maxReplyText)...), '\r', '\n')
 	}
 	return b
 }

@@ -12,12 +12,17 @@ import (
 	"smap/spoolfmt"
 )
 
-// maxIdle is how many commands a client may send that bring no message nearer;
-// an accepted message sets the count back.
+// maxIdle is how many commands a client may send that bring no message nearer,
+// or try in vain to; an accepted message sets the count back.
 const maxIdle = 100
 
-// maxRefused is how many recipients of a session may be refused.
-const maxRefused = 100
+// maxRefused is how many recipients of a session may be refused; maxExcess is
+// how many may come beyond maxrecip. A client with a long list says them all
+// before it sends the message to those that were accepted, so there are many.
+const (
+	maxRefused = 100
+	maxExcess  = 10_000
+)
 
 // A session is the state of one connection.
 type session struct {
@@ -36,11 +41,12 @@ type session struct {
 	sender     spoolfmt.Path
 	utf8       bool // MAIL had SMTPUTF8
 	recipients []spoolfmt.Path
-	content    *content // of a BDAT that goes on
+	listed     int      // octets that the recipients take in an envelope
+	content    *content // on its way
 
-	faults, refused, idle int
-	messages              int
-	octets                int64
+	faults, refused, excess, idle int
+	messages                      int
+	octets                        int64
 
 	mu       sync.Mutex
 	stopping bool // the server ends
@@ -55,7 +61,7 @@ func Serve(ctx context.Context, c Config, client Client, conn Conn) {
 		c.Now = time.Now
 	}
 	s := &session{Config: c, client: client, conn: conn, table: commands(), phase: Connected}
-	s.in = input{conn: conn, deadline: s.awaitLine, buf: make([]byte, readBuffer)}
+	s.in = input{conn: conn, begin: s.await, flush: s.flush, buf: make([]byte, readBuffer)}
 	s.log = c.Log.With("client", client.address())
 	stop := context.AfterFunc(ctx, s.stop)
 	defer stop()
@@ -87,24 +93,21 @@ func (s *session) stop() {
 	}
 }
 
-// awaitLine sets the time by which a command line has to be here.
-func (s *session) awaitLine() { s.setDeadline(false) }
-
-// awaitContent sets the time by which more of a message has to be here.
-func (s *session) awaitContent() { s.setDeadline(true) }
-
-func (s *session) setDeadline(busy bool) {
+// await sets the time by which a command line, or more of a message, has to be
+// here. When the server ends, only a message may still come.
+func (s *session) await() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.busy = busy
+	s.busy = s.content != nil
+	if s.stopping && !s.busy {
+		return os.ErrDeadlineExceeded
+	}
 	until := time.Time{}
 	if s.Timeout > 0 {
 		until = time.Now().Add(s.Timeout)
 	}
-	if s.stopping && !busy {
-		until = time.Unix(1, 0)
-	}
 	_ = s.conn.SetReadDeadline(until)
+	return nil
 }
 
 // run is the session; it returns why it ended.
@@ -114,33 +117,26 @@ func (s *session) run() string {
 		s.say(replyEarly)
 		return "early talker"
 	}
-	if err := s.flushAfter(replyFor(220, "", s.Hostname, " SMTP/smap Ready.")); err != nil {
-		return "vanished"
-	}
+	s.say(replyFor(220, "", s.Hostname, " SMTP/smap Ready."))
 	for {
 		line, err := s.in.line()
-		reply := Reply{}
+		command, reply := string(line), replyLongLine
 		switch {
 		case err == nil:
-			reply = s.execute(string(line))
-		case errors.Is(err, errLongLine):
-			reply = replyLongLine
-		default:
+			reply = s.execute(command)
+		case !errors.Is(err, errLongLine):
 			return s.ended(err)
 		}
 		if reply.fault {
 			s.faults++
 			if s.MaxErrors > 0 && s.faults > s.MaxErrors {
-				reply = replyFor(421, "4.7.0", s.Hostname, " Too many errors").closing()
+				reply = s.enough("errors")
 			}
 		}
 		if reply.Code >= 400 {
-			s.refuse(line, reply)
+			s.log.Info("refused", "command", command, "reply", fmt.Sprint(reply.Code, " ", reply.Enhanced, " ", reply.Text))
 		}
-		if err := s.say(reply); err != nil {
-			return "vanished"
-		}
-		if reply.Close {
+		if s.say(reply); reply.Close {
 			return fmt.Sprint(reply.Code)
 		}
 	}
@@ -149,40 +145,50 @@ func (s *session) run() string {
 // ended says a last word, where one is due, when reading fails.
 func (s *session) ended(err error) string {
 	switch {
-	case errors.Is(err, errBareLine), errors.Is(err, errTooLong):
+	case errors.Is(err, errBareLine):
 		s.alarm("line without CR LF")
 		s.say(replyBareLine)
 		return "bare line end"
+	case errors.Is(err, errNoEnd):
+		s.alarm("line without end")
+		s.say(replyLongLine.closing())
+		return "line without end"
 	case errors.Is(err, os.ErrDeadlineExceeded):
+		s.mu.Lock()
+		defer s.mu.Unlock()
 		if s.stopping {
-			s.say(replyFor(421, "4.3.2", s.Hostname, " Shutting down, try again"))
+			s.say(replyFor(421, "4.3.2", s.Hostname, " Shutting down, try again").closing())
 			return "shutdown"
 		}
-		s.say(replyFor(421, "4.4.2", s.Hostname, " Timeout, closing connection"))
+		s.say(s.timeout())
 		return "timeout"
 	}
 	return "vanished"
 }
 
-// say sends a reply, together with those before it, unless the client has
-// sent more commands already (RFC 2920).
-func (s *session) say(r Reply) error {
-	if r.Code != 0 { // STARTTLS has been answered before the switch
-		s.out = r.append(s.out, s.esmtp)
+// enough ends a session that goes beyond a limit.
+func (s *session) enough(what string) Reply {
+	return replyFor(421, "4.7.0", s.Hostname, " Too many ", what).closing()
+}
+
+func (s *session) timeout() Reply {
+	return replyFor(421, "4.4.2", s.Hostname, " Timeout, closing connection").closing()
+}
+
+// say adds a reply to those that go out when the client's input is used up
+// (RFC 2920), or at once when they are many or the last.
+func (s *session) say(r Reply) {
+	s.out = r.append(s.out, s.esmtp)
+	if r.Close || len(s.out) >= readBuffer {
+		_ = s.flush() // where the client is gone, the next read says so
 	}
-	if s.in.waiting() && !r.Close && len(s.out) < readBuffer {
+}
+
+// flush sends the replies that wait.
+func (s *session) flush() error {
+	if len(s.out) == 0 {
 		return nil
 	}
-	return s.flush()
-}
-
-// flushAfter sends a reply at once.
-func (s *session) flushAfter(r Reply) error {
-	s.out = r.append(s.out, s.esmtp)
-	return s.flush()
-}
-
-func (s *session) flush() error {
 	if s.Timeout > 0 {
 		_ = s.conn.SetWriteDeadline(time.Now().Add(s.Timeout))
 	}
@@ -197,18 +203,11 @@ func (s *session) reset() {
 		s.content.abort()
 		s.content = nil
 	}
-	s.sender, s.recipients, s.utf8 = spoolfmt.Path{}, nil, false
+	s.sender, s.recipients, s.listed, s.utf8 = spoolfmt.Path{}, nil, 0, false
 	if s.phase != Connected {
 		s.phase = Greeted
 	}
 }
-
-// refuse logs a reply that is not what the client wants.
-func (s *session) refuse(line []byte, r Reply) {
-	s.log.Info("refused", "command", string(line[:min(len(line), maxLogged)]), "reply", fmt.Sprint(r.Code, " ", r.Enhanced, " ", r.Text))
-}
-
-const maxLogged = 512
 
 // alarm logs what looks like an attack, under the word that administrators of
 // the Toolkit look for.

@@ -69,7 +69,7 @@ func ParsePath(value string) (Path, error) {
 	var seen keywords
 	for rest != "" {
 		if rest[0] != ' ' {
-			return Path{}, &pathError{at, fmt.Errorf("%q where a space or the end should be", rest[:1])}
+			return Path{}, &pathError{at, fmt.Errorf("%+q where a space or the end should be", rest[:1])}
 		}
 		word, _, _ := strings.Cut(rest[1:], " ")
 		param, err := parseParam(word)
@@ -169,7 +169,7 @@ func parseParam(word string) (Param, error) {
 	keyword, value, has := strings.Cut(word, "=")
 	for i := 0; i < len(keyword); i++ {
 		if !alphanumeric(keyword[i]) && (keyword[i] != '-' || i == 0) {
-			return Param{}, fmt.Errorf("bad parameter keyword %.40q", keyword)
+			return Param{}, fmt.Errorf("bad parameter keyword %+.40q", keyword)
 		}
 	}
 	if keyword == "" {
@@ -220,7 +220,7 @@ func checkParams(params []Param, rules []paramRule) error {
 	for _, p := range params {
 		for _, r := range rules {
 			if strings.EqualFold(p.Keyword, r.keyword) && !r.ok(p) {
-				return fmt.Errorf("bad value of parameter %s: %.100q", r.keyword, p.Value)
+				return fmt.Errorf("bad value of parameter %s: %+.100q", r.keyword, p.Value)
 			}
 		}
 	}
