@@ -23,6 +23,7 @@ type Claim struct {
 	room    *room       // reserved for the next Record
 	settled bool        // new and cur were synced since the claim
 	done    bool
+	aside   bool // the message is in bad: see Requeue
 }
 
 // ID returns the message's id.

@@ -42,9 +42,8 @@ func (c *Claim) Load() error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", c.path(KindContent), err)
 	}
-	if content.Size != c.env.Size() {
-		err := fmt.Errorf("content has %d octets, the envelope says %d", content.Size, c.env.Size())
-		return &MalformedError{File: c.path(KindContent), Err: err}
+	if err := c.sizeIs(content.Size); err != nil {
+		return err
 	}
 	var to io.Writer = io.Discard
 	if int(content.Uid) != unix.Geteuid() {
@@ -56,7 +55,21 @@ func (c *Claim) Load() error {
 	return c.checkContent(to)
 }
 
-func (c *Claim) path(k Kind) string { return Cur.String() + "/" + c.id + k.Suffix() }
+func (c *Claim) sizeIs(n int64) error {
+	if n == c.env.Size() {
+		return nil
+	}
+	err := fmt.Errorf("content has %d octets, the envelope says %d", n, c.env.Size())
+	return &MalformedError{File: c.path(KindContent), Err: err}
+}
+
+func (c *Claim) path(k Kind) string {
+	box := Cur
+	if c.aside {
+		box = Bad
+	}
+	return box.String() + "/" + c.id + k.Suffix()
+}
 
 func (c *Claim) readEnvelope() error {
 	name := c.id + KindEnvelope.Suffix()

@@ -54,6 +54,8 @@ type Spool struct {
 	top   int
 
 	commits  committer
+	missing *[boxes]error // of a viewer: why a box is not open
+
 	odd      sightings // anomalies that may pass
 	finished finished  // delivered, to be made durable by Flush
 	rooms    rooms     // reserved files nobody used
@@ -72,11 +74,16 @@ func OpenDrainer(dir string, o Options) (*Spool, error) {
 	return open(dir, o, Tmp, New, Cur, Bad)
 }
 
-func open(dir string, o Options, use ...Box) (*Spool, error) {
+func newSpool(o Options) *Spool {
 	s := &Spool{log: o.Log, sys: systemCalls(), now: time.Now, top: -1, dirs: [boxes]int{-1, -1, -1, -1}}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
+	return s
+}
+
+func open(dir string, o Options, use ...Box) (*Spool, error) {
+	s := newSpool(o)
 	top, err := openTop(dir)
 	if err != nil {
 		return nil, fmt.Errorf("spool %s: %w", dir, err)

@@ -1,0 +1,274 @@
+package spoolfmt
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// What an operator does to messages, on purpose: SPOOL-FORMAT.md, Requeue and
+// delete. The spool must be open for draining.
+
+// Requeue sends a message, or a drop, that was set aside on its way again. Its
+// deliveries stay recorded, its failures are forgotten. A message that would only be
+// set aside again is refused with a *[MalformedError] and stays where it is; ErrBusy
+// and ErrLinked mean what they mean to Claim, ErrBlocked that new holds a file
+// of that id, and ErrGone that bad holds nothing of it. A requeue that a crash
+// cut short is completed by another.
+func (s *Spool) Requeue(id string) error {
+	if err := CheckID(id); err != nil {
+		return err
+	}
+	from := Bad
+	f, err := s.lockAside(Bad, id+KindContent.Suffix())
+	if errors.Is(err, fs.ErrNotExist) {
+		if drop, err := exists(s.dirs[Bad], id+KindMail.Suffix()); err != nil || drop {
+			if err == nil {
+				err = s.requeueMail(id)
+			}
+			return err
+		}
+		if alone, err := exists(s.dirs[Bad], id+KindEnvelope.Suffix()); err != nil {
+			return err
+		} else if !alone {
+			return ErrGone
+		}
+		// A crash between the two moves left the content in new.
+		from = New
+		f, err = s.lockAside(New, id+KindContent.Suffix())
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return &MalformedError{File: "bad/" + id + KindEnvelope.Suffix(), Err: ErrAlone}
+	}
+	if err != nil {
+		return err
+	}
+	c := &Claim{s: s, id: id, locked: f, aside: true}
+	return c.drop(c.requeue(from))
+}
+
+// lockAside opens, locks and verifies a file with one name.
+func (s *Spool) lockAside(box Box, name string) (*os.File, error) {
+	f, err := s.openContent(box, name)
+	var odd *oddFileError
+	if errors.As(err, &odd) {
+		return nil, &MalformedError{File: box.String() + "/" + name, Err: odd}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s/%s: %w", box, name, err)
+	}
+	if err = s.own(f, box, name); err == nil {
+		var st unix.Stat_t
+		if st, err = fstat(int(f.Fd())); err == nil && st.Nlink > 1 {
+			err = ErrLinked
+		}
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+// requeue writes the reset envelope, and moves content and envelope.
+func (c *Claim) requeue(from Box) error {
+	s, eml, env := c.s, c.id+KindContent.Suffix(), c.id+KindEnvelope.Suffix()
+	if err := c.readAside(); err != nil {
+		return err
+	}
+	content, err := fstat(int(c.locked.Fd()))
+	if err != nil {
+		return fmt.Errorf("%s: %w", c.path(KindContent), err)
+	}
+	if err := c.sizeIs(content.Size); err != nil {
+		return err
+	}
+	if err := c.checkContent(io.Discard); err != nil {
+		return err
+	}
+	for _, name := range []string{eml, env} {
+		if taken, err := exists(s.dirs[New], name); err != nil {
+			return err
+		} else if taken && (from == Bad || name == env) {
+			return ErrBlocked
+		}
+	}
+	c.env.ClearOutcomes()
+	if err := c.rewriteAside(); err != nil {
+		return err
+	}
+	if from == Bad {
+		if err := s.sys.move(s.dirs[Bad], eml, s.dirs[New], eml); err != nil {
+			return blocked(fmt.Errorf("requeue: move bad/%s: %w", eml, err))
+		}
+	}
+	if err := s.sys.move(s.dirs[Bad], env, s.dirs[New], env); err != nil {
+		back := s.sys.move(s.dirs[New], eml, s.dirs[Bad], eml)
+		return blocked(fmt.Errorf("requeue: move bad/%s: %w", env, errors.Join(err, back)))
+	}
+	for _, b := range []Box{New, Bad} {
+		if err := s.sys.fsync(s.dirs[b]); err != nil {
+			return fmt.Errorf("requeue: fsync %s/: %w", b, err)
+		}
+	}
+	return nil
+}
+
+// blocked says it in one word when the name is taken.
+func blocked(err error) error {
+	if errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("%w: %w", ErrBlocked, err)
+	}
+	return err
+}
+
+// readAside reads the envelope in bad. The line that SetAside puts before an
+// envelope that cannot be parsed is taken off: a person may have mended the
+// rest.
+func (c *Claim) readAside() error {
+	name := c.id + KindEnvelope.Suffix()
+	raw, err := c.s.ReadFile(Bad, name, MaxEnvelope+1, nil)
+	if err != nil {
+		return err
+	}
+	if c.envIno, err = lstat(c.s.dirs[Bad], name); err != nil {
+		return fmt.Errorf("bad/%s: %w", name, err)
+	}
+	if bytes.HasPrefix(raw, []byte("Set-Aside: ")) {
+		_, raw, _ = bytes.Cut(raw, []byte{'\n'})
+	}
+	if c.env, err = ParseEnvelope(raw); err != nil {
+		return &MalformedError{File: c.path(KindEnvelope), Err: err}
+	}
+	return nil
+}
+
+// rewriteAside replaces the envelope in bad, under the content's lock.
+func (c *Claim) rewriteAside() error {
+	s, name := c.s, c.id+KindEnvelope.Suffix()
+	data, err := c.env.Marshal()
+	if err != nil {
+		return err
+	}
+	private := privateName(c.id, "requeue")
+	fd, err := s.create(private)
+	if err != nil {
+		return fmt.Errorf("requeue: tmp/%s: %w", private, err)
+	}
+	step, err := s.fillAndClose(fd, data)
+	if err == nil {
+		var there unix.Stat_t
+		step = "look at the envelope"
+		if there, err = lstat(s.dirs[Bad], name); err == nil && !sameFile(&there, &c.envIno) {
+			err = errors.New("another file now")
+		}
+	}
+	if err == nil {
+		step = "replace"
+		err = s.sys.replace(s.dirs[Tmp], private, s.dirs[Bad], name)
+	}
+	if err != nil {
+		return fmt.Errorf("requeue: bad/%s: %s: %w", name, step, errors.Join(err, s.sys.unlink(s.dirs[Tmp], private)))
+	}
+	if err := s.sys.fsync(s.dirs[Bad]); err != nil {
+		return fmt.Errorf("requeue: fsync bad/: %w", err)
+	}
+	return nil
+}
+
+// requeueMail sends a drop on its way again. The envelope beside it, which only
+// holds the reason, goes after it.
+func (s *Spool) requeueMail(id string) error {
+	name := id + KindMail.Suffix()
+	f, err := s.lockAside(Bad, name)
+	if err != nil {
+		return err
+	}
+	defer f.Close() // only locked; closing unlocks
+	if err := s.sys.move(s.dirs[Bad], name, s.dirs[New], name); err != nil {
+		return blocked(fmt.Errorf("requeue: move bad/%s: %w", name, err))
+	}
+	err = s.sys.unlink(s.dirs[Bad], id+KindEnvelope.Suffix())
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	return errors.Join(err, s.sys.fsync(s.dirs[New]), s.sys.fsync(s.dirs[Bad]))
+}
+
+// Delete removes a message, or a drop, wherever it is. Errors are those of
+// Claim and ClaimMail: ErrBusy is a message that is being delivered.
+func (s *Spool) Delete(id string) error {
+	c, err := s.Claim(id)
+	if err == nil {
+		if err := c.Finish(); err != nil {
+			return errors.Join(err, c.Release())
+		}
+		return s.Flush()
+	}
+	if !errors.Is(err, ErrGone) {
+		return err
+	}
+	if err := s.deleteMail(New, id); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return s.deleteAside(id)
+}
+
+// deleteMail removes a drop.
+func (s *Spool) deleteMail(box Box, id string) error {
+	name := id + KindMail.Suffix()
+	f, err := s.lockAside(box, name)
+	var odd *MalformedError
+	if err != nil && !errors.As(err, &odd) {
+		return err
+	}
+	if f != nil {
+		defer f.Close() // only locked; closing unlocks
+	}
+	if err := s.sys.unlink(s.dirs[box], name); err != nil {
+		return fmt.Errorf("delete %s/%s: %w", box, name, err)
+	}
+	return s.sys.fsync(s.dirs[box])
+}
+
+// deleteAside removes what bad holds of an id: the envelope, durably, then the
+// content or the drop. What stands in their place and is no file goes too.
+func (s *Spool) deleteAside(id string) error {
+	eml, env := id+KindContent.Suffix(), id+KindEnvelope.Suffix()
+	f, err := s.lockAside(Bad, eml)
+	var odd *MalformedError
+	none := errors.Is(err, fs.ErrNotExist)
+	if err != nil && !none && !errors.As(err, &odd) {
+		return err
+	}
+	if f != nil {
+		defer f.Close() // only locked; closing unlocks
+	}
+	found := !none
+	err = s.sys.unlink(s.dirs[Bad], env)
+	if err == nil {
+		found = true
+		err = s.sys.fsync(s.dirs[Bad])
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("delete bad/%s: %w", env, err)
+	}
+	if !none {
+		if err := s.sys.unlink(s.dirs[Bad], eml); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("delete bad/%s: %w", eml, err)
+		}
+	}
+	if err := s.deleteMail(Bad, id); err == nil {
+		found = true
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if !found {
+		return ErrGone
+	}
+	return s.sys.fsync(s.dirs[Bad])
+}
