@@ -53,9 +53,9 @@ type Spool struct {
 	dirs  [boxes]int // -1 where this process does not use the box
 	top   int
 
-	commits  committer
 	missing *[boxes]error // of a viewer: why a box is not open
 
+	commits  committer
 	odd      sightings // anomalies that may pass
 	finished finished  // delivered, to be made durable by Flush
 	rooms    rooms     // reserved files nobody used

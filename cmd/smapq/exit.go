@@ -1,0 +1,92 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"golang.org/x/sys/unix"
+
+	"smap/netperm"
+	"smap/spoolfmt"
+)
+
+// Exit codes: sysexits(3), and one of check's own.
+const (
+	exOK          = 0
+	exMended      = 1 // check: everything that was found is mended
+	exUsage       = 64
+	exDataErr     = 65
+	exNoInput     = 66
+	exNoUser      = 67
+	exUnavailable = 69
+	exOSErr       = 71
+	exIOErr       = 74
+	exTempFail    = 75
+	exNoPerm      = 77
+	exConfig      = 78
+)
+
+// An exitError is an error that knows its exit code. Without err everything was
+// said already.
+type exitError struct {
+	code int
+	err  error
+}
+
+func (e *exitError) Error() string {
+	if e.err == nil {
+		return fmt.Sprintf("exit %d", e.code)
+	}
+	return e.err.Error()
+}
+
+// Unwrap returns the reason.
+func (e *exitError) Unwrap() error { return e.err }
+
+// failure gives an error its exit code.
+func failure(code int, err error) error { return &exitError{code, err} }
+
+// failf is failure for an error of ours.
+func failf(code int, format string, args ...any) error {
+	return &exitError{code, fmt.Errorf(format, args...)}
+}
+
+// usagef is an error of whoever typed the command.
+func usagef(format string, args ...any) error { return failf(exUsage, format, args...) }
+
+// exitCode is what an error comes to.
+func exitCode(err error) int {
+	var known *exitError
+	var table netperm.Errors
+	var rule *netperm.Error
+	var bad *spoolfmt.MalformedError
+	var address *spoolfmt.AddressError
+	switch {
+	case err == nil:
+		return exOK
+	case errors.As(err, &known):
+		return known.code
+	case errors.As(err, &table), errors.As(err, &rule):
+		return exConfig
+	case errors.As(err, &bad), errors.As(err, &address):
+		return exDataErr
+	case errors.Is(err, spoolfmt.ErrGone), errors.Is(err, fs.ErrNotExist):
+		return exNoInput
+	case errors.Is(err, fs.ErrPermission):
+		return exNoPerm
+	case passing(err), errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT), errors.Is(err, unix.EMFILE):
+		return exTempFail
+	}
+	return exOSErr
+}
+
+// passing tells whether an error of a claim may be over in a moment.
+func passing(err error) bool {
+	for _, e := range []error{spoolfmt.ErrBusy, spoolfmt.ErrBlocked, spoolfmt.ErrLinked, spoolfmt.ErrAlone} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}

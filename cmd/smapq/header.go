@@ -1,0 +1,123 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"smap/spoolfmt"
+)
+
+// A header is the beginning of a letter, up to and with the empty line.
+type header struct {
+	text  []byte
+	names map[string]bool // fields that are there, in lower case
+	rest  []byte          // the first of the body, where that was read already
+}
+
+// readHeader reads the header. A letter that does not begin with a field has
+// none, and one whose header meets a line that is no field ends there, as
+// sendmail does it.
+func readHeader(in *cleaner) (*header, error) {
+	h := &header{names: make(map[string]bool)}
+	for {
+		line, err := in.next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return nil, err
+		}
+		if in.lines == 1 && bytes.HasPrefix(line, []byte("From ")) {
+			continue // a mailbox's separator
+		}
+		if len(line) == 1 {
+			break
+		}
+		name, ok := fieldName(line)
+		if !ok && !(len(h.text) > 0 && (line[0] == ' ' || line[0] == '\t' || in.within)) {
+			h.rest = bytes.Clone(line)
+			break
+		}
+		if ok {
+			h.names[name] = true
+		}
+		if h.text = append(h.text, line...); len(h.text) > spoolfmt.MaxMailHeader {
+			return nil, failf(exDataErr, "the message's header has more than %d octets", spoolfmt.MaxMailHeader)
+		}
+	}
+	h.text = append(h.text, '\n')
+	return h, nil
+}
+
+// fieldName returns the lower-case name of the field that begins on a line.
+func fieldName(line []byte) (string, bool) {
+	name, _, ok := bytes.Cut(line, []byte{':'})
+	name = bytes.TrimRight(name, " \t")
+	if !ok || len(name) == 0 {
+		return "", false
+	}
+	for _, c := range name {
+		if c <= ' ' || c >= 0x7f {
+			return "", false
+		}
+	}
+	return strings.ToLower(string(name)), true
+}
+
+// complete puts the fields in front that RFC 5322 wants and that are missing.
+func (h *header) complete(name string, now time.Time, id string) {
+	var b strings.Builder
+	if !h.names["date"] {
+		fmt.Fprintf(&b, "Date: %s\n", now.Format("Mon, 02 Jan 2006 15:04:05 -0700"))
+	}
+	if !h.names["message-id"] {
+		fmt.Fprintf(&b, "Message-ID: <%s@%s>\n", id, hostName())
+	}
+	if !h.names["from"] {
+		address := loginName() + "@" + hostName()
+		if name = spoolfmt.Text(name, 200); name != "" {
+			address = quoted(name) + " <" + address + ">"
+		}
+		fmt.Fprintf(&b, "From: %s\n", address)
+	}
+	h.text = append([]byte(b.String()), h.text...)
+}
+
+// quoted makes a name a quoted string of RFC 5322.
+func quoted(name string) string {
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(name) + `"`
+}
+
+// hostName is this host's, as far as it fits into an address.
+func hostName() string {
+	name, err := os.Hostname()
+	if err != nil || spoolfmt.CheckAddress("x@"+name) != nil {
+		return "localhost"
+	}
+	return name
+}
+
+// addressees takes sender and recipients from the header, as a drop's, and
+// writes what of it belongs into the content. Recipients that were typed come
+// in as another Bcc, so that nobody gets the message twice.
+func (h *header) addressees(w io.Writer, typed []spoolfmt.Path) (spoolfmt.Path, []spoolfmt.Path, error) {
+	text := h.text
+	if len(typed) > 0 {
+		field := "Bcc: "
+		if h.names["resent-to"] || h.names["resent-cc"] || h.names["resent-bcc"] {
+			field = "Resent-Bcc: "
+		}
+		list := make([]string, len(typed))
+		for i, p := range typed {
+			list[i] = "<" + p.Address + ">"
+		}
+		text = append([]byte(field+strings.Join(list, ",\n ")+"\n"), text...)
+	}
+	return spoolfmt.ReadMailHeader(bufio.NewReader(bytes.NewReader(text)), w)
+}

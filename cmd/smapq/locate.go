@@ -1,0 +1,131 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"smap/netperm"
+	"smap/spoolfmt"
+)
+
+// defaultSpool is where the spool is for who cannot read the table, such as a
+// user whose cron job sends mail.
+const defaultSpool = "/var/spool/smap"
+
+// locate finds the spool: -d, else the environment, else the table, else the
+// default. badDir is another directory for what is set aside, if the table has
+// one.
+func (a *app) locate() (dir, badDir string, err error) {
+	dir = a.dir
+	if dir == "" && a.table == "" {
+		dir = a.getenv("SMAP_SPOOL")
+	}
+	if dir != "" {
+		abs, err := filepath.Abs(dir)
+		return abs, "", err
+	}
+	path := a.table
+	if path == "" {
+		path = netperm.DefaultPath
+	}
+	t, err := netperm.Load(path, "smapd")
+	switch {
+	case err == nil:
+	case a.table == "" && (errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission)):
+		return defaultSpool, "", nil
+	default:
+		return "", "", failure(exConfig, fmt.Errorf("%s: %w", filepath.Dir(path), err))
+	}
+	if dir = t.String("directory"); dir == "" {
+		return "", "", failf(exConfig, "%s names no directory; give the spool with -d", path)
+	}
+	if badDir = t.String("baddir"); badDir == filepath.Join(dir, spoolfmt.Bad.String()) {
+		badDir = ""
+	}
+	return dir, badDir, nil
+}
+
+// An opener is one of spoolfmt's ways to open a spool.
+type opener func(string, spoolfmt.Options) (*spoolfmt.Spool, error)
+
+// open opens the spool for a command. Root becomes the spool's owner first, so
+// that no file of root's comes into it that its drainer could not read, and so
+// that strangers' mail is not handled with root's rights.
+func (a *app) open(how opener) (*spoolfmt.Spool, error) {
+	dir, badDir, err := a.locate()
+	if err != nil {
+		return nil, err
+	}
+	if err := a.become(dir); err != nil {
+		return nil, err
+	}
+	s, err := how(dir, spoolfmt.Options{BadDir: badDir, Log: a.log()})
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, failf(exNoInput, "%w; smapq init makes a spool, -d names another", err)
+	case errors.Is(err, fs.ErrPermission):
+		return nil, failf(exNoPerm, "%w; its owner and root may do this, and feeders may only submit", err)
+	case err != nil:
+		return nil, err
+	}
+	return s, nil
+}
+
+// view opens the spool to look at it. Who may not look into cur sees nothing
+// that would be of use.
+func (a *app) view() (*spoolfmt.Spool, error) {
+	s, err := a.open(spoolfmt.OpenViewer)
+	if err != nil {
+		return nil, err
+	}
+	for _, b := range []spoolfmt.Box{spoolfmt.New, spoolfmt.Cur, spoolfmt.Bad} {
+		switch err := s.Missing(b); {
+		case errors.Is(err, fs.ErrPermission):
+			return nil, errors.Join(failf(exNoPerm, "%w; only the spool's owner and root may look into it", err), s.Close())
+		case b == spoolfmt.New && errors.Is(err, fs.ErrNotExist):
+			return nil, errors.Join(failf(exNoInput, "%s is no spool: it has no new/; smapq init makes one", filepath.Dir(s.Path(b))), s.Close())
+		}
+	}
+	return s, nil
+}
+
+// become makes root the owner of the spool.
+func (a *app) become(dir string) error {
+	if os.Geteuid() != 0 {
+		return nil
+	}
+	top, err := owner(dir)
+	if err != nil || top.Uid == 0 {
+		return nil // opening it says what is wrong
+	}
+	gid := top.Gid
+	if cur, err := owner(filepath.Join(dir, spoolfmt.Cur.String())); err == nil {
+		gid = cur.Gid // of a shared spool: the drainer's group, not the feeders'
+	}
+	if err := syscall.Setgroups([]int{int(gid)}); err != nil {
+		return failf(exOSErr, "setgroups: %w", err)
+	}
+	if err := syscall.Setgid(int(gid)); err != nil {
+		return failf(exOSErr, "setgid: %w", err)
+	}
+	if err := syscall.Setuid(int(top.Uid)); err != nil {
+		return failf(exOSErr, "setuid: %w", err)
+	}
+	return nil
+}
+
+func owner(dir string) (*syscall.Stat_t, error) {
+	st, err := os.Stat(dir)
+	if err != nil {
+		return nil, err
+	}
+	sys, ok := st.Sys().(*syscall.Stat_t)
+	if !ok {
+		return nil, errors.ErrUnsupported
+	}
+	return sys, nil
+}

@@ -1,0 +1,166 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"io/fs"
+	"strconv"
+	"strings"
+	"time"
+
+	"smap/spoolfmt"
+)
+
+// A row is what list says of one message.
+type row struct {
+	ID          string          `json:"id"`
+	State       string          `json:"state"`
+	Box         string          `json:"box"`
+	Size        int64           `json:"size"`
+	Arrived     time.Time       `json:"arrived,omitzero"`
+	Sender      *string         `json:"sender"` // null when the envelope cannot be read
+	Recipients  []recipientJSON `json:"recipients"`
+	Attempts    int             `json:"attempts,omitempty"`
+	NextAttempt *time.Time      `json:"next_attempt,omitempty"`
+	LastError   string          `json:"last_error,omitempty"`
+	Reason      string          `json:"reason,omitempty"`  // why it was set aside
+	Problem     string          `json:"problem,omitempty"` // why the envelope cannot be read
+}
+
+type recipientJSON struct {
+	Address string `json:"address"`
+	Status  string `json:"status"`
+	Text    string `json:"text,omitempty"`
+}
+
+// The states of messages, as list and stat name them.
+const (
+	stateNew        = "new"        // committed, waiting
+	stateDrop       = "drop"       // a single-file drop, waiting
+	stateDelivering = "delivering" // claimed, locked
+	stateDue        = "due"        // in cur, its next attempt could be now
+	stateDeferred   = "deferred"   // in cur until its next attempt
+	stateBad        = "bad"        // set aside
+)
+
+// states in the order of a message's way.
+var states = [...]string{stateDrop, stateNew, stateDelivering, stateDue, stateDeferred, stateBad}
+
+// A ref is a message's place.
+type ref struct {
+	id   string
+	box  spoolfmt.Box
+	kind spoolfmt.Kind // of the name that stands for the message
+}
+
+func (r ref) name() string { return r.id + r.kind.Suffix() }
+
+// stateOf tells a message's state without reading it; due is the time of its
+// next attempt where that counts.
+func stateOf(s *spoolfmt.Spool, r ref, now time.Time) (state string, due time.Time, err error) {
+	switch {
+	case r.box == spoolfmt.Bad:
+		return stateBad, time.Time{}, nil
+	case r.kind == spoolfmt.KindMail && r.box == spoolfmt.New:
+		return stateDrop, time.Time{}, nil
+	case r.box == spoolfmt.New:
+		return stateNew, time.Time{}, nil
+	}
+	info, err := s.Stat(r.box, r.name())
+	if err != nil {
+		return "", time.Time{}, err
+	}
+	if r.kind == spoolfmt.KindEnvelope && info.ModTime.After(now) {
+		return stateDeferred, info.ModTime, nil
+	}
+	lock := r.id + spoolfmt.KindContent.Suffix()
+	if r.kind == spoolfmt.KindMail {
+		lock = r.name()
+	}
+	if busy, err := s.Locked(r.box, lock); err == nil && busy {
+		return stateDelivering, time.Time{}, nil
+	}
+	return stateDue, info.ModTime, nil
+}
+
+// read fills a row. A message that is gone meanwhile is fs.ErrNotExist; one that
+// cannot be read is a row with a problem.
+func read(s *spoolfmt.Spool, r ref, now time.Time, buf []byte) (row, error) {
+	out := row{ID: r.id, Box: r.box.String(), Recipients: []recipientJSON{}}
+	state, due, err := stateOf(s, r, now)
+	if err != nil {
+		return out, err
+	}
+	out.State = state
+	if state == stateDeferred {
+		out.NextAttempt = &due
+	}
+	content := r.id + spoolfmt.KindContent.Suffix()
+	if r.kind == spoolfmt.KindMail {
+		content = r.name()
+	}
+	if info, err := s.Stat(r.box, content); err == nil {
+		out.Size, out.Arrived = info.Size, info.ModTime
+	}
+	if r.kind != spoolfmt.KindEnvelope {
+		return out, nil // its header says who it is for
+	}
+	raw, err := s.ReadFile(r.box, r.name(), spoolfmt.MaxEnvelope+1, buf)
+	if errors.Is(err, fs.ErrNotExist) {
+		return out, err
+	}
+	if err != nil {
+		out.Problem = err.Error()
+		return out, nil
+	}
+	var reason string
+	if r.box == spoolfmt.Bad {
+		reason, raw = asideLine(raw)
+	}
+	e, err := spoolfmt.ParseEnvelope(raw)
+	if err != nil {
+		out.Reason = reason
+		if reason == "" {
+			out.Problem = err.Error()
+		}
+		return out, nil
+	}
+	out.fill(e)
+	if reason != "" {
+		out.Reason = reason
+	}
+	return out, nil
+}
+
+// asideLine takes off the line with the reason that stands before an envelope
+// which could not be parsed when it was set aside.
+func asideLine(raw []byte) (reason string, rest []byte) {
+	line, after, _ := bytes.Cut(raw, []byte{'\n'})
+	text, ok := bytes.CutPrefix(line, []byte("Set-Aside: "))
+	if !ok {
+		return "", raw
+	}
+	_, text, _ = bytes.Cut(text, []byte{' '})
+	return spoolfmt.Text(string(text), spoolfmt.MaxLine), after
+}
+
+func (r *row) fill(e *spoolfmt.Envelope) {
+	sender := e.Sender().Address
+	r.Sender = &sender
+	for _, to := range e.Recipients() {
+		j := recipientJSON{Address: to.Address, Status: "pending"}
+		if to.Outcome != nil {
+			j.Status, j.Text = to.Outcome.Status.String(), to.Outcome.Text
+		}
+		r.Recipients = append(r.Recipients, j)
+	}
+	if r.Size == 0 {
+		r.Size = e.Size()
+	}
+	if t, err := time.Parse(time.RFC3339Nano, e.Get("Received-At")); err == nil {
+		r.Arrived = t
+	}
+	r.Attempts, _ = strconv.Atoi(e.Get("Attempts")) // checked by the parser; absent is 0
+	r.LastError = e.Get("Last-Error")
+	_, r.Reason, _ = strings.Cut(e.Get("Set-Aside"), " ")
+}

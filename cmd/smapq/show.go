@@ -1,0 +1,258 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"smap/spoolfmt"
+)
+
+type showOptions struct {
+	content bool
+	raw     bool
+}
+
+func (a *app) showCommand() *cobra.Command {
+	var o showOptions
+	c := &cobra.Command{
+		Use:   "show [flags] ID...",
+		Short: "Show a message: its envelope and its header",
+		Example: `  smapq show 20261123T200413.123456Z-7f3a9c1e2b4d5e6f
+  smapq show --content ID | less
+  smapq show --raw ID >message.eml`,
+		Args:              atLeast("message"),
+		ValidArgsFunction: a.completeIDs(spoolfmt.New, spoolfmt.Cur, spoolfmt.Bad),
+		RunE: func(_ *cobra.Command, ids []string) error {
+			if a.json && (o.raw || o.content) || o.raw && o.content {
+				return usagef("only one of --json, --raw and --content")
+			}
+			return a.show(ids, o)
+		},
+	}
+	c.Flags().BoolVar(&o.content, "content", false, "show the envelope and the whole content, not only its header")
+	c.Flags().BoolVar(&o.raw, "raw", false, "write the content alone, octet for octet")
+	return a.withJSON(c)
+}
+
+func (a *app) show(ids []string, o showOptions) error {
+	s, err := a.view()
+	if err != nil {
+		return err
+	}
+	defer s.Close() // only read
+	for i, id := range ids {
+		if err := spoolfmt.CheckID(id); err != nil {
+			return failure(exUsage, err)
+		}
+		r, err := find(s, id)
+		if err != nil {
+			return err
+		}
+		switch {
+		case o.raw:
+			err = a.copyContent(s, r, false)
+		case a.json:
+			err = a.showJSON(s, r)
+		default:
+			if i > 0 {
+				fmt.Fprintln(a.out)
+			}
+			err = a.showText(s, r, o.content)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// find looks for a message where it may be; it moves while we look, always in
+// this direction.
+func find(s *spoolfmt.Spool, id string) (ref, error) {
+	for _, b := range walkBoxes(s) {
+		for _, k := range []spoolfmt.Kind{spoolfmt.KindEnvelope, spoolfmt.KindMail, spoolfmt.KindContent} {
+			if k == spoolfmt.KindContent && b != spoolfmt.Bad {
+				continue
+			}
+			r := ref{id: id, box: b, kind: k}
+			switch _, err := s.Stat(b, r.name()); {
+			case err == nil:
+				return r, nil
+			case !errors.Is(err, fs.ErrNotExist):
+				return ref{}, err
+			}
+		}
+	}
+	return ref{}, fmt.Errorf("%s: %w in the spool; smapq list shows what there is", id, spoolfmt.ErrGone)
+}
+
+// showText shows a message to a person. Control characters of strangers do not
+// reach the terminal.
+func (a *app) showText(s *spoolfmt.Spool, r ref, content bool) error {
+	state, _, err := stateOf(s, r, a.now())
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(a.out, "%s %s\n", a.term.paint(bold, r.id), a.term.paint(stateColour(state), state))
+	if r.kind == spoolfmt.KindEnvelope {
+		raw, err := s.ReadFile(r.box, r.name(), spoolfmt.MaxEnvelope, nil)
+		if err != nil {
+			return err
+		}
+		for line := range strings.Lines(string(raw)) {
+			name, value, ok := strings.Cut(strings.TrimSuffix(line, "\n"), ": ")
+			if !ok {
+				fmt.Fprintln(a.out, printable(name))
+				continue
+			}
+			fmt.Fprintf(a.out, "%s %s\n", a.term.paint(dim, printable(name)+":"), printable(value))
+		}
+		if r.box == spoolfmt.Bad {
+			_, raw = asideLine(raw)
+		}
+		if _, err := spoolfmt.ParseEnvelope(raw); err != nil {
+			fmt.Fprintln(a.out, a.term.paint(red, "malformed: "+err.Error()))
+		}
+	}
+	return a.copyContent(s, r, !content)
+}
+
+// printable replaces what a terminal would obey.
+func printable(s string) string { return spoolfmt.Text(s, len(s)+1) }
+
+// maxHeader bounds how much of a content is looked through for the end of its
+// header.
+const maxHeader = 1 << 20
+
+// copyContent writes a message's content, or its header alone.
+func (a *app) copyContent(s *spoolfmt.Spool, r ref, headerOnly bool) error {
+	name := r.id + spoolfmt.KindContent.Suffix()
+	if r.kind == spoolfmt.KindMail {
+		name = r.name()
+	}
+	f, err := s.Open(r.box, name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return failf(exNoInput, "%s: the content is not there", r.id)
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close() // only read
+	safe := a.term.width > 0
+	if !headerOnly && !safe {
+		_, err := io.Copy(a.out, f)
+		return err
+	}
+	in := bufio.NewReader(f)
+	for n := 0; ; {
+		line, err := in.ReadSlice('\n')
+		if len(line) == 0 && errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, bufio.ErrBufferFull) {
+			return err
+		}
+		if n += len(line); headerOnly && (n > maxHeader || string(line) == "\n") {
+			return nil
+		}
+		text, end := strings.CutSuffix(string(line), "\n")
+		if safe {
+			text = printableLine(text)
+		}
+		if end {
+			text += "\n"
+		}
+		if _, err := io.WriteString(a.out, text); err != nil {
+			return err
+		}
+	}
+}
+
+// printableLine is printable for a line whose blanks are its layout.
+func printableLine(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' && r != '\t' || r >= 0x7f && r <= 0x9f {
+			return '?'
+		}
+		return r
+	}, s)
+}
+
+// envelopeJSON is the parsed value of an envelope: SPOOL-FORMAT.md 5.6.
+type envelopeJSON struct {
+	Format     int           `json:"format"`
+	Sender     pathJSON      `json:"sender"`
+	Recipients []pathOutcome `json:"recipients"`
+	Size       int64         `json:"size"`
+	Fields     [][2]string   `json:"fields"`
+}
+
+type pathJSON struct {
+	Address string       `json:"address"`
+	Params  [][2]*string `json:"params"`
+}
+
+type pathOutcome struct {
+	pathJSON
+	Outcome *outcomeJSON `json:"outcome"`
+}
+
+type outcomeJSON struct {
+	Status string `json:"status"`
+	Time   string `json:"time"`
+	Text   string `json:"text"`
+}
+
+func (a *app) showJSON(s *spoolfmt.Spool, r ref) error {
+	out := struct {
+		row
+		Envelope *envelopeJSON `json:"envelope"`
+	}{}
+	var err error
+	if out.row, err = read(s, r, a.now(), nil); err != nil {
+		return err
+	}
+	if r.kind == spoolfmt.KindEnvelope {
+		raw, err := s.ReadFile(r.box, r.name(), spoolfmt.MaxEnvelope+1, nil)
+		if err != nil {
+			return err
+		}
+		_, rest := asideLine(raw)
+		if e, err := spoolfmt.ParseEnvelope(rest); err == nil {
+			out.Envelope = jsonOf(e)
+		}
+	}
+	return a.printJSON(out)
+}
+
+func jsonOf(e *spoolfmt.Envelope) *envelopeJSON {
+	path := func(p spoolfmt.Path) pathJSON {
+		j := pathJSON{Address: p.Address, Params: [][2]*string{}}
+		for _, x := range p.Params {
+			pair := [2]*string{&x.Keyword, nil}
+			if x.HasValue {
+				pair[1] = &x.Value
+			}
+			j.Params = append(j.Params, pair)
+		}
+		return j
+	}
+	j := &envelopeJSON{Format: 1, Sender: path(e.Sender()), Size: e.Size()}
+	for _, to := range e.Recipients() {
+		p := pathOutcome{pathJSON: path(to.Path)}
+		if o := to.Outcome; o != nil {
+			p.Outcome = &outcomeJSON{o.Status.String(), spoolfmt.FormatTime(o.Time), o.Text}
+		}
+		j.Recipients = append(j.Recipients, p)
+	}
+	for _, f := range e.Fields() {
+		j.Fields = append(j.Fields, [2]string{f.Name, f.Value})
+	}
+	return j
+}

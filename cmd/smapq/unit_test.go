@@ -1,0 +1,95 @@
+package main
+
+import (
+	"bufio"
+	"io"
+	"strings"
+	"testing"
+	"testing/iotest"
+	"time"
+)
+
+func TestAge(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		-time.Second: "0 seconds", 0: "0 seconds", time.Second: "1 second", 119 * time.Second: "119 seconds",
+		2 * time.Minute: "2 minutes", 2 * time.Hour: "2 hours", 47 * time.Hour: "47 hours", 72 * time.Hour: "3 days",
+	} {
+		if got := age(d); got != want {
+			t.Errorf("%v is %q, want %q", d, got, want)
+		}
+	}
+}
+
+func TestSize(t *testing.T) {
+	for n, want := range map[int64]string{0: "0", 1023: "1023", 1024: "1.0K", 10 << 10: "10K", 1 << 20: "1.0M", 1000 << 10: "1.0M", 5 << 30: "5.0G"} {
+		if got := size(n); got != want {
+			t.Errorf("%d is %q, want %q", n, got, want)
+		}
+	}
+}
+
+func TestDuration(t *testing.T) {
+	for s, want := range map[string]time.Duration{"90s": 90 * time.Second, "2d": 48 * time.Hour, "1w": 168 * time.Hour, "1h30m": 90 * time.Minute} {
+		if got, err := duration(s); got != want || err != nil {
+			t.Errorf("%s is %v, %v, want %v", s, got, err, want)
+		}
+	}
+	for _, s := range []string{"", "d", "-1d", "-5m", "5", "x", "1.5d"} {
+		if got, err := duration(s); err == nil {
+			t.Errorf("%q is %v", s, got)
+		}
+	}
+}
+
+// TestPipe reads lines that end in LF, CR LF or both, in pieces of every size.
+func TestPipe(t *testing.T) {
+	const in, want = "a\nb\r\n\n\r\nc", "a\r\nb\r\n\r\n\r\nc"
+	for n := 1; n < len(want)+1; n++ {
+		for name, r := range map[string]io.Reader{"whole": strings.NewReader(in), "bytes": iotest.OneByteReader(strings.NewReader(in))} {
+			p := &pipe{in: r}
+			var got []byte
+			for {
+				b := make([]byte, n)
+				k, err := p.Read(b)
+				got = append(got, b[:k]...)
+				if err == io.EOF && !p.due {
+					break
+				}
+				if err != nil && err != io.EOF {
+					t.Fatal(err)
+				}
+			}
+			if string(got) != want {
+				t.Errorf("pieces of %d, %s: %q, want %q", n, name, got, want)
+			}
+		}
+	}
+}
+
+// TestCleaner puts a line's end at and around the end of the buffer.
+func TestCleaner(t *testing.T) {
+	for n := range 40 {
+		for _, end := range []string{"\n", "\r\n", ""} {
+			in := strings.Repeat("x", n) + end
+			c := &cleaner{r: bufio.NewReaderSize(strings.NewReader(in), 16)}
+			var got strings.Builder
+			for {
+				chunk, err := c.next()
+				if err == io.EOF {
+					break
+				}
+				if err != nil {
+					t.Fatalf("%q: %v", in, err)
+				}
+				got.Write(chunk)
+			}
+			want := strings.Repeat("x", n) + "\n"
+			if n == 0 && end == "" {
+				want = ""
+			}
+			if got.String() != want {
+				t.Errorf("%q is %q, want %q", in, got.String(), want)
+			}
+		}
+	}
+}

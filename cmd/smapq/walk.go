@@ -1,0 +1,122 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"slices"
+	"strings"
+	"sync"
+
+	"smap/spoolfmt"
+)
+
+// maxSorted bounds how many messages are kept in memory to be sorted. Beyond it
+// they come in the order of the directories.
+const maxSorted = 500_000
+
+// errManyMessages ends a scan that finds more than can be sorted.
+var errManyMessages = errors.New("too many messages to sort")
+
+// eachRef calls f for every message in the boxes, in no order.
+func eachRef(ctx context.Context, s *spoolfmt.Spool, boxes []spoolfmt.Box, f func(ref) error) error {
+	for _, b := range boxes {
+		n := 0
+		err := s.Scan(b, func(e spoolfmt.Entry) error {
+			if n++; n%1024 == 0 && ctx.Err() != nil {
+				return ctx.Err()
+			}
+			r := ref{id: e.ID, box: b, kind: e.Kind}
+			switch e.Kind {
+			case spoolfmt.KindEnvelope:
+				return f(r)
+			case spoolfmt.KindMail, spoolfmt.KindContent:
+				if e.Kind == spoolfmt.KindContent && b != spoolfmt.Bad {
+					return nil // not a message without its envelope
+				}
+				// What has an envelope beside it is listed by that.
+				_, err := s.Stat(b, e.ID+spoolfmt.KindEnvelope.Suffix())
+				if errors.Is(err, fs.ErrNotExist) {
+					return f(r)
+				}
+				return err
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// walkBoxes are where messages are.
+func walkBoxes(s *spoolfmt.Spool) []spoolfmt.Box {
+	var use []spoolfmt.Box
+	for _, b := range []spoolfmt.Box{spoolfmt.New, spoolfmt.Cur, spoolfmt.Bad} {
+		if s.Missing(b) == nil {
+			use = append(use, b)
+		}
+	}
+	return use
+}
+
+// walk calls f for every message, sorted by id, which is by time, as long as
+// there are not too many; then in no order. Memory does not grow beyond that.
+func walk(ctx context.Context, s *spoolfmt.Spool, boxes []spoolfmt.Box, f func([]ref) error) (sorted bool, err error) {
+	var all []ref
+	err = eachRef(ctx, s, boxes, func(r ref) error {
+		if len(all) == maxSorted {
+			return errManyMessages
+		}
+		all = append(all, r)
+		return nil
+	})
+	switch {
+	case errors.Is(err, errManyMessages):
+		chunk := all[:0]
+		err = eachRef(ctx, s, boxes, func(r ref) error {
+			if chunk = append(chunk, r); len(chunk) < chunkSize {
+				return nil
+			}
+			err := f(chunk)
+			chunk = chunk[:0]
+			return err
+		})
+		if err == nil {
+			err = f(chunk)
+		}
+		return false, err
+	case err != nil:
+		return true, err
+	}
+	slices.SortFunc(all, func(a, b ref) int { return strings.Compare(a.id, b.id) })
+	for part := range slices.Chunk(all, chunkSize) {
+		if err := errors.Join(ctx.Err(), f(part)); err != nil {
+			return true, err
+		}
+	}
+	return true, nil
+}
+
+// chunkSize is how many messages are looked at together.
+const chunkSize = 512
+
+// workers is how many goroutines look: the work is system calls, and two
+// processors answer more of them.
+const workers = 4
+
+// parallel calls f for 0 to n-1 from several goroutines, each with a buffer of
+// its own.
+func parallel(n int, f func(i int, buf []byte)) {
+	var wg sync.WaitGroup
+	for w := range workers {
+		wg.Go(func() {
+			buf := make([]byte, 0, 8<<10)
+			for i := w; i < n; i += workers {
+				f(i, buf)
+			}
+		})
+	}
+	wg.Wait()
+}
