@@ -100,8 +100,10 @@ func (a *Exec) argv(job *Job) []string {
 var envFacts = []struct{ name, field string }{
 	{"SMAP_CLIENT_ADDRESS", "Client-Address"},
 	{"SMAP_CLIENT_NAME", "Client-Name"},
+	{"SMAP_CLIENT_IDENT", "Client-Ident"},
 	{"SMAP_HELO", "Helo"},
 	{"SMAP_PROTOCOL", "Protocol"},
+	{"SMAP_TLS", "TLS"},
 	{"SMAP_RECEIVED_AT", "Received-At"},
 }
 

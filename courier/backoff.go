@@ -64,26 +64,31 @@ func (s Schedule) Next(arrival, now time.Time, attempts int) (time.Time, bool) {
 		arrival = now // the clock was set back, or the feeder's is ahead
 	}
 	end := arrival.Add(s.maxAge())
-	if !now.Before(end) || attempts > s.maxAttempts() {
+	old := !now.Before(end)
+	if fit := s.fit(); attempts > 2*fit+10 || old && attempts >= min(fit, leastAttempts) {
 		return time.Time{}, false
 	}
 	wait := s.wait(attempts)
 	next := now.Add(wait + jitter(arrival, attempts, wait/4))
-	if next.After(end) {
+	if !old && next.After(end) {
 		next = end
 	}
 	return next, true
 }
 
-// maxAttempts ends a message's life where the clock cannot: twice the attempts
-// that fit into the maximum age.
-func (s Schedule) maxAttempts() int {
+// leastAttempts is how many a message gets however old it looks, if so many fit
+// into the maximum age: the clock may have been wrong when it came, or is now.
+// Twice as many as fit end a message's life where the clock cannot.
+const leastAttempts = 5
+
+// fit is how many attempts fit into the maximum age.
+func (s Schedule) fit() int {
 	n, age := 0, time.Duration(0)
 	for age < s.maxAge() && n < 1_000_000 {
 		n++
 		age += max(s.wait(n), time.Second)
 	}
-	return 2*n + 10
+	return n
 }
 
 func jitter(arrival time.Time, attempts int, most time.Duration) time.Duration {

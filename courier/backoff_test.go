@@ -49,6 +49,27 @@ func TestScheduleClock(t *testing.T) {
 	t.Error("tried for ever")
 }
 
+// TestScheduleJump: a message that looks as old as the epoch, because the clock
+// was not set when it came, still gets a few attempts at the usual intervals.
+func TestScheduleJump(t *testing.T) {
+	var s Schedule
+	arrival, now := time.Unix(100, 0), time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)
+	for attempts := 1; attempts < leastAttempts; attempts++ {
+		next, again := s.Next(arrival, now, attempts)
+		if d := next.Sub(now); !again || d < s.wait(attempts) {
+			t.Fatalf("after %d attempts: %v, %v", attempts, d, again)
+		}
+		now = next
+	}
+	if _, again := s.Next(arrival, now, leastAttempts); again {
+		t.Error("never ends")
+	}
+	once := Schedule{Retry: []time.Duration{time.Hour}, MaxAge: time.Minute}
+	if _, again := once.Next(arrival, now, 1); again {
+		t.Error("more attempts than the schedule has")
+	}
+}
+
 func TestScheduleList(t *testing.T) {
 	s := Schedule{Retry: []time.Duration{4 * time.Second, 8 * time.Second}, MaxAge: time.Minute}
 	now := time.Now()

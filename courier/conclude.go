@@ -33,7 +33,7 @@ func (d *delivery) conclude() report {
 	}
 	pending := len(d.env.Pending())
 	if err := d.reportSuccess(); err != nil {
-		d.ev.trouble("report", err) // the delivery itself stands
+		d.feeding = err // the delivery itself stands
 	}
 	switch {
 	case pending > 0:
@@ -51,7 +51,7 @@ func (d *delivery) finish() report {
 	}
 	d.ev.finished(d.claim.ID(), d.env.Sender().Address, d.env.Size(), len(d.env.Recipients()), time.Since(d.begin))
 	now := time.Now()
-	return report{item: d.item, verdict: verdictFinished, tried: d.tried, bounced: d.bounced, age: now.Sub(d.arrived(now))}
+	return report{item: d.item, verdict: verdictFinished, tried: d.tried, age: now.Sub(d.arrived(now))}
 }
 
 // fail ends a message of which something was not delivered: the sender is told
@@ -91,7 +91,7 @@ func (d *delivery) postpone(pending int) report {
 			pending, len(d.env.Recipients()), attempts, spoolfmt.FormatTime(arrival), d.last), true)
 	}
 	if err := d.reportDelay(now); err != nil {
-		d.ev.trouble("report", err) // asked for again at the next attempt, if that was not written
+		d.feeding = err // tried again after the next attempt
 	}
 	if err := d.env.Set("Next-Attempt", spoolfmt.FormatTime(next)); err != nil {
 		return d.hold(err)
@@ -156,9 +156,9 @@ func (d *delivery) setAside(file, reason string) report {
 		return d.giveBack(report{verdict: v, err: err})
 	}
 	d.ev.aside(d.claim.ID(), file, reason)
-	r := report{item: d.item, verdict: verdictAside, tried: d.tried, reason: reason, bounced: d.bounced}
-	if d.env != nil && d.env.Get(fieldReport) != "" {
-		r.reason = "" // ours: not for the digest
+	r := report{item: d.item, verdict: verdictAside, tried: d.tried, reason: reason}
+	if d.ours {
+		r.reason = "" // not for the digest: one that cannot be delivered must not be the reason for the next
 	}
 	return r
 }

@@ -103,15 +103,6 @@ func (c Config) complete() (Config, error) {
 	return c, nil
 }
 
-// agentFor returns the agent for a message: what we wrote ourselves may need
-// another one than what comes from the network.
-func (c *Config) agentFor(env *spoolfmt.Envelope) Agent {
-	if c.BounceAgent != nil && env.Sender().Address == "" && env.Get(fieldReport) != "" {
-		return c.BounceAgent
-	}
-	return c.Agent
-}
-
 // close closes the agents.
 func (c *Config) close() error {
 	if c.BounceAgent != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"syscall"
@@ -43,7 +44,8 @@ type report struct {
 	start   item // what the delivery was started with
 	home    *lease
 	reason  string        // why it was set aside
-	bounced bool          // the sender was told
+	feeding error         // a report of success or delay could not be fed
+	count   counts        // of recipients and reports
 	age     time.Duration // from arrival to the end of delivery
 }
 
@@ -66,10 +68,20 @@ type delivery struct {
 	dirty   bool   // outcomes that are only in memory
 	counted bool   // Attempts has been counted up
 	last    string // why recipients are still waiting
+	ours    bool   // a report or digest that a courier wrote
 	ended   bool   // attempts are over, reports may have gone out
 	bounced bool   // the sender was told of a failure
+	feeding error  // why a report could not be fed
+	count   counts // since the last report to the loop
 	success []notice
 	remotes map[string]string // who spoke of a recipient
+}
+
+// tell adds to a report what the delivery has counted.
+func (d *delivery) tell(r report) report {
+	r.count, r.feeding = d.count, d.feeding
+	d.count, d.feeding = counts{}, nil
+	return r
 }
 
 // run makes the attempt. The context ends when the grace of a stop is over.
@@ -82,7 +94,10 @@ func (d *delivery) run(ctx context.Context) report {
 		return d.notLoaded(err)
 	}
 	d.env = d.claim.Envelope()
-	d.agent = d.cfg.agentFor(d.env)
+	d.agent, d.ours = d.cfg.Agent, d.wroteIt()
+	if d.ours && d.cfg.BounceAgent != nil {
+		d.agent = d.cfg.BounceAgent
+	}
 	if !d.roomForOutcomes() {
 		return d.setAside("", "the envelope is so long that the outcome of each recipient would not fit into it")
 	}
@@ -106,6 +121,16 @@ func (d *delivery) run(ctx context.Context) report {
 		}
 	}
 	return d.conclude()
+}
+
+// wroteIt tells whether a courier fed this message: the field alone proves
+// nothing, since any feeder can write it, but the file's owner does.
+func (d *delivery) wroteIt() bool {
+	if d.env.Get(fieldReport) == "" || d.env.Sender().Address != "" {
+		return false
+	}
+	info, err := d.spool.Stat(spoolfmt.Cur, d.claim.ID()+spoolfmt.KindContent.Suffix())
+	return err == nil && int(info.UID) == os.Geteuid()
 }
 
 // quickLooks are the waits between the first looks at a content that is locked:
@@ -303,6 +328,7 @@ func (d *delivery) note(to string, r Result, now time.Time) error {
 		}
 		d.remotes[to] = r.Remote
 	}
+	d.count.recipients[r.Outcome]++
 	switch r.Outcome {
 	case Delivered:
 		o.Status = spoolfmt.StatusDelivered

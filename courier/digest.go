@@ -43,7 +43,7 @@ func (g *digest) add(now time.Time, id, reason string) {
 
 // feed commits the digest and begins another.
 func (g *digest) feed(sp *spoolfmt.Spool, cfg *Config, now time.Time) error {
-	_, err := feedReport(sp, cfg.BadAdmin, "digest", func(to io.Writer) error {
+	_, err := feedReport(sp, cfg.BadAdmin, digestReport.String(), func(to io.Writer) error {
 		w := bufio.NewWriter(to)
 		header(w, cfg.Hostname, cfg.BadAdmin, fmt.Sprintf("%d messages set aside", g.count), now)
 		fmt.Fprintf(w, "MIME-Version: 1.0\nContent-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: 8bit\n\n")
@@ -84,4 +84,5 @@ func (l *loop) sendDigest(now time.Time) {
 		return
 	}
 	l.odd.drop("digest")
+	l.sum.reports[digestReport]++
 }

@@ -79,7 +79,7 @@ func (l *loop) start(it item) {
 	home.users++
 	d := &delivery{cfg: l.cfg, ev: l.ev, spool: home.spool, item: it}
 	go func() {
-		r := d.run(l.agents)
+		r := d.tell(d.run(l.agents))
 		r.start, r.home = it, home
 		l.reports <- r
 	}()
@@ -89,7 +89,7 @@ func (l *loop) start(it item) {
 func (l *loop) take(r report, now time.Time) {
 	if l.inflight[r.start.name] {
 		// Another message of that name came, as cron's daily.mail may.
-		l.fresh.insert(item{at: now.UnixNano(), name: r.start.name})
+		l.later(item{at: now.UnixNano(), name: r.start.name})
 	}
 	delete(l.inflight, r.start.name)
 	l.running--
@@ -121,6 +121,14 @@ func (l *loop) take(r report, now time.Time) {
 
 // settle deals with the verdicts that end a look.
 func (l *loop) settle(r report, now time.Time) {
+	l.sum.add(r.count)
+	l.metrics.changed = true
+	switch {
+	case r.feeding == nil && r.count.reports != [reportKinds]uint64{}:
+		l.odd.drop("report")
+	case r.feeding != nil && l.odd.once("report"):
+		l.ev.trouble("report", r.feeding)
+	}
 	switch r.verdict {
 	case verdictFinished, verdictAside, verdictDeferred:
 		if l.spoolGate.heal() {
@@ -129,7 +137,8 @@ func (l *loop) settle(r report, now time.Time) {
 	}
 	switch r.verdict {
 	case verdictFinished:
-		l.sum.delivered++
+		l.sum.finished++
+		l.metrics.age(r.age)
 		l.wantFlush(now)
 	case verdictAside:
 		l.sum.aside++
@@ -166,16 +175,23 @@ func (l *loop) shut(g *gate, r report, now time.Time) {
 	}
 }
 
-// later remembers a message in cur/ for its time.
+// later remembers a message for its time.
 func (l *loop) later(it item) {
-	if !it.cur {
-		l.fresh.insert(it)
+	l.box(it.cur).insert(it)
+	if !l.scanning {
 		return
 	}
-	l.due.insert(it)
-	if l.scanning {
+	if l.missedMore = len(l.missed) >= queueLimit; !l.missedMore {
 		l.missed = append(l.missed, it)
 	}
+}
+
+// box is the queue of new or of cur.
+func (l *loop) box(cur bool) *queue {
+	if cur {
+		return &l.due
+	}
+	return &l.fresh
 }
 
 // lookAgain puts a message on the waitlist, and says once when it stays there.

@@ -15,7 +15,7 @@
 //	start       dir agent maxchildren        the courier is at work
 //	reload      agent maxchildren            a new configuration is in use
 //	stop        running                      no new deliveries; waits for what runs
-//	stopped     delivered deferred aside     the end, with totals
+//	stopped     finished deferred aside      the end, with totals
 //	delivered   id to agent ms               the agent has taken this recipient
 //	failed      id to agent text             the agent refused this recipient for good
 //	deferred    id attempts next waiting text  to be tried again

@@ -39,8 +39,8 @@ func (e events) reload(c *Config) {
 
 func (e events) stop(running int) { e.info("stop", slog.Int("running", running)) }
 
-func (e events) stopped(t totals) {
-	e.info("stopped", slog.Uint64("delivered", t.delivered), slog.Uint64("deferred", t.deferred),
+func (e events) stopped(t counts) {
+	e.info("stopped", slog.Uint64("finished", t.finished), slog.Uint64("deferred", t.deferred),
 		slog.Uint64("aside", t.aside))
 }
 
@@ -70,8 +70,8 @@ func (e events) finished(id, from string, size int64, recipients int, took time.
 		slog.Int("recipients", recipients), millis(took))
 }
 
-func (e events) reported(id, report, kind string, recipients int) {
-	e.info("reported", slog.String("id", id), slog.String("report", report), slog.String("kind", kind),
+func (e events) reported(id, report string, kind reportKind, recipients int) {
+	e.info("reported", slog.String("id", id), slog.String("report", report), slog.String("kind", kind.String()),
 		slog.Int("recipients", recipients))
 }
 

@@ -32,7 +32,7 @@ func (l *loop) retryHeld(now time.Time) {
 			keep = append(keep, h)
 			continue
 		}
-		r := h.d.conclude()
+		r := h.d.tell(h.d.conclude())
 		if r.verdict == verdictHeld {
 			h.wait = min(2*h.wait, lastProbe)
 			h.at = now.Add(h.wait)
@@ -91,6 +91,7 @@ func (l *loop) finish() error {
 		}
 	}
 	errs = append(errs, l.home.spool.Close(), l.cfg.close())
+	l.lastMetrics()
 	l.ev.stopped(l.sum)
 	if err := errors.Join(errs...); err != nil {
 		return err

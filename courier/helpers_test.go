@@ -261,6 +261,15 @@ func (b *bench) envelope(name string) *spoolfmt.Envelope {
 	return e
 }
 
+// due makes a deferred message due, if it is there.
+func (b *bench) due(id string) {
+	b.t.Helper()
+	past := time.Now().Add(-time.Second)
+	if err := os.Chtimes(b.path("cur/"+id+".envelope"), past, past); err != nil && !os.IsNotExist(err) {
+		b.t.Fatal(err)
+	}
+}
+
 // eventually waits for something that another goroutine does.
 func (b *bench) eventually(what string, ok func() bool) {
 	b.t.Helper()

@@ -7,8 +7,6 @@ import (
 	"smap/spoolfmt"
 )
 
-type totals struct{ delivered, deferred, aside uint64 }
-
 // A loop is the state of Run. Only Run's goroutine uses it; deliveries, scans,
 // flushes and sweeps run in goroutines of their own and report to it.
 type loop struct {
@@ -23,7 +21,8 @@ type loop struct {
 	fresh, due queue
 	last       item   // taken from fresh
 	partial    bool   // fresh began after others, which may wait still
-	missed     []item // deferred while a scan of cur/ runs, which may miss them
+	missed     []item // came while a scan runs, which may not have seen them
+	missedMore bool   // more than are remembered
 	busy       waitlist
 	inflight   map[string]bool // names that a delivery works on; true: committed again meanwhile
 	held       []*heldBack
@@ -32,7 +31,8 @@ type loop struct {
 	agentGate  gate
 	spoolGate  gate
 	odd        said // messages whose trouble was said
-	sum        totals
+	sum        counts
+	metrics    metrics
 	digest     digest
 
 	nextScan, nextSweep, nextFlush time.Time
@@ -47,6 +47,7 @@ type loop struct {
 	scans   chan scanned
 	swept   chan upkeep
 	flushed chan upkeep
+	wrote   chan error              // metrics
 	kill    context.CancelCauseFunc // ends the agents when the grace is over
 	agents  context.Context
 }
@@ -57,11 +58,12 @@ func newLoop(c *Courier) *loop {
 	l := &loop{
 		c: c, cfg: &cfg, ev: ev,
 		home: newLease(c.spool), old: make(map[*lease]struct{}),
-		w: watcher{ev: ev}, scan: newScanner(ev, cfg.Schedule.Longest()),
-		inflight: make(map[string]bool), small: true,
+		w: watcher{ev: ev}, scan: newScanner(),
+		inflight:  make(map[string]bool),
 		agentGate: gate{what: "agent"}, spoolGate: gate{what: "spool"},
 		reports: make(chan report, 16), scans: make(chan scanned, 2),
 		swept: make(chan upkeep, 1), flushed: make(chan upkeep, 1),
+		wrote: make(chan error, 1), metrics: metrics{started: time.Now()},
 	}
 	l.agents, l.kill = context.WithCancelCause(context.Background())
 	return l
@@ -103,6 +105,8 @@ func (l *loop) run(ctx context.Context) error {
 		case u := <-l.flushed:
 			l.flushing = false
 			l.endUpkeep(u, "flush")
+		case err := <-l.wrote:
+			l.metricsWritten(err)
 		case <-l.c.rescan:
 			l.watchAndScan(time.Now())
 		case cfg := <-l.c.reload:
@@ -133,7 +137,7 @@ func (l *loop) hint(h hint, name string, kind spoolfmt.Kind) {
 		if _, working := l.inflight[name]; working {
 			l.inflight[name] = true
 		} else {
-			l.fresh.insert(item{at: time.Now().UnixNano(), name: name})
+			l.later(item{at: time.Now().UnixNano(), name: name})
 		}
 	case hintScan:
 		l.wantScan()
@@ -146,12 +150,14 @@ func (l *loop) hint(h hint, name string, kind spoolfmt.Kind) {
 	}
 }
 
-// wake is how long the loop may sleep.
+// wake is how long the loop may sleep. Times of this process are compared as
+// such and those in the spool as the clock shows them, never one with the other:
+// a clock that is set back would make the loop sleep through its rescans.
 func (l *loop) wake(now time.Time) time.Duration {
-	at := l.nextScan
+	wait := l.nextScan.Sub(now)
 	sooner := func(t time.Time) {
-		if !t.IsZero() && t.Before(at) {
-			at = t
+		if !t.IsZero() {
+			wait = min(wait, t.Sub(now))
 		}
 	}
 	if !l.flushing {
@@ -163,11 +169,14 @@ func (l *loop) wake(now time.Time) time.Duration {
 	for _, h := range l.held {
 		sooner(h.at)
 	}
+	if l.cfg.Metrics != "" {
+		sooner(l.metrics.next())
+	}
 	if !l.home.moved {
 		sooner(l.digest.due)
 	}
 	if !l.free() {
-		return at.Sub(now)
+		return wait
 	}
 	open := true
 	for _, g := range []*gate{&l.agentGate, &l.spoolGate} {
@@ -179,12 +188,14 @@ func (l *loop) wake(now time.Time) time.Duration {
 		}
 	}
 	if open {
-		sooner(l.busy.first())
+		if look, ok := l.busy.first(now); ok {
+			wait = min(wait, look)
+		}
 		if !l.due.empty() && l.runningDue < l.cfg.maxDeferred() {
-			sooner(time.Unix(0, l.due.items[0].at))
+			wait = min(wait, time.Duration(l.due.items[0].at-now.UnixNano()))
 		}
 	}
-	return at.Sub(now)
+	return wait
 }
 
 // drained tells whether nothing is left that could be done now.
@@ -196,7 +207,6 @@ func (l *loop) drained() bool {
 		return true
 	}
 	now := time.Now()
-	soon := now.Add(5 * time.Second).UnixNano()
 	return l.fresh.empty() && !l.fresh.more && !l.partial &&
-		(l.due.empty() || l.due.items[0].at > now.UnixNano()) && !l.busy.before(soon)
+		(l.due.empty() || l.due.items[0].at > now.UnixNano()) && !l.busy.before(now.Add(5*time.Second))
 }

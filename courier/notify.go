@@ -1,6 +1,7 @@
 package courier
 
 import (
+	"errors"
 	"strings"
 	"time"
 
@@ -33,6 +34,7 @@ func (d *delivery) reportFailure(expired bool) (bool, error) {
 		return false, nil
 	}
 	var notices []notice
+	var pending []spoolfmt.Path
 	quiet := 0
 	seen := make(map[string]bool)
 	for _, r := range d.env.Recipients() {
@@ -44,6 +46,7 @@ func (d *delivery) reportFailure(expired bool) (bool, error) {
 			n = notice{to: r.Path, action: "failed", status: statusIn(r.Outcome.Text), text: r.Outcome.Text}
 		case expired:
 			n = notice{to: r.Path, action: "failed", status: "4.4.7", text: d.last}
+			pending = append(pending, r.Path)
 		default:
 			continue
 		}
@@ -59,18 +62,25 @@ func (d *delivery) reportFailure(expired bool) (bool, error) {
 		return false, nil // set aside: nobody was told
 	}
 	// What is reported must be written down before: who was told that it failed
-	// must not get it delivered.
+	// must not get it delivered, even if this process dies now.
+	for _, p := range pending {
+		o := spoolfmt.Outcome{Status: spoolfmt.StatusFailed, Time: time.Now(), Text: spoolfmt.Text("4.4.7 too old: "+d.last, maxOutcome)}
+		if err := d.env.SetOutcome(p.Address, o); err != nil {
+			return false, err
+		}
+		d.dirty = true
+	}
 	if d.dirty {
 		if err := d.claim.Record(time.Time{}); err != nil {
 			return false, err
 		}
 		d.dirty = false
 	}
-	id, err := d.dsn(notices).feed(d.spool, "failure")
+	id, err := d.dsn(notices).feed(d.spool, failureReport)
 	if err != nil {
 		return false, err
 	}
-	d.ev.reported(d.claim.ID(), id, "failure", len(notices))
+	d.reported(id, failureReport, len(notices))
 	d.bounced = true
 	return quiet == 0, nil
 }
@@ -95,11 +105,12 @@ func (d *delivery) reportDelay(now time.Time) error {
 		return err
 	}
 	d.dirty = true
-	id, err := d.dsn(notices).feed(d.spool, "delay")
-	if err == nil {
-		d.ev.reported(d.claim.ID(), id, "delay", len(notices))
+	id, err := d.dsn(notices).feed(d.spool, delayReport)
+	if err != nil {
+		return errors.Join(err, d.env.Set(fieldDelay, ""))
 	}
-	return err
+	d.reported(id, delayReport, len(notices))
+	return nil
 }
 
 // reportSuccess tells a sender who asked for it of those recipients that this
@@ -110,11 +121,16 @@ func (d *delivery) reportSuccess() error {
 	if !d.reports() || len(notices) == 0 {
 		return nil
 	}
-	id, err := d.dsn(notices).feed(d.spool, "success")
+	id, err := d.dsn(notices).feed(d.spool, successReport)
 	if err == nil {
-		d.ev.reported(d.claim.ID(), id, "success", len(notices))
+		d.reported(id, successReport, len(notices))
 	}
 	return err
+}
+
+func (d *delivery) reported(report string, kind reportKind, recipients int) {
+	d.ev.reported(d.claim.ID(), report, kind, recipients)
+	d.count.reports[kind]++
 }
 
 // succeeded remembers a delivery whose sender wants to know of it.
@@ -126,7 +142,7 @@ func (d *delivery) succeeded(to string, r Result) {
 		if p.Address == to {
 			if wants(p.Path, "SUCCESS") {
 				action := "relayed"
-				if _, final := d.agent.(*Maildir); final {
+				if final(d.agent) {
 					action = "delivered"
 				}
 				d.success = append(d.success, notice{to: p.Path, action: action, status: "2.0.0", text: r.Text, remote: r.Remote})
@@ -134,6 +150,18 @@ func (d *delivery) succeeded(to string, r Result) {
 			return
 		}
 	}
+}
+
+// final tells whether what an agent takes has arrived, as opposed to being on
+// its way.
+func final(a Agent) bool {
+	switch a := a.(type) {
+	case *Maildir:
+		return true
+	case *Remote:
+		return a.LMTP
+	}
+	return false
 }
 
 // statusIn finds the enhanced status code of RFC 3463 in what was written down

@@ -66,15 +66,21 @@ func wants(to spoolfmt.Path, kind string) bool {
 	return false
 }
 
-// feed writes the report and commits it to the spool.
-func (r *dsn) feed(sp *spoolfmt.Spool, kind string) (string, error) {
+// feed writes the report and commits it to the spool. A crash between this and
+// the record of what was reported makes the report come again, once for each
+// crash: that is better than a sender who never hears.
+func (r *dsn) feed(sp *spoolfmt.Spool, kind reportKind) (string, error) {
 	r.boundary = fmt.Sprintf("=_%016x%016x", rand.Uint64(), rand.Uint64())
-	return feedReport(sp, r.sender.Address, kind+" "+r.id, r.write)
+	return feedReport(sp, r.sender.Address, kind.String()+" "+r.id, r.write)
 }
 
 // feedReport commits a message of ours: null sender, one recipient, marked.
 func feedReport(sp *spoolfmt.Spool, to, kind string, write func(io.Writer) error) (string, error) {
-	env, err := spoolfmt.NewEnvelope(spoolfmt.Path{}, []spoolfmt.Path{{Address: to}})
+	from := spoolfmt.Path{Params: []spoolfmt.Param{{Keyword: "BODY", Value: "8BITMIME", HasValue: true}}}
+	if !ascii(to) {
+		from.Params = append(from.Params, spoolfmt.Param{Keyword: "SMTPUTF8"})
+	}
+	env, err := spoolfmt.NewEnvelope(from, []spoolfmt.Path{{Address: to}})
 	if err != nil {
 		return "", err
 	}
@@ -104,13 +110,38 @@ func joinAbort(err error, d *spoolfmt.Draft) error {
 	return err
 }
 
+// utf8 tells whether the report needs the types of RFC 6533.
 func (r *dsn) utf8() bool {
 	for _, n := range r.notices {
-		if !ascii(n.to.Address) {
+		orcpt, _ := n.to.Param("ORCPT")
+		if !ascii(n.to.Address) || !ascii(orcpt) {
 			return true
 		}
 	}
 	return !ascii(r.sender.Address)
+}
+
+// value makes a text fit for a field of the part for programs, which is ASCII
+// unless it is of RFC 6533's type.
+func (r *dsn) value(s string, limit int) string {
+	s = spoolfmt.Text(s, limit)
+	if r.utf8() {
+		return s
+	}
+	return strings.Map(func(c rune) rune {
+		if c >= 0x80 {
+			return '?'
+		}
+		return c
+	}, s)
+}
+
+// complete gives an address of this host its domain, which header fields want.
+func complete(address, host string) string {
+	if _, domain := spoolfmt.SplitAddress(address); domain == "" {
+		return address + "@" + host
+	}
+	return address
 }
 
 func ascii(s string) bool {
@@ -119,13 +150,20 @@ func ascii(s string) bool {
 
 func (r *dsn) write(to io.Writer) error {
 	w := bufio.NewWriter(to)
-	subject := map[string]string{"failed": "Undelivered mail", "delayed": "Delayed mail",
-		"delivered": "Delivered mail", "relayed": "Delivered mail"}[r.notices[0].action]
+	subject, words := "Delivered mail", "Your message was delivered to the addresses below."
+	switch r.notices[0].action {
+	case "failed":
+		subject, words = "Undelivered mail", "Your message could not be delivered to the addresses below.\nIt will not be tried again."
+	case "delayed":
+		subject, words = "Delayed mail", "Your message has not been delivered yet to the addresses below.\nIt will be tried again; you need not send it again."
+	case "relayed":
+		words = "Your message was passed on for the addresses below. The system that took it\ndoes not report its delivery."
+	}
 	header(w, r.host, r.sender.Address, subject, r.now)
 	fmt.Fprintf(w, "MIME-Version: 1.0\nContent-Type: multipart/report; report-type=delivery-status;\n\tboundary=%q\n", r.boundary)
 	fmt.Fprintf(w, "Content-Transfer-Encoding: 8bit\n\n")
 	fmt.Fprintf(w, "--%s\nContent-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: 8bit\n\n", r.boundary)
-	r.words(w)
+	r.words(w, words)
 	kind := "message/delivery-status"
 	if r.utf8() {
 		kind = "message/global-delivery-status" // RFC 6533
@@ -142,20 +180,15 @@ func (r *dsn) write(to io.Writer) error {
 // header writes what all messages of ours begin with.
 func header(w io.Writer, host, to, subject string, now time.Time) {
 	fmt.Fprintf(w, "Date: %s\nFrom: Mail Delivery System <MAILER-DAEMON@%s>\nTo: <%s>\nSubject: %s\n",
-		now.UTC().Format("Mon, 02 Jan 2006 15:04:05 +0000"), host, to, subject)
+		mailDate(now), host, complete(to, host), subject)
 	fmt.Fprintf(w, "Message-ID: <%s@%s>\nAuto-Submitted: auto-replied\n", spoolfmt.NewID(now), host)
 }
 
+func mailDate(t time.Time) string { return t.UTC().Format("Mon, 02 Jan 2006 15:04:05 +0000") }
+
 // words is the part for people.
-func (r *dsn) words(w io.Writer) {
-	switch r.notices[0].action {
-	case "failed":
-		fmt.Fprintf(w, "Your message could not be delivered to the addresses below.\nIt will not be tried again.\n")
-	case "delayed":
-		fmt.Fprintf(w, "Your message has not been delivered yet to the addresses below.\nIt will be tried again; you need not send it again.\n")
-	default:
-		fmt.Fprintf(w, "Your message was delivered to the addresses below.\n")
-	}
+func (r *dsn) words(w io.Writer, first string) {
+	fmt.Fprintln(w, first)
 	for _, n := range r.notices {
 		fmt.Fprintf(w, "\n<%s>\n    %s\n", n.to.Address, spoolfmt.Text(n.text, maxText))
 	}
@@ -166,31 +199,31 @@ func (r *dsn) words(w io.Writer) {
 func (r *dsn) fields(w io.Writer) {
 	fmt.Fprintf(w, "Reporting-MTA: dns; %s\n", r.host)
 	if id, ok := r.sender.Param("ENVID"); ok {
-		fmt.Fprintf(w, "Original-Envelope-Id: %s\n", unxtext(id))
+		fmt.Fprintf(w, "Original-Envelope-Id: %s\n", r.value(unxtext(id), 500))
 	}
-	fmt.Fprintf(w, "Arrival-Date: %s\n", r.arrival.UTC().Format("Mon, 02 Jan 2006 15:04:05 +0000"))
+	fmt.Fprintf(w, "Arrival-Date: %s\n", mailDate(r.arrival))
 	for _, n := range r.notices {
 		fmt.Fprintln(w)
 		if o, ok := n.to.Param("ORCPT"); ok {
 			kind, address, _ := strings.Cut(o, ";")
-			fmt.Fprintf(w, "Original-Recipient: %s;%s\n", kind, unxtext(address))
+			fmt.Fprintf(w, "Original-Recipient: %s; %s\n", kind, r.value(unxtext(address), 500))
 		}
 		kind := "rfc822"
 		if !ascii(n.to.Address) {
 			kind = "utf-8"
 		}
-		fmt.Fprintf(w, "Final-Recipient: %s; %s\nAction: %s\nStatus: %s\n", kind, n.to.Address, n.action, n.status)
+		fmt.Fprintf(w, "Final-Recipient: %s; %s\nAction: %s\nStatus: %s\n", kind, complete(n.to.Address, r.host), n.action, n.status)
 		diagnostic := "x-smapd"
 		if n.remote != "" {
-			fmt.Fprintf(w, "Remote-MTA: dns; %s\n", spoolfmt.Text(n.remote, 255))
+			fmt.Fprintf(w, "Remote-MTA: dns; %s\n", r.value(n.remote, 255))
 			diagnostic = "smtp"
 		}
 		if n.text != "" {
-			fmt.Fprintf(w, "Diagnostic-Code: %s; %s\n", diagnostic, spoolfmt.Text(n.text, maxText))
+			fmt.Fprintf(w, "Diagnostic-Code: %s; %s\n", diagnostic, r.value(n.text, maxText))
 		}
-		fmt.Fprintf(w, "Last-Attempt-Date: %s\n", r.now.UTC().Format("Mon, 02 Jan 2006 15:04:05 +0000"))
+		fmt.Fprintf(w, "Last-Attempt-Date: %s\n", mailDate(r.now))
 		if !n.until.IsZero() {
-			fmt.Fprintf(w, "Will-Retry-Until: %s\n", n.until.UTC().Format("Mon, 02 Jan 2006 15:04:05 +0000"))
+			fmt.Fprintf(w, "Will-Retry-Until: %s\n", mailDate(n.until))
 		}
 	}
 }
@@ -207,7 +240,10 @@ func (r *dsn) returned(w io.Writer) error {
 		kind = "message/rfc822"
 	}
 	if r.utf8() {
-		kind = map[bool]string{true: "message/global", false: "message/global-headers"}[full]
+		kind = "message/global-headers"
+		if full {
+			kind = "message/global"
+		}
 	}
 	fmt.Fprintf(w, "\n--%s\nContent-Type: %s\nContent-Transfer-Encoding: 8bit\n\n", r.boundary, kind)
 	content := io.NewSectionReader(r.content, 0, r.size)
@@ -230,8 +266,8 @@ func (r *dsn) returned(w io.Writer) error {
 	return err
 }
 
-// unxtext decodes xtext (RFC 3461 section 4) and makes it fit for a header
-// line.
+// unxtext decodes xtext (RFC 3461 section 4). What comes out is not fit for a
+// header line yet: it may hold anything.
 func unxtext(s string) string {
 	var b strings.Builder
 	for i := 0; i < len(s); i++ {
@@ -244,5 +280,5 @@ func unxtext(s string) string {
 		}
 		b.WriteByte(s[i])
 	}
-	return spoolfmt.Text(b.String(), 500)
+	return b.String()
 }

@@ -14,7 +14,8 @@ type scanned struct {
 	queue  queue
 	names  int // all names in the box
 	waits  int // messages in it
-	oldest int64
+	oldest time.Time
+	took   time.Duration
 	err    error
 	last   bool // of the boxes that were asked for
 	home   *lease
@@ -22,19 +23,18 @@ type scanned struct {
 
 // A scanner reads the boxes. It is used by one goroutine at a time.
 type scanner struct {
-	ev      events
-	said    map[spoolfmt.Box]*said
-	longest time.Duration
+	said map[spoolfmt.Box]*said
 }
 
-func newScanner(ev events, longest time.Duration) *scanner {
-	return &scanner{ev: ev, longest: longest, said: map[spoolfmt.Box]*said{spoolfmt.New: {}, spoolfmt.Cur: {}}}
+func newScanner() *scanner {
+	return &scanner{said: map[spoolfmt.Box]*said{spoolfmt.New: {}, spoolfmt.Cur: {}, spoolfmt.Bad: {}}}
 }
 
 // scan looks at every name in the box once and keeps the first of them: by
 // arrival in new/, by next attempt in cur/. No file is opened.
-func (s *scanner) scan(ctx context.Context, sp *spoolfmt.Spool, box spoolfmt.Box, after item, now time.Time) scanned {
+func (s *scanner) scan(ctx context.Context, cfg *Config, sp *spoolfmt.Spool, box spoolfmt.Box, after item, now time.Time) scanned {
 	r := scanned{box: box, queue: queue{after: after}}
+	begin := time.Now()
 	said := s.said[box]
 	said.begin()
 	r.err = sp.Scan(box, func(e spoolfmt.Entry) error {
@@ -42,25 +42,22 @@ func (s *scanner) scan(ctx context.Context, sp *spoolfmt.Spool, box spoolfmt.Box
 		if r.names%1024 == 0 && ctx.Err() != nil {
 			return ctx.Err()
 		}
-		switch e.Kind {
-		case spoolfmt.KindEnvelope, spoolfmt.KindMail:
-			info, err := sp.Stat(box, e.Name)
-			if err != nil {
-				return nil // gone meanwhile; one that stays will be met again
+		switch {
+		case box == spoolfmt.Bad:
+			if e.Kind == spoolfmt.KindEnvelope {
+				r.waits++ // nothing else is of interest there
 			}
-			at := info.ModTime
-			if box == spoolfmt.Cur {
-				at = dueTime(at, now, s.longest)
+		case e.Kind == spoolfmt.KindEnvelope, e.Kind == spoolfmt.KindMail:
+			r.message(cfg, sp, e.Name, now)
+		case e.Kind == spoolfmt.KindContent && box == spoolfmt.Cur && cfg.Metrics != "":
+			// The envelope's time is that of the next attempt.
+			if info, err := sp.Stat(box, e.Name); err == nil {
+				r.age(info.ModTime)
 			}
-			r.waits++
-			if n := info.ModTime.UnixNano(); box == spoolfmt.New && (r.oldest == 0 || n < r.oldest) {
-				r.oldest = n
-			}
-			r.queue.add(item{at: at.UnixNano(), name: e.Name, cur: box == spoolfmt.Cur})
-		case spoolfmt.KindOther:
+		case e.Kind == spoolfmt.KindOther:
 			// A pair is ignored once, by the name that would have committed it.
 			if !strings.HasSuffix(e.Name, spoolfmt.KindContent.Suffix()) && said.once(e.Name) {
-				s.ev.ignored(box, e.Name, "not a name of the spool format")
+				events{cfg.Log}.ignored(box, e.Name, "not a name of the spool format")
 			}
 		}
 		return nil
@@ -69,5 +66,28 @@ func (s *scanner) scan(ctx context.Context, sp *spoolfmt.Spool, box spoolfmt.Box
 	if r.err == nil {
 		said.end()
 	}
+	r.took = time.Since(begin)
 	return r
+}
+
+// message takes a name in that makes a message.
+func (r *scanned) message(cfg *Config, sp *spoolfmt.Spool, name string, now time.Time) {
+	info, err := sp.Stat(r.box, name)
+	if err != nil {
+		return // gone meanwhile; one that stays will be met again
+	}
+	r.waits++
+	at := info.ModTime
+	if r.box == spoolfmt.Cur {
+		at = dueTime(at, now, cfg.Schedule.Longest())
+	} else {
+		r.age(at)
+	}
+	r.queue.add(item{at: at.UnixNano(), name: name, cur: r.box == spoolfmt.Cur})
+}
+
+func (r *scanned) age(t time.Time) {
+	if r.oldest.IsZero() || t.Before(r.oldest) {
+		r.oldest = t
+	}
 }

@@ -61,6 +61,7 @@ func (l *loop) upkeep(now time.Time) {
 	}
 	l.retryHeld(now)
 	l.sendDigest(now)
+	l.writeMetrics(now)
 }
 
 func (l *loop) wantFlush(now time.Time) {
@@ -98,12 +99,15 @@ func (l *loop) startScan(now time.Time) {
 	}
 	if l.scanCur {
 		boxes = append(boxes, spoolfmt.Cur)
+		if l.cfg.Metrics != "" {
+			boxes = append(boxes, spoolfmt.Bad)
+		}
 	}
 	l.scanNew, l.scanCur = false, false
-	home, after := l.home, map[spoolfmt.Box]item{spoolfmt.New: l.from}
+	home, cfg, after := l.home, l.cfg, map[spoolfmt.Box]item{spoolfmt.New: l.from}
 	if l.small {
 		for _, b := range boxes {
-			l.takeScan(l.scan.scan(l.agents, home.spool, b, after[b], now), now)
+			l.takeScan(l.scan.scan(l.agents, cfg, home.spool, b, after[b], now), now)
 		}
 		return
 	}
@@ -111,7 +115,7 @@ func (l *loop) startScan(now time.Time) {
 	home.users++
 	go func() {
 		for i, b := range boxes {
-			s := l.scan.scan(l.agents, home.spool, b, after[b], now)
+			s := l.scan.scan(l.agents, cfg, home.spool, b, after[b], now)
 			s.last, s.home = i == len(boxes)-1, home
 			l.scans <- s
 		}
@@ -124,31 +128,44 @@ const shortScan = 512
 
 func (l *loop) takeScan(s scanned, now time.Time) {
 	if s.last {
-		l.scanning = false
-		l.leave(s.home)
+		defer l.endScan(s.home)
 	}
+	what := "scan " + s.box.String()
 	if s.err != nil {
-		if l.odd.once("scan " + s.box.String()) {
-			l.ev.trouble("scan "+s.box.String(), s.err)
+		if l.odd.once(what) {
+			l.ev.trouble(what, s.err)
 		}
 		return
 	}
-	l.odd.drop("scan " + s.box.String())
-	if s.box == spoolfmt.New {
+	l.odd.drop(what)
+	l.metrics.scanned(s)
+	switch s.box {
+	case spoolfmt.New:
 		l.names = s.names
 		l.small = s.names <= shortScan && len(l.due.items) <= shortScan
 		l.fresh, l.partial = s.queue, s.queue.after.name != ""
 		if watchLimit > 0 && !l.stopping && l.w.open(l.home.spool.Path(spoolfmt.New), s.names) {
 			l.scanNew = true
 		}
-		return
+	case spoolfmt.Cur:
+		l.small = l.names <= shortScan && s.names <= 2*shortScan
+		l.due = s.queue
 	}
-	l.small = l.names <= shortScan && s.names <= 2*shortScan
-	l.due = s.queue
 	for _, it := range l.missed {
-		l.due.insert(it)
+		if it.cur && s.box == spoolfmt.Cur || !it.cur && s.box == spoolfmt.New {
+			l.box(it.cur).insert(it)
+		}
 	}
-	l.missed = nil
+}
+
+// endScan is the end of a scan beside the deliveries.
+func (l *loop) endScan(home *lease) {
+	l.scanning = false
+	l.leave(home)
+	if l.missedMore && !l.stopping {
+		l.wantScan()
+	}
+	l.missed, l.missedMore = nil, false
 }
 
 // checkHome opens the spool again when its path names another one. Boxes that
@@ -198,9 +215,8 @@ func (l *loop) healSpool() {
 func (l *loop) reload(cfg Config) {
 	old := l.cfg
 	l.cfg = &cfg
-	l.scan.longest = cfg.Schedule.Longest()
 	l.ev = events{cfg.Log}
-	l.scan.ev, l.w.ev = l.ev, l.ev
+	l.w.ev = l.ev
 	l.agentGate.heal()
 	l.ev.reload(l.cfg)
 	if err := old.close(); err != nil {

@@ -15,10 +15,12 @@ const (
 )
 
 // A waitlist holds messages that could not be taken just now, each with a wait
-// that grows.
+// that grows. Its times are counted from its first use and not from 1970: a
+// clock that is set back must not put off a look.
 type waitlist struct {
 	queue queue
 	state map[string]*waiting
+	epoch time.Time
 }
 
 type waiting struct {
@@ -45,13 +47,13 @@ func (w *waitlist) put(it item, wait time.Duration, now time.Time) *waiting {
 			return nil
 		}
 		if w.state == nil {
-			w.state = make(map[string]*waiting)
+			w.state, w.epoch = make(map[string]*waiting), now
 		}
 		e = &waiting{since: now}
 		w.state[it.name] = e
 	}
 	e.item, e.wait = it, wait
-	if !w.queue.insert(item{at: now.Add(wait).UnixNano(), name: it.name}) {
+	if !w.queue.insert(item{at: int64(now.Sub(w.epoch) + wait), name: it.name}) {
 		delete(w.state, it.name)
 		return nil
 	}
@@ -64,13 +66,13 @@ func (w *waitlist) has(name string) bool { return w.state[name] != nil }
 // drop forgets a name: it was taken, or is gone.
 func (w *waitlist) drop(name string) { delete(w.state, name) }
 
-// first returns the time of the next look, zero when there is none.
-func (w *waitlist) first() time.Time {
+// first returns the time until the next look, and false when there is none.
+func (w *waitlist) first(now time.Time) (time.Duration, bool) {
 	w.trim()
 	if w.queue.empty() {
-		return time.Time{}
+		return 0, false
 	}
-	return time.Unix(0, w.queue.items[0].at)
+	return time.Duration(w.queue.items[0].at) - now.Sub(w.epoch), true
 }
 
 // trim removes looks whose name was dropped.
@@ -80,16 +82,16 @@ func (w *waitlist) trim() {
 	}
 }
 
-// before tells whether a look is due before that time.
-func (w *waitlist) before(at int64) bool {
-	w.trim()
-	return !w.queue.empty() && w.queue.items[0].at < at
+// before tells whether a look is due by that time.
+func (w *waitlist) before(at time.Time) bool {
+	wait, ok := w.first(at)
+	return ok && wait <= 0
 }
 
 // next takes the first message whose look is due. It stays in the list, for its
 // wait to grow, until it is dropped.
 func (w *waitlist) next(now time.Time) (item, bool) {
-	if !w.before(now.UnixNano() + 1) {
+	if !w.before(now) {
 		return item{}, false
 	}
 	return w.state[w.queue.pop().name].item, true
