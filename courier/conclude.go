@@ -146,7 +146,7 @@ func (d *delivery) failureReason(failed int) string {
 
 func (d *delivery) setAside(file, reason string) report {
 	if err := d.claim.SetAside(reason); err != nil {
-		if errors.Is(err, fs.ErrNotExist) || d.dirty {
+		if d.dirty || d.missing(err) {
 			return d.hold(err)
 		}
 		v := verdictOdd
@@ -163,14 +163,24 @@ func (d *delivery) setAside(file, reason string) report {
 	return r
 }
 
+// missing tells whether the message is not there any more, as opposed to
+// something that is needed to write it down.
+func (d *delivery) missing(err error) bool {
+	if !errors.Is(err, fs.ErrNotExist) {
+		return false
+	}
+	_, err = d.spool.Stat(spoolfmt.Cur, d.claim.ID()+spoolfmt.KindEnvelope.Suffix())
+	return errors.Is(err, fs.ErrNotExist)
+}
+
 // hold keeps a message claimed whose state could not be written: nobody may
 // deliver it again before that is done. A message that is not there any more is
 // given up.
 func (d *delivery) hold(err error) report {
-	if errors.Is(err, fs.ErrNotExist) || !d.dirty {
+	if gone := d.missing(err); gone || !d.dirty {
 		v := verdictOdd
 		switch {
-		case errors.Is(err, fs.ErrNotExist):
+		case gone:
 			v = verdictGone
 		case systemTrouble(err):
 			v = verdictSpool

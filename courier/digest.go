@@ -19,6 +19,11 @@ const (
 )
 
 // A digest collects what was set aside for the message to the administrator.
+//
+// It is in memory only. What is collected at a stop is sent then; a process that
+// is killed sends nothing, and the next one knows neither what was collected nor
+// when the last digest was sent. So the hour is one of a process, not across
+// restarts, and who wants to miss nothing looks into bad/ or at the metrics.
 type digest struct {
 	lines []string
 	count int
@@ -26,8 +31,7 @@ type digest struct {
 	last  time.Time
 }
 
-// add takes one message in. What the courier itself wrote does not count: a
-// digest that cannot be delivered must not be the reason for the next.
+// add takes one message in.
 func (g *digest) add(now time.Time, id, reason string) {
 	g.count++
 	if len(g.lines) < maxDigest {
@@ -67,22 +71,23 @@ func (g *digest) feed(sp *spoolfmt.Spool, cfg *Config, now time.Time) error {
 	return nil
 }
 
-// sendDigest feeds the digest when it is due. An error is trouble of the spool,
-// which others say.
-func (l *loop) sendDigest(now time.Time) {
-	if l.digest.count == 0 || now.Before(l.digest.due) || l.home.moved {
-		return
+// sendDigest feeds the digest when it is due, or because it is the end. It
+// returns true when it did.
+func (l *loop) sendDigest(now time.Time, end bool) bool {
+	if l.digest.count == 0 || now.Before(l.digest.due) && !end || l.home.moved {
+		return false
 	}
 	if l.cfg.BadAdmin == "" {
 		l.digest = digest{}
-		return
+		return false
 	}
 	if err := l.digest.feed(l.home.spool, l.cfg, now); err != nil {
 		if l.odd.once("digest") {
 			l.ev.trouble("digest", err)
 		}
-		return
+		return false
 	}
 	l.odd.drop("digest")
 	l.sum.reports[digestReport]++
+	return true
 }

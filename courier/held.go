@@ -3,6 +3,7 @@ package courier
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"time"
 )
 
@@ -33,6 +34,13 @@ func (l *loop) retryHeld(now time.Time) {
 			continue
 		}
 		r := h.d.tell(h.d.conclude())
+		if r.verdict == verdictHeld && h.home != l.home && errors.Is(r.err, fs.ErrNotExist) {
+			// Somebody removed the directory that it would be written to, and
+			// made another. It is tried again from there, with what was known
+			// before this attempt.
+			l.ev.trouble(h.d.claim.ID(), fmt.Errorf("outcome is lost: %w", r.err))
+			r = h.d.giveBack(report{verdict: verdictGone})
+		}
 		if r.verdict == verdictHeld {
 			h.wait = min(2*h.wait, lastProbe)
 			h.at = now.Add(h.wait)
@@ -62,6 +70,7 @@ func (l *loop) stop() error {
 			l.kill(errStopping)
 		}
 	}
+	l.sendDigest(time.Now(), true)
 	return l.finish()
 }
 

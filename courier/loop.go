@@ -79,6 +79,10 @@ func (l *loop) run(ctx context.Context) error {
 		l.upkeep(now)
 		l.dispatch(now)
 		if l.cfg.Once && l.drained() {
+			if l.sendDigest(now, true) {
+				l.wantScan()
+				continue
+			}
 			return l.finish()
 		}
 		timer.Reset(max(l.wake(now), 0))

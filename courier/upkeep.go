@@ -60,7 +60,7 @@ func (l *loop) upkeep(now time.Time) {
 		go func() { l.flushed <- upkeep{home, home.spool.Flush()} }()
 	}
 	l.retryHeld(now)
-	l.sendDigest(now)
+	l.sendDigest(now, false)
 	l.writeMetrics(now)
 }
 

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"smap/courier"
+	"smap/spoolfmt"
 )
 
 // sendmails are where a sendmail program is looked for.
@@ -66,6 +67,9 @@ func makeRemote(r *rules, kind string, args []string) (*courier.Remote, error) {
 	if err != nil {
 		return nil, err
 	}
+	if name := r.table.String("hostname"); name != "" {
+		a.Helo = name
+	}
 	given := false
 	for i := 1; i < len(args); i++ {
 		word := args[i]
@@ -93,6 +97,9 @@ func makeRemote(r *rules, kind string, args []string) (*courier.Remote, error) {
 				return nil, fmt.Errorf("ca %s: no certificate in PEM form", value)
 			}
 		case "helo":
+			if spoolfmt.CheckAddress("x@"+value) != nil {
+				return nil, fmt.Errorf("helo %q is not a host's name", value)
+			}
 			a.Helo = value
 		default:
 			return nil, fmt.Errorf("%q is none of tls, ca, auth, helo, xclient", word)

@@ -10,6 +10,7 @@ import (
 
 	"smap/courier"
 	"smap/netperm"
+	"smap/spoolfmt"
 )
 
 // maxFile bounds the files that a table names and the child cannot read.
@@ -136,7 +137,7 @@ func (r *rules) config() (courier.Config, error) {
 	if err != nil {
 		return courier.Config{}, err
 	}
-	return courier.Config{
+	cfg := courier.Config{
 		Dir:          t.String("directory"),
 		BadDir:       t.String("baddir"),
 		Agent:        agent,
@@ -145,8 +146,26 @@ func (r *rules) config() (courier.Config, error) {
 		AgentTimeout: t.Duration("agent-timeout"),
 		Wakeup:       t.Duration("wakeup"),
 		Schedule:     courier.Schedule{Retry: t.Durations("retry"), MaxAge: t.Duration("maxage")},
+		Bounce:       t.Bool("bounce"),
+		BadAdmin:     t.String("badadmin"),
+		Hostname:     t.String("hostname"),
+		Metrics:      t.String("metrics"),
 		Once:         r.Once,
-	}, nil
+	}
+	if cfg.BadAdmin == "none" {
+		cfg.BadAdmin = ""
+	} else if err := spoolfmt.CheckAddress(cfg.BadAdmin); err != nil {
+		return cfg, t.Errorf("badadmin", "%w", err)
+	}
+	if filepath.Clean(cfg.BadDir) == filepath.Join(cfg.Dir, "bad") {
+		cfg.BadDir = ""
+	}
+	if t.Has("bounce-agent") {
+		if cfg.BounceAgent, err = makeAgent(r, "bounce-agent"); err != nil {
+			return courier.Config{}, err
+		}
+	}
+	return cfg, nil
 }
 
 // courier makes the courier that the rules describe.
@@ -157,9 +176,7 @@ func (r *rules) courier(log *slog.Logger) (*courier.Courier, error) {
 	}
 	// The spool's own bad/ is made when it is missing; another one only if its
 	// parent is there, as with the Toolkit's "baddir /var/spool/smap/bad".
-	if cfg.BadDir == filepath.Join(cfg.Dir, "bad") {
-		cfg.BadDir = ""
-	} else if cfg.BadDir != "" {
+	if cfg.BadDir != "" {
 		if err := os.Mkdir(cfg.BadDir, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
 			return nil, fmt.Errorf("baddir: %w", err)
 		}

@@ -146,9 +146,6 @@ func apply(c *courier.Courier, fresh *rules, err error, log *slog.Logger) {
 		cfg, err = fresh.config()
 	}
 	if err == nil {
-		if cfg.BadDir == cfg.Dir+"/bad" {
-			cfg.BadDir = ""
-		}
 		cfg.Log = log
 		err = c.Reload(cfg)
 	}

@@ -1,0 +1,577 @@
+package courier
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"mime/multipart"
+	"net/mail"
+	"net/textproto"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"smap/spoolfmt"
+)
+
+// A reporter is an agent that keeps the reports which come to it, and for all
+// other mail does as the local part says.
+type reporter struct {
+	mu      sync.Mutex
+	reports []caught
+	results map[string]Result // by local part; others are delivered
+	refuse  bool              // refuses reports too
+}
+
+// caught is a report as a person's mailbox gets it.
+type caught struct {
+	id, to  string
+	from    spoolfmt.Path
+	content string
+}
+
+func (a *reporter) Name() string       { return "test" }
+func (a *reporter) MaxRecipients() int { return 0 }
+func (a *reporter) Close() error       { return nil }
+
+func (a *reporter) Deliver(_ context.Context, job *Job) ([]Result, error) {
+	if job.Sender.Address == "" {
+		data, err := io.ReadAll(io.NewSectionReader(job.Content, 0, job.Size))
+		if err != nil {
+			return nil, err
+		}
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		a.reports = append(a.reports, caught{job.ID, job.Recipients[0].Address, job.Sender, string(data)})
+		if a.refuse {
+			return job.same(Result{Outcome: Failed, Text: "no such sender"}), nil
+		}
+		return job.same(Result{Outcome: Delivered}), nil
+	}
+	out := job.same(Result{Outcome: Delivered, Text: "ok"})
+	for i, to := range job.Recipients {
+		local, _ := spoolfmt.SplitAddress(to.Address)
+		if r, ok := a.results[local]; ok {
+			out[i] = r
+		}
+	}
+	return out, nil
+}
+
+// A parsed is a report taken apart by libraries that we did not write.
+type parsed struct {
+	header   mail.Header
+	words    string
+	message  textproto.MIMEHeader
+	rcpts    []textproto.MIMEHeader
+	kinds    []string
+	returned string
+}
+
+func (c caught) parse(t *testing.T) parsed {
+	t.Helper()
+	m, err := mail.ReadMessage(strings.NewReader(c.content))
+	if err != nil {
+		t.Fatalf("%v\n%s", err, c.content)
+	}
+	for _, name := range []string{"From", "To"} {
+		if _, err := m.Header.AddressList(name); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := m.Header.Date(); err != nil {
+		t.Error(err)
+	}
+	kind, params, err := mime.ParseMediaType(m.Header.Get("Content-Type"))
+	if err != nil || kind != "multipart/report" || params["report-type"] != "delivery-status" {
+		t.Fatalf("Content-Type %q %v: %v", kind, params, err)
+	}
+	p := parsed{header: m.Header}
+	for r := multipart.NewReader(m.Body, params["boundary"]); ; {
+		part, err := r.NextRawPart()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatalf("%v\n%s", err, c.content)
+		}
+		kind, _, err := mime.ParseMediaType(part.Header.Get("Content-Type"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(part)
+		if err != nil {
+			t.Fatal(err)
+		}
+		switch p.kinds = append(p.kinds, kind); len(p.kinds) {
+		case 1:
+			p.words = string(body)
+		case 2:
+			p.fields(t, body)
+		case 3:
+			p.returned = string(body)
+		}
+	}
+	if len(p.kinds) != 3 {
+		t.Fatalf("parts %v\n%s", p.kinds, c.content)
+	}
+	return p
+}
+
+// fields reads the blocks of the part for programs.
+func (p *parsed) fields(t *testing.T, body []byte) {
+	t.Helper()
+	r := textproto.NewReader(bufio.NewReader(io.MultiReader(bytes.NewReader(body), strings.NewReader("\n\n"))))
+	for {
+		h, err := r.ReadMIMEHeader()
+		if len(h) == 0 {
+			return
+		}
+		if err != nil && !errors.Is(err, io.EOF) {
+			t.Fatalf("%v in %q", err, body)
+		}
+		if p.message == nil {
+			p.message = h
+		} else {
+			p.rcpts = append(p.rcpts, h)
+		}
+	}
+}
+
+func params(list ...string) []spoolfmt.Param {
+	var out []spoolfmt.Param
+	for _, s := range list {
+		k, v, has := strings.Cut(s, "=")
+		out = append(out, spoolfmt.Param{Keyword: k, Value: v, HasValue: has})
+	}
+	return out
+}
+
+// send commits a message with these paths, as "address PARAM=x ...".
+func (b *bench) send(content, from string, rcpts ...string) string {
+	b.t.Helper()
+	path := func(s string) spoolfmt.Path {
+		words := strings.Fields(s)
+		if len(words) == 0 || strings.Contains(words[0], "=") && !strings.Contains(words[0], "@") {
+			return spoolfmt.Path{Params: params(words...)}
+		}
+		return spoolfmt.Path{Address: words[0], Params: params(words[1:]...)}
+	}
+	var to []spoolfmt.Path
+	for _, r := range rcpts {
+		to = append(to, path(r))
+	}
+	env, err := spoolfmt.NewEnvelope(path(from), to)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return b.commit(env, content)
+}
+
+// reports runs the courier until nothing is left to do, and returns what came
+// to the senders.
+func (b *bench) reports(a *reporter) []caught {
+	b.t.Helper()
+	for range 2 { // what the first one fed is there for the second
+		if err := b.once(); err != nil {
+			b.t.Fatal(err)
+		}
+	}
+	return a.reports
+}
+
+func newReporter(t *testing.T) (*bench, *reporter) {
+	a := &reporter{results: map[string]Result{
+		"bad":  {Outcome: Failed, Text: "550 5.1.1 no such user", Status: "5.1.1", Remote: "mx.test"},
+		"exit": {Outcome: Failed, Text: "exit 67 (EX_NOUSER): gone", Status: "5.1.1"},
+		"wait": {Text: "450 4.2.0 later", Remote: "mx.test"},
+	}}
+	b := newBench(t, a)
+	b.cfg.Bounce, b.cfg.Hostname = true, "host.test"
+	return b, a
+}
+
+func TestFailureReport(t *testing.T) {
+	b, a := newReporter(t)
+	const content = "From: a@example.com\nSubject: hello\n\nThe body.\n.\n--x\n"
+	id := b.send(content, "a@example.com ENVID=x+2By RET=FULL", "bad@example.org ORCPT=rfc822;Bad+2Bx@example.org",
+		"good@example.org", "exit@example.org")
+	got := b.reports(a)
+	if len(got) != 1 || !b.empty() || len(b.names("bad")) != 0 {
+		t.Fatalf("%d reports; bad %v", len(got), b.names("bad"))
+	}
+	if got[0].to != "a@example.com" {
+		t.Errorf("to %s", got[0].to)
+	}
+	p := got[0].parse(t)
+	if p.header.Get("Auto-Submitted") != "auto-replied" || p.header.Get("To") != "<a@example.com>" || p.header.Get("Message-Id") == "" {
+		t.Errorf("header %v", p.header)
+	}
+	if p.kinds[0] != "text/plain" || p.kinds[1] != "message/delivery-status" || p.kinds[2] != "message/rfc822" {
+		t.Errorf("parts %v", p.kinds)
+	}
+	for _, want := range []string{"<bad@example.org>", "no such user", "<exit@example.org>", id} {
+		if !strings.Contains(p.words, want) {
+			t.Errorf("no %q in %q", want, p.words)
+		}
+	}
+	if strings.Contains(p.words, "good@") || p.returned != content {
+		t.Errorf("words %q, returned %q", p.words, p.returned)
+	}
+	if p.message.Get("Reporting-MTA") != "dns; host.test" || p.message.Get("Original-Envelope-Id") != "x+y" {
+		t.Errorf("%v", p.message)
+	}
+	if _, err := mail.ParseDate(p.message.Get("Arrival-Date")); err != nil {
+		t.Error(err)
+	}
+	want := []map[string]string{
+		{"Original-Recipient": "rfc822; Bad+x@example.org", "Final-Recipient": "rfc822; bad@example.org", "Action": "failed",
+			"Status": "5.1.1", "Remote-MTA": "dns; mx.test", "Diagnostic-Code": "smtp; 550 5.1.1 no such user"},
+		{"Original-Recipient": "", "Final-Recipient": "rfc822; exit@example.org", "Action": "failed", "Status": "5.1.1",
+			"Remote-MTA": "", "Diagnostic-Code": "x-smapd; 5.1.1 exit 67 (EX_NOUSER): gone"},
+	}
+	if len(p.rcpts) != len(want) {
+		t.Fatalf("%v", p.rcpts)
+	}
+	for i := range want {
+		for k, v := range want[i] {
+			if got := p.rcpts[i].Get(k); got != v {
+				t.Errorf("recipient %d: %s is %q, want %q", i, k, got, v)
+			}
+		}
+	}
+	if b.log.count("msg=reported") != 1 || b.log.count("kind=failure") != 1 {
+		t.Error("log")
+	}
+}
+
+// TestReportsAsked holds NOTIFY against what is reported and what a person gets.
+func TestReportsAsked(t *testing.T) {
+	for _, c := range []struct {
+		rcpts   []string
+		reports []string // what the report's recipients are
+		aside   bool     // nobody was told, so a person has to care
+	}{
+		{[]string{"bad@x.test"}, []string{"bad@x.test"}, false},
+		{[]string{"bad@x.test NOTIFY=NEVER"}, nil, true},
+		{[]string{"bad@x.test NOTIFY=SUCCESS"}, nil, true},
+		{[]string{"bad@x.test NOTIFY=success,failure"}, []string{"bad@x.test"}, false},
+		{[]string{"bad@x.test", "exit@x.test NOTIFY=NEVER"}, []string{"bad@x.test"}, true},
+		{[]string{"good@x.test"}, nil, false},
+		{[]string{"good@x.test NOTIFY=SUCCESS"}, []string{"good@x.test"}, false},
+		{[]string{"good@x.test NOTIFY=FAILURE,DELAY"}, nil, false},
+		{[]string{"wait@x.test NOTIFY=DELAY"}, nil, false}, // not old enough
+	} {
+		b, a := newReporter(t)
+		id := b.send("x\n", "a@example.com", c.rcpts...)
+		var to []string
+		for _, r := range b.reports(a) {
+			for _, f := range r.parse(t).rcpts {
+				to = append(to, strings.TrimPrefix(f.Get("Final-Recipient"), "rfc822; "))
+			}
+		}
+		if fmt.Sprint(to) != fmt.Sprint(c.reports) || b.exists("bad/"+id+".envelope") != c.aside {
+			t.Errorf("%v: reports of %v, bad %v", c.rcpts, to, b.names("bad"))
+		}
+	}
+}
+
+// TestNeverBounced: no report about mail with the null sender, none where
+// bounce is off, none about a report; so there is no loop.
+func TestNeverBounced(t *testing.T) {
+	b, a := newReporter(t)
+	b.send("x\n", "", "bad@x.test")
+	if got := b.reports(a); len(got) != 1 || !strings.Contains(got[0].content, "x\n") || len(b.names("bad")) != 0 {
+		// The reporter takes everything with the null sender: this is the
+		// message itself.
+		t.Errorf("%v", got)
+	}
+	b, a = newReporter(t)
+	a.refuse = true
+	b.cfg.BadAdmin = "postmaster"
+	b.send("x\n", "a@example.com", "bad@x.test")
+	if got := b.reports(a); len(got) != 1 || len(b.names("bad")) != 2 || !b.empty() {
+		t.Errorf("%d reports, bad %v", len(got), b.names("bad"))
+	}
+	if b.log.count("msg=reported") != 1 {
+		t.Error("a report was reported")
+	}
+	b, a = newReporter(t)
+	b.cfg.Bounce = false
+	b.send("x\n", "a@example.com", "bad@x.test NOTIFY=FAILURE", "good@x.test NOTIFY=SUCCESS")
+	if got := b.reports(a); len(got) != 0 || len(b.names("bad")) != 2 {
+		t.Errorf("%d reports, bad %v", len(got), b.names("bad"))
+	}
+}
+
+func TestReturned(t *testing.T) {
+	small := "Subject: s\n\nbody\n"
+	large := "Subject: s\n\n" + strings.Repeat("x\n", fullReport)
+	for _, c := range []struct {
+		ret, content, kind, want string
+	}{
+		{"", small, "message/rfc822", small},
+		{"", large, "text/rfc822-headers", "Subject: s\n"},
+		{"RET=FULL", large, "message/rfc822", large},
+		{"RET=hdrs", small, "text/rfc822-headers", "Subject: s\n"},
+		{"RET=HDRS", "no header at all", "text/rfc822-headers", "no header at all"},
+		{"RET=HDRS", "Subject: only\n", "text/rfc822-headers", "Subject: only\n"},
+		{"RET=HDRS", "", "text/rfc822-headers", ""},
+		{"RET=HDRS", "S: " + strings.Repeat("x", maxReturnedHeader), "text/rfc822-headers", "S: " + strings.Repeat("x", maxReturnedHeader-3)},
+	} {
+		b, a := newReporter(t)
+		b.send(c.content, "a@example.com "+c.ret, "bad@x.test")
+		got := b.reports(a)
+		if len(got) != 1 {
+			t.Fatalf("%d reports", len(got))
+		}
+		p := got[0].parse(t)
+		if p.kinds[2] != c.kind || p.returned != c.want {
+			t.Errorf("%s %.20q: %s %.40q", c.ret, c.content, p.kinds[2], p.returned)
+		}
+	}
+}
+
+// TestReportUTF8: RFC 6533's types where an address is not ASCII, and ASCII
+// alone everywhere else.
+func TestReportUTF8(t *testing.T) {
+	b, a := newReporter(t)
+	a.results["bäd"] = a.results["bad"]
+	b.send("x\n", "ä@example.com SMTPUTF8", "bäd@x.test ORCPT=utf-8;bäd@y.test")
+	got := b.reports(a)
+	if len(got) != 1 || got[0].to != "ä@example.com" {
+		t.Fatalf("%v", got)
+	}
+	if _, ok := got[0].from.Param("SMTPUTF8"); !ok {
+		t.Error("the report's envelope does not say SMTPUTF8")
+	}
+	p := got[0].parse(t)
+	if p.kinds[1] != "message/global-delivery-status" || p.kinds[2] != "message/global" {
+		t.Errorf("parts %v", p.kinds)
+	}
+	if p.rcpts[0].Get("Final-Recipient") != "utf-8; bäd@x.test" || p.rcpts[0].Get("Original-Recipient") != "utf-8; bäd@y.test" {
+		t.Errorf("%v", p.rcpts)
+	}
+
+	b, a = newReporter(t)
+	a.results["bad"] = Result{Outcome: Failed, Text: "kein Empfänger", Remote: "mx.test"}
+	b.send("x\n", "a@example.com ENVID=+C3+A4", "bad@x.test ORCPT=rfc822;+C3+A4@x.test")
+	got = b.reports(a)
+	_, status, _ := strings.Cut(got[0].content, "message/delivery-status")
+	status, _, _ = strings.Cut(status, "message/rfc822")
+	if !ascii(status) || !strings.Contains(status, "kein Empf?nger") {
+		t.Errorf("%q", status)
+	}
+}
+
+// TestReportInjection: nothing that a stranger wrote can add a field, a part or
+// a line to a report.
+func TestReportInjection(t *testing.T) {
+	b, a := newReporter(t)
+	a.results["bad"] = Result{Outcome: Failed, Text: "no\n\n--x\nStatus: 2.0.0\r\nEvil: 1", Status: "5.0.0", Remote: "mx\nEvil: 1"}
+	b.send("x\n", "a@example.com ENVID=x+0D+0AEvil:+201", "bad@x.test ORCPT=rfc822;y+0AEvil:+201")
+	got := b.reports(a)
+	if len(got) != 1 {
+		t.Fatal(len(got))
+	}
+	p := got[0].parse(t)
+	for _, h := range append(p.rcpts, p.message) {
+		if h.Get("Evil") != "" || len(h["Status"]) > 1 {
+			t.Errorf("%v", h)
+		}
+	}
+	if len(p.rcpts) != 1 {
+		t.Errorf("%v", p.rcpts)
+	}
+}
+
+// TestDelayReport: once, after four hours, and only where it is asked for.
+func TestDelayReport(t *testing.T) {
+	b, a := newReporter(t)
+	id := b.send("x\n", "a@example.com", "wait@x.test NOTIFY=DELAY", "exit@x.test NOTIFY=DELAY", "bad@x.test")
+	old := time.Now().Add(-5 * time.Hour)
+	if err := os.Chtimes(b.path("new/"+id+".eml"), old, old); err != nil {
+		t.Fatal(err)
+	}
+	a.results["exit"] = a.results["wait"]
+	for range 3 {
+		b.reports(a)
+		b.due(id)
+	}
+	if len(a.reports) != 1 {
+		t.Fatalf("%d reports", len(a.reports))
+	}
+	p := a.reports[0].parse(t)
+	if len(p.rcpts) != 2 || p.rcpts[0].Get("Action") != "delayed" || p.kinds[2] != "text/rfc822-headers" {
+		t.Errorf("%v %v", p.rcpts, p.kinds)
+	}
+	if until, err := mail.ParseDate(p.rcpts[0].Get("Will-Retry-Until")); err != nil || until.Before(time.Now().Add(4*24*time.Hour)) {
+		t.Errorf("until %v %v", until, err)
+	}
+	// It goes on: the message is delivered in the end, and the failure that
+	// waited for it is reported.
+	delete(a.results, "wait")
+	delete(a.results, "exit")
+	b.due(id)
+	b.reports(a)
+	if len(a.reports) != 2 || !b.empty() || a.reports[1].parse(t).rcpts[0].Get("Final-Recipient") != "rfc822; bad@x.test" {
+		t.Errorf("%d reports, cur %v", len(a.reports), b.names("cur"))
+	}
+}
+
+// TestExpiredReport: who was told that it failed does not get it any more,
+// whatever happens afterwards.
+func TestExpiredReport(t *testing.T) {
+	b, a := newReporter(t)
+	b.cfg.Schedule = Schedule{Retry: []time.Duration{time.Hour}, MaxAge: time.Hour}
+	id := b.send("x\n", "a@example.com", "wait@x.test", "good@x.test", "bad@x.test NOTIFY=NEVER")
+	old := time.Now().Add(-5 * time.Hour)
+	if err := os.Chtimes(b.path("new/"+id+".eml"), old, old); err != nil {
+		t.Fatal(err)
+	}
+	got := b.reports(a)
+	if len(got) != 1 {
+		t.Fatal(len(got))
+	}
+	p := got[0].parse(t)
+	if len(p.rcpts) != 1 || p.rcpts[0].Get("Status") != "4.4.7" || p.rcpts[0].Get("Action") != "failed" {
+		t.Errorf("%v", p.rcpts)
+	}
+	e := b.envelope("bad/" + id + ".envelope") // for the one who wants no report
+	if len(e.Pending()) != 0 {
+		t.Errorf("pending %v", e.Pending())
+	}
+}
+
+// TestReportOnceMore: a crash between a report and its record repeats the
+// report, once for each crash, and delivers nothing again.
+func TestReportOnceMore(t *testing.T) {
+	b, a := newReporter(t)
+	id := b.send("x\n", "a@example.com", "bad@x.test", "good@x.test")
+	b.cfg.Log = events{}.log
+	cfg, err := b.cfg.complete()
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &delivery{cfg: &cfg, ev: events{cfg.Log}, spool: b.feed, item: item{name: id + ".envelope"}, begin: time.Now()}
+	if err := d.take(); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.claim.Load(); err != nil {
+		t.Fatal(err)
+	}
+	d.env, d.agent = d.claim.Envelope(), a
+	if _, ok := d.attempt(t.Context(), d.env.Pending()); !ok {
+		t.Fatal("attempt")
+	}
+	if told, err := d.reportFailure(false); err != nil || !told {
+		t.Fatal(told, err)
+	}
+	if err := d.claim.Release(); err != nil { // as the kernel does when we die
+		t.Fatal(err)
+	}
+	a.results["good"] = Result{Outcome: Failed, Text: "delivered a second time"}
+	if got := b.reports(a); len(got) != 2 || !b.empty() || strings.Contains(got[1].content, "second time") {
+		t.Errorf("%d reports, cur %v", len(got), b.names("cur"))
+	}
+}
+
+// TestTmpRemoved: somebody removes tmp/ during a delivery. The message stays
+// claimed, and goes on when tmp/ is there again.
+func TestTmpRemoved(t *testing.T) {
+	b, a := newReporter(t)
+	b.cfg.Wakeup = 50 * time.Millisecond
+	var once sync.Once
+	b.cfg.Agent = agentFunc(func(ctx context.Context, job *Job) ([]Result, error) {
+		once.Do(func() {
+			if err := os.RemoveAll(b.path("tmp")); err != nil {
+				t.Error(err)
+			}
+		})
+		return a.Deliver(ctx, job)
+	})
+	id := b.send("x\n", "a@example.com", "bad@x.test")
+	b.run()
+	b.eventually("trouble", func() bool { return b.log.count("what=spool") > 0 })
+	if !b.exists("cur/"+id+".envelope") || b.log.count("msg=reported") != 0 {
+		t.Error("gone")
+	}
+	if err := os.Mkdir(b.path("tmp"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	b.eventually("the report", func() bool { return b.log.count("msg=finished") == 2 && b.empty() })
+	b.halt()
+	if len(a.reports) != 1 {
+		t.Errorf("%d reports", len(a.reports))
+	}
+}
+
+// TestOurs: the field alone makes no report of ours; a stranger's message
+// neither gets the bounce-agent nor stays out of the digest.
+func TestOurs(t *testing.T) {
+	b, a := newReporter(t)
+	other := &reporter{}
+	b.cfg.BounceAgent = other
+	send := func() string {
+		env, err := spoolfmt.NewEnvelope(spoolfmt.Path{}, []spoolfmt.Path{{Address: "c@x.test"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := env.Set(fieldReport, "failure x"); err != nil {
+			t.Fatal(err)
+		}
+		return b.commit(env, "x\n")
+	}
+	send()
+	b.send("x\n", "a@example.com", "bad@x.test")
+	b.reports(a)
+	if len(other.reports) != 2 || len(a.reports) != 0 {
+		t.Errorf("%d by the bounce-agent, %d by the agent", len(other.reports), len(a.reports))
+	}
+	if os.Geteuid() != 0 {
+		t.Log("not root: no file of another user")
+		return
+	}
+	if err := os.Chown(b.path("new/"+send()+".eml"), 65534, -1); err != nil {
+		t.Fatal(err)
+	}
+	b.reports(a)
+	if len(other.reports) != 2 || len(a.reports) != 1 {
+		t.Errorf("another user's: %d by the bounce-agent, %d by the agent", len(other.reports), len(a.reports))
+	}
+}
+
+func TestSuccessReport(t *testing.T) {
+	b, a := newReporter(t)
+	a.results["taken"] = Result{Outcome: Delivered, Text: "250 ok", DSN: true} // the next host will report
+	b.send("Subject: s\n\nx\n", "a@example.com", "good@x.test NOTIFY=SUCCESS", "taken@x.test NOTIFY=SUCCESS", "quiet@x.test")
+	got := b.reports(a)
+	if len(got) != 1 {
+		t.Fatal(len(got))
+	}
+	p := got[0].parse(t)
+	if len(p.rcpts) != 1 || p.rcpts[0].Get("Action") != "relayed" || p.rcpts[0].Get("Final-Recipient") != "rfc822; good@x.test" ||
+		p.rcpts[0].Get("Status") != "2.0.0" || p.returned != "Subject: s\n" {
+		t.Errorf("%v %q", p.rcpts, p.returned)
+	}
+	if !final(NewMaildir("/x")) || !final(&Remote{LMTP: true}) || final(&Remote{}) || final(&Exec{}) {
+		t.Error("final")
+	}
+}
+
+func TestStatusIn(t *testing.T) {
+	for text, want := range map[string]string{
+		"": "5.0.0", "550 5.1.1 no": "5.1.1", "5.7.26 x": "5.7.26", "exit 67": "5.0.0", "4.1.1": "5.0.0",
+		"5.1": "5.0.0", "5.1.1.1": "5.0.0", "5.1.1234": "5.0.0", "at 5.x.1 or 5.2.2": "5.2.2",
+	} {
+		if got := statusIn(text); got != want {
+			t.Errorf("%q: %s, want %s", text, got, want)
+		}
+	}
+}
