@@ -2,13 +2,12 @@ package main
 
 import (
 	"io"
-	"net/netip"
 	"os"
-	"strconv"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"smap/internal/sockets"
 	"smap/receiver"
 )
 
@@ -31,27 +30,7 @@ func stderrIsClient() bool {
 	if unix.Fstat(0, &in) != nil || unix.Fstat(2, &log) != nil {
 		return false
 	}
-	return isSocket(0) && in.Dev == log.Dev && in.Ino == log.Ino
-}
-
-func isSocket(fd int) bool {
-	var st unix.Stat_t
-	return unix.Fstat(fd, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFSOCK
-}
-
-// listening tells whether a descriptor is a socket that accepts connections.
-func listening(fd int) bool {
-	on, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN)
-	return err == nil && on != 0
-}
-
-// systemdSockets is how many descriptors systemd passed, by sd_listen_fds(3).
-func systemdSockets() int {
-	if os.Getenv("LISTEN_PID") != strconv.Itoa(os.Getpid()) {
-		return 0
-	}
-	n, _ := strconv.Atoi(os.Getenv("LISTEN_FDS")) // 0 unless it is a number
-	return n
+	return sockets.Is(0) && in.Dev == log.Dev && in.Ino == log.Ino
 }
 
 // defaultLog is stderr where that is not the client: a terminal, tcpserver.
@@ -78,49 +57,25 @@ func (c stdio) Write(p []byte) (int, error)        { return c.out.Write(p) }
 func (c stdio) SetReadDeadline(t time.Time) error  { return c.in.SetReadDeadline(t) }
 func (c stdio) SetWriteDeadline(t time.Time) error { return c.out.SetWriteDeadline(t) }
 
-// standardInput returns the connection on descriptor 0, and whose it is.
-func standardInput() (receiver.Conn, receiver.Client) {
+// standardInput returns the connection on descriptor 0.
+func standardInput() visitor {
 	peer, err := unix.Getpeername(0)
 	if err != nil {
-		return stdio{os.Stdin, os.Stdout}, receiver.Client{}
+		return visitor{conn: stdio{os.Stdin, os.Stdout}}
 	}
 	_ = unix.SetNonblock(0, true) // without it there are no deadlines
-	f := os.NewFile(0, "client")
-	return f, clientOf(0, peer)
+	return visitorOn(0, peer, os.NewFile(0, "client"))
 }
 
-func clientOf(fd int, peer unix.Sockaddr) receiver.Client {
-	return receiver.Client{Addr: address(peer), Early: func() bool {
-		// Not poll: it takes the end of a connection, as of a port scan, for input.
-		n, _, err := unix.Recvfrom(fd, make([]byte, 1), unix.MSG_PEEK|unix.MSG_DONTWAIT)
-		return err == nil && n > 0
-	}}
-}
-
-// address is a peer's, with IPv4-mapped ones as IPv4; invalid for a local
-// socket.
-func address(sa unix.Sockaddr) netip.Addr {
-	switch sa := sa.(type) {
-	case *unix.SockaddrInet4:
-		return netip.AddrFrom4(sa.Addr)
-	case *unix.SockaddrInet6:
-		return netip.AddrFrom16(sa.Addr).Unmap()
-	}
-	return netip.Addr{}
-}
-
-// sayUnavailable tells a client that we cannot serve it, where that is possible.
+// sayUnavailable tells a client that we cannot serve it now.
 func sayUnavailable(conn receiver.Conn, hostname string) {
-	_ = conn.SetWriteDeadline(time.Now().Add(time.Second))
-	_, _ = io.WriteString(conn, "421 "+hostname+" Service not available, try again later\r\n") // it may be gone
+	say(conn, "421 "+hostname+" Service not available, try again later")
 }
 
-// refuseClient ends a connection that the table does not permit.
-func refuseClient(s *setup, conn receiver.Conn, client receiver.Client) {
-	s.config.Log.Warn("securityalert: deny", "client", client.Addr.String(), "name", client.Name)
+// say sends a client its only line, if it is still there.
+func say(conn receiver.Conn, line string) {
 	_ = conn.SetWriteDeadline(time.Now().Add(time.Second))
-	_, _ = io.WriteString(conn, "554 "+s.config.Hostname+" You are not permitted to talk here\r\n") // it may be gone
-	linger(conn)
+	_, _ = io.WriteString(conn, line+"\r\n")
 }
 
 // lingering bounds how long, and how many octets, a client that was cut off may

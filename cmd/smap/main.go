@@ -17,6 +17,8 @@ import (
 
 	"smap/internal/confine"
 	"smap/internal/eventlog"
+	"smap/internal/lookup"
+	"smap/internal/sockets"
 	"smap/netperm"
 	"smap/receiver"
 	"smap/spoolfmt"
@@ -42,8 +44,14 @@ type options struct {
 	log     string
 	check   bool
 	version bool
+	help    bool
 	listen  []string
-	child   int // sockets inherited from the parent
+
+	// What a parent tells its child.
+	child  int  // how many sockets it inherits
+	idle   bool // it may leave when it has no work
+	relay  bool // the log is the socket after those
+	lookup bool // it is the look-up child
 }
 
 func main() {
@@ -66,6 +74,9 @@ func run(args []string) int {
 		return nil
 	})
 	f.IntVar(&o.child, "child", 0, "")
+	f.BoolVar(&o.idle, "idle", false, "")
+	f.BoolVar(&o.relay, "relay", false, "")
+	f.BoolVar(&o.lookup, "lookup", false, "")
 	f.Usage = func() {
 		fmt.Fprint(f.Output(), usage)
 		f.VisitAll(func(x *flag.Flag) {
@@ -74,10 +85,16 @@ func run(args []string) int {
 			}
 		})
 	}
+	f.BoolVar(&o.help, "h", false, "print this and exit")
 	err := f.Parse(args)
 	switch {
-	case errors.Is(err, flag.ErrHelp):
+	case o.help:
+		f.SetOutput(os.Stdout)
+		f.Usage()
 		return exitOK
+	case o.log != "" && o.log != "syslog" && o.log != "stderr":
+		fmt.Fprintf(os.Stderr, "smap: -log %q is neither syslog nor stderr\n", o.log)
+		return exitUsage
 	case err != nil || f.NArg() > 0:
 		if err == nil {
 			fmt.Fprintf(os.Stderr, "smap: unexpected argument %q; see smap -h\n", f.Arg(0))
@@ -88,15 +105,20 @@ func run(args []string) int {
 		return exitOK
 	case o.check:
 		return checkTable(o.table)
+	case o.lookup:
+		return lookup.Main()
 	case o.child > 0:
-		return serveChild(o, o.child)
+		return serveChild(o)
 	case len(o.listen) > 0:
-		sockets, err := openSockets(o.listen)
+		listening, err := sockets.OpenAll(o.listen)
 		if err != nil {
 			fmt.Fprintln(os.Stderr, "smap:", err)
+			if errors.Is(err, sockets.ErrAddress) {
+				return exitUsage
+			}
 			return exitOS
 		}
-		return serve(o, sockets)
+		return serve(o, listening)
 	}
 	return inherit(o)
 }
@@ -104,17 +126,18 @@ func run(args []string) int {
 // inherit does what the descriptors ask for that inetd or systemd gave us: a
 // connection, or a socket to accept connections from.
 func inherit(o options) int {
-	if n := systemdSockets(); n > 0 && !isSocket(0) {
-		if listening(firstSocket) {
-			return serve(o, inherited(firstSocket, n))
+	if n := sockets.Passed(); n > 0 && !sockets.Is(0) {
+		if sockets.Listening(sockets.First) {
+			return serve(o, sockets.Inherit(sockets.First, n))
 		}
-		if err := dup2(firstSocket, 0); err != nil {
+		if err := dup2(sockets.First, 0); err != nil {
 			fmt.Fprintln(os.Stderr, "smap: systemd's connection:", err)
 			return exitOS
 		}
 	}
-	if listening(0) {
-		return serveWait(o, 0)
+	if sockets.Listening(0) {
+		o.idle = true // inetd waits for the next client itself
+		return serve(o, sockets.Inherit(0, 1))
 	}
 	return session(o)
 }
@@ -146,13 +169,16 @@ func checkTable(path string) int {
 
 // openLog opens the log that the command line, else the table, else the
 // occasion asks for. t may be nil.
-func openLog(o options, t *netperm.Table, occasion string) (*slog.Logger, io.Closer, error) {
+func openLog(o options, t *netperm.Table) (*slog.Logger, io.Closer, error) {
+	if o.relay {
+		return eventlog.Inherit(sockets.First+o.child, "smap")
+	}
 	dest := o.log
 	if dest == "" && t != nil {
 		dest = t.String("log")
 	}
 	if dest == "" {
-		dest = occasion
+		dest = defaultLog()
 	}
 	return eventlog.Open(dest, "smap")
 }
@@ -160,15 +186,19 @@ func openLog(o options, t *netperm.Table, occasion string) (*slog.Logger, io.Clo
 // prepare does everything that needs root or the world outside the chroot, and
 // then leaves both: table, log and files first, then the jail, then the spool.
 // A failure is logged, and the exit code is not exitOK.
-func prepare(o options, occasion string) (*setup, int) {
+func prepare(o options) (*setup, int) {
 	t, err := netperm.Load(o.table, "smap")
-	log, closer, lerr := openLog(o, t, occasion)
+	log, closer, lerr := openLog(o, t)
 	if lerr != nil {
 		fmt.Fprintln(os.Stderr, "smap:", lerr)
 		return nil, exitOS
 	}
-	if c, ok := closer.(interface{ Fd() int }); ok {
+	if c, ok := closer.(interface {
+		Fd() int
+		Keep()
+	}); ok {
 		crashesTo(c.Fd())
+		c.Keep() // to connect again is not for the jail
 	}
 	var s *setup
 	if err == nil {
@@ -176,6 +206,10 @@ func prepare(o options, occasion string) (*setup, int) {
 	}
 	if err != nil {
 		return nil, configError(log, err)
+	}
+	if s.lookup, err = startLookup(t); err != nil {
+		log.Error("fwtksyserr: lookup", "error", err)
+		return nil, exitOS
 	}
 	dir, err := imprison(t, log)
 	var spool *spoolfmt.Spool
@@ -207,29 +241,43 @@ func imprison(t *netperm.Table, log *slog.Logger) (string, error) {
 	return "/", nil
 }
 
+// startLookup starts the child that finds out names and users, where the table
+// asks for them.
+func startLookup(t *netperm.Table) (*lookup.Client, error) {
+	if !t.Bool("names") && !t.Bool("ident") {
+		return nil, nil
+	}
+	program, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	var uid, gid int
+	if os.Geteuid() == 0 {
+		if uid, gid, err = t.Identity(); err != nil {
+			return nil, err
+		}
+	}
+	return lookup.Start(program, []string{"-lookup"}, uid, gid)
+}
+
 // session serves the one client whose connection is standard input.
 func session(o options) int {
-	conn, client := standardInput()
-	s, code := prepare(o, defaultLog())
+	v := standardInput()
+	s, code := prepare(o)
 	if code != exitOK {
 		name, _ := os.Hostname() // the table's may be what is wrong
-		sayUnavailable(conn, name)
+		sayUnavailable(v.conn, name)
 		return code
 	}
 	defer func() {
 		if p := recover(); p != nil {
-			s.panicked(p, conn)
+			s.panicked(p, v.conn)
 			os.Exit(exitSoftware)
 		}
 	}()
-	if !s.admit(&client) {
-		refuseClient(s, conn, client)
-		return exitOK
-	}
 	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGTERM)
 	defer stop()
-	receiver.Serve(ctx, s.config, client, conn)
-	linger(conn)
+	s.meet(ctx, v, nil)
 	return exitOK
 }
 

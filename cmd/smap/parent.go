@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -11,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"smap/internal/logrelay"
 	"smap/internal/supervise"
 	"smap/netperm"
 )
@@ -21,7 +23,7 @@ import (
 // sessions. It reads nothing from the network.
 func serve(o options, sockets []*os.File) int {
 	t, err := netperm.Load(o.table, "smap")
-	log, _, lerr := openLog(o, t, "stderr")
+	log, closer, lerr := openLog(o, t)
 	if lerr != nil {
 		fmt.Fprintln(os.Stderr, "smap:", lerr)
 		return exitOS
@@ -32,12 +34,20 @@ func serve(o options, sockets []*os.File) int {
 	for _, w := range t.Warnings() {
 		log.Warn("table", "warning", w.Error())
 	}
+	var relay *os.File
+	if syslog, ok := closer.(io.Writer); ok {
+		if relay, err = logrelay.Start(syslog); err != nil {
+			log.Error("fwtksyserr: log", "error", err)
+			return exitOS
+		}
+	}
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, unix.SIGTERM, unix.SIGINT, unix.SIGHUP)
 	parent := supervise.Parent{
 		Log:     log,
 		Grace:   drainTime + 10*time.Second,
-		Command: func() (*exec.Cmd, error) { return childCommand(o, sockets) },
+		Once:    o.idle, // who has no work ends, and we do
+		Command: func() (*exec.Cmd, error) { return childCommand(o, sockets, relay) },
 		Reload: func() (bool, error) {
 			_, err := netperm.Load(o.table, "smap")
 			if err != nil {
@@ -57,7 +67,7 @@ func serve(o options, sockets []*os.File) int {
 
 // childCommand starts this program, or what has been installed in its place,
 // with the sockets.
-func childCommand(o options, sockets []*os.File) (*exec.Cmd, error) {
+func childCommand(o options, sockets []*os.File, relay *os.File) (*exec.Cmd, error) {
 	program, err := os.Executable()
 	if err != nil {
 		return nil, err
@@ -66,6 +76,13 @@ func childCommand(o options, sockets []*os.File) (*exec.Cmd, error) {
 	cmd.Args[0] = os.Args[0]
 	cmd.Stderr = os.Stderr
 	cmd.ExtraFiles = append(cmd.ExtraFiles, sockets...)
+	if o.idle {
+		cmd.Args = append(cmd.Args, "-idle")
+	}
+	if relay != nil {
+		cmd.Args = append(cmd.Args, "-relay")
+		cmd.ExtraFiles = append(cmd.ExtraFiles, relay)
+	}
 	return cmd, nil
 }
 

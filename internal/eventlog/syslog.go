@@ -2,9 +2,11 @@ package eventlog
 
 import (
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"strconv"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -19,9 +21,11 @@ const sendTimeout = time.Second
 // A syslog is a connection to the local syslog daemon. It stays open without
 // a name that would have to be found again in a chroot.
 type syslog struct {
-	path string
+	path string // "": it cannot be made again
 	tag  string
-	fd   int
+
+	mu sync.Mutex
+	fd int
 }
 
 // socketPaths are where syslog daemons listen: Linux and the BSDs, and darwin.
@@ -30,7 +34,7 @@ func socketPaths() []string { return []string{"/dev/log", "/var/run/log", "/var/
 func dialSyslog(program string) (*syslog, error) {
 	var first error
 	for _, path := range socketPaths() {
-		s := &syslog{path: path, tag: program + "[" + strconv.Itoa(os.Getpid()) + "]: ", fd: -1}
+		s := &syslog{path: path, tag: tag(program), fd: -1}
 		err := s.dial()
 		if err == nil {
 			return s, nil
@@ -41,6 +45,9 @@ func dialSyslog(program string) (*syslog, error) {
 	}
 	return nil, fmt.Errorf("no syslog daemon answers; use \"log stderr\" or start one: %w", first)
 }
+
+// tag is how a line names its program and process.
+func tag(program string) string { return program + "[" + strconv.Itoa(os.Getpid()) + "]: " }
 
 func (s *syslog) dial() error {
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM, 0)
@@ -61,12 +68,20 @@ func (s *syslog) dial() error {
 // line sends one line. The daemon adds the time: ours would be in UTC, and the
 // others' are not.
 func (s *syslog) line(_ time.Time, level slog.Level, text string) error {
-	b := []byte("<" + strconv.Itoa(facilityMail|severity(level)) + ">" + s.tag + text)
+	_, err := s.Write(append(Priority(level), s.tag+text...))
+	return err
+}
+
+// Write sends a line that is framed already, if need be to a daemon that was
+// restarted.
+func (s *syslog) Write(b []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	err := s.send(b)
 	if err != nil && s.redial() == nil {
 		err = s.send(b)
 	}
-	return err
+	return len(b), err
 }
 
 func (s *syslog) send(b []byte) error {
@@ -78,13 +93,36 @@ func (s *syslog) send(b []byte) error {
 	}
 }
 
-// redial finds a daemon that was restarted. In a chroot it cannot.
+// redial finds a daemon that was restarted.
 func (s *syslog) redial() error {
+	if s.path == "" {
+		return unix.ENOTCONN
+	}
 	old := s.fd
 	if err := s.dial(); err != nil {
 		return err
 	}
 	return unix.Close(old)
+}
+
+// Priority is what stands before a line for the daemon: facility and severity.
+func Priority(level slog.Level) []byte {
+	return []byte("<" + strconv.Itoa(facilityMail|severity(level)) + ">")
+}
+
+// Inherit returns a logger that writes framed lines to a socket which this process
+// has as descriptor fd.
+func Inherit(fd int, program string) (*slog.Logger, io.Closer, error) {
+	unix.CloseOnExec(fd)
+	s := &syslog{tag: tag(program), fd: fd}
+	return slog.New(&handler{out: s, mu: new(sync.Mutex)}), s, nil
+}
+
+// Keep makes this connection the last one: it is not made again.
+func (s *syslog) Keep() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.path = ""
 }
 
 // Fd returns the connection's descriptor: what is written there reaches the

@@ -1,0 +1,103 @@
+package main
+
+import (
+	"context"
+	"net/netip"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"smap/internal/lookup"
+	"smap/internal/proxyproto"
+	"smap/internal/sockets"
+	"smap/netperm"
+	"smap/receiver"
+)
+
+// proxyTime is how long a load balancer may take to send its header, which comes
+// in one packet.
+const proxyTime = 5 * time.Second
+
+// A visitor is a connection before we know who it is.
+type visitor struct {
+	conn  receiver.Conn
+	peer  netip.AddrPort // invalid when it is not from the network
+	local netip.AddrPort // our end
+	early func() bool
+}
+
+func visitorOn(fd int, peer unix.Sockaddr, conn receiver.Conn) visitor {
+	return visitor{conn: conn, peer: sockets.Address(peer), local: sockets.Local(fd), early: func() bool {
+		// Not poll: it takes the end of a connection, as of a port scan, for input.
+		n, _, err := unix.Recvfrom(fd, make([]byte, 1), unix.MSG_PEEK|unix.MSG_DONTWAIT)
+		return err == nil && n > 0
+	}}
+}
+
+// meet finds out who has come, and serves it if it may be served. room counts
+// the sessions of one client; nil counts none.
+func (s *setup) meet(ctx context.Context, v visitor, room *tally) {
+	if !s.behindProxy(&v) {
+		return
+	}
+	if room != nil {
+		done, ok := room.client(v.peer.Addr())
+		if !ok {
+			s.turnAway(v, "maxperclient", room)
+			return
+		}
+		defer done()
+	}
+	client := receiver.Client{Addr: v.peer.Addr(), Early: v.early}
+	if s.lookup != nil && v.peer.IsValid() {
+		facts, err := s.lookup.Ask(lookup.Question{Client: v.peer, Server: v.local, Name: s.table.Bool("names"), Ident: s.table.Bool("ident")})
+		if err != nil {
+			s.config.Log.Error("fwtksyserr: lookup", "error", err)
+			s.lookupLost()
+		}
+		client.Name, client.Ident = facts.Name, facts.Ident
+	}
+	if !s.admit(&client) {
+		s.config.Log.Warn("securityalert: deny", "client", client.Addr.String(), "name", client.Name)
+		say(v.conn, "554 "+s.config.Hostname+" You are not permitted to talk here")
+	} else {
+		receiver.Serve(ctx, s.config, client, v.conn)
+	}
+	linger(v.conn)
+}
+
+// behindProxy puts the client in the place of a load balancer that the table
+// trusts. Others that send a PROXY header talk before their turn.
+func (s *setup) behindProxy(v *visitor) bool {
+	if !v.peer.IsValid() || !s.table.Match("proxy-hosts", netperm.Host{Addr: v.peer.Addr()}) {
+		return true
+	}
+	_ = v.conn.SetReadDeadline(time.Now().Add(proxyTime)) // a connection without deadlines has no peer
+	client, server, err := proxyproto.Read(v.conn)
+	if err != nil {
+		s.config.Log.Warn("proxy", "host", v.peer.Addr().String(), "error", err)
+		sayUnavailable(v.conn, s.config.Hostname)
+		return false
+	}
+	if client.IsValid() {
+		s.config.Log.Info("proxy", "host", v.peer.Addr().String(), "client", client.Addr().String())
+		v.peer, v.local = client, server
+	}
+	return true
+}
+
+// turnAway tells a client to come again when there is more room.
+func (s *setup) turnAway(v visitor, limit string, room *tally) {
+	s.config.Log.Warn("busy", "client", v.peer.Addr().String(), "limit", limit, "refused", room.turnedAway())
+	sayUnavailable(v.conn, s.config.Hostname)
+}
+
+// admit tells whether a client may talk to us at all, and whether it may relay.
+func (s *setup) admit(c *receiver.Client) bool {
+	if !c.Addr.IsValid() { // a person at a terminal, or a pipe
+		return true
+	}
+	host := netperm.Host{Addr: c.Addr, Name: c.Name}
+	c.Relay = s.table.Match("relay-hosts", host)
+	return s.table.Permit(host).Allowed
+}

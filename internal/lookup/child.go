@@ -1,0 +1,101 @@
+package lookup
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"strings"
+	"sync"
+	"time"
+)
+
+// concurrent is how many clients are looked up at once. More of them wait.
+const concurrent = 256
+
+// maxNames is how many of an address's reverse names are tried.
+const maxNames = 8
+
+// A Finder does the look-ups. The zero value uses the system's resolver and the
+// port of RFC 1413.
+type Finder struct {
+	Resolver  *net.Resolver
+	IdentPort int
+	Timeout   time.Duration
+}
+
+// Main is the child: it answers questions from standard input until there is
+// nobody any more to ask them.
+func Main() int {
+	Finder{}.Serve(os.Stdin)
+	return 0
+}
+
+// Serve answers questions until reading or writing fails.
+func (f Finder) Serve(conn io.ReadWriter) {
+	if f.Resolver == nil {
+		f.Resolver = &net.Resolver{PreferGo: true}
+	}
+	if f.IdentPort == 0 {
+		f.IdentPort = 113
+	}
+	if f.Timeout == 0 {
+		f.Timeout = Timeout
+	}
+	room := make(chan struct{}, concurrent)
+	var writing sync.Mutex
+	var frame [questionSize]byte
+	for {
+		if _, err := io.ReadFull(conn, frame[:]); err != nil {
+			return // the asker has ended
+		}
+		id, q := decodeQuestion(&frame)
+		room <- struct{}{}
+		go func() {
+			defer func() { <-room }()
+			answer := f.find(q).encode(id)
+			writing.Lock()
+			defer writing.Unlock()
+			_, _ = conn.Write(answer) // an asker that is gone ends the reading, too
+		}()
+	}
+}
+
+// find looks for both facts at the same time.
+func (f Finder) find(q Question) Answer {
+	ctx, cancel := context.WithTimeout(context.Background(), f.Timeout)
+	defer cancel()
+	var a Answer
+	var both sync.WaitGroup
+	if q.Name {
+		both.Go(func() { a.Name = f.name(ctx, q.Client.Addr()) })
+	}
+	if q.Ident {
+		both.Go(func() { a.Ident = f.ident(ctx, q) })
+	}
+	both.Wait()
+	return a
+}
+
+// name returns the first reverse name of an address that resolves back to it.
+// Who owns an address can give it any name, but not make the name's owner agree.
+func (f Finder) name(ctx context.Context, addr netip.Addr) string {
+	names, _ := f.Resolver.LookupAddr(ctx, addr.String()) // with names that are malformed it returns the others
+	for _, name := range names[:min(len(names), maxNames)] {
+		name = strings.ToLower(strings.TrimSuffix(name, "."))
+		if !validName(name) {
+			continue
+		}
+		back, err := f.Resolver.LookupNetIP(ctx, "ip", name+".")
+		if err != nil {
+			continue
+		}
+		for _, b := range back {
+			if b.Unmap() == addr {
+				return name
+			}
+		}
+	}
+	return ""
+}

@@ -1,0 +1,71 @@
+package netperm
+
+import (
+	"bufio"
+	"strings"
+)
+
+// Domains are the names that a clause of kind [KindDomains] lists.
+type Domains struct {
+	exact    map[string]bool
+	suffixes []string // with the dot in front
+}
+
+// Domains reads the domain names of a clause, those in the files that it names
+// included: one on a line, with "#" before a comment. Without the clause there is
+// but one, otherwise.
+func (t *Table) Domains(clause, otherwise string) (*Domains, error) {
+	d := &Domains{exact: make(map[string]bool)}
+	if !t.Has(clause) {
+		d.add(otherwise)
+	}
+	for _, word := range t.Words(clause) {
+		if !strings.HasPrefix(word, "/") {
+			d.add(word)
+			continue
+		}
+		if err := d.addFile(word); err != nil {
+			return nil, t.Errorf(clause, "%w", err)
+		}
+	}
+	return d, nil
+}
+
+func (d *Domains) add(domain string) {
+	domain = strings.ToLower(domain)
+	if strings.HasPrefix(domain, ".") {
+		d.suffixes = append(d.suffixes, domain)
+		domain = domain[1:]
+	}
+	d.exact[domain] = true
+}
+
+func (d *Domains) addFile(path string) error {
+	file, err := OpenFile(path)
+	if err != nil {
+		return err
+	}
+	defer file.Close() // only read
+	lines := bufio.NewScanner(file)
+	for lines.Scan() {
+		line, _, _ := strings.Cut(lines.Text(), "#")
+		if line = strings.TrimSpace(line); line != "" {
+			d.add(line)
+		}
+	}
+	return lines.Err()
+}
+
+// Contain reports whether a domain, in lower case, is listed, or is below one that
+// is listed with a dot in front.
+func (d *Domains) Contain(domain string) bool {
+	if d.exact[domain] {
+		return true
+	}
+	for _, s := range d.suffixes {
+		if strings.HasSuffix(domain, s) {
+			return true
+		}
+	}
+	return false
+}
