@@ -79,18 +79,43 @@ func dialPatiently(t *testing.T, port int) *smtpConn {
 	return c
 }
 
+// greeted tells whether the server greets within that time.
+func (c *smtpConn) greeted(limit time.Duration) bool {
+	c.t.Helper()
+	if err := c.SetReadDeadline(time.Now().Add(limit)); err != nil {
+		c.t.Fatal(err)
+	}
+	_, err := c.in.ReadString('\n')
+	if err := c.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
+		c.t.Fatal(err)
+	}
+	return err == nil
+}
+
 // mail sends a whole session with one message.
 func (c *smtpConn) mail(text string, to ...string) {
 	c.t.Helper()
 	c.reply("220 ")
+	c.transaction(to...)
+	c.say(stuffed(text)+".", "250 2.0.0 Mail accepted")
+	c.say("QUIT", "221 ")
+}
+
+// transaction goes from EHLO to where the message begins.
+func (c *smtpConn) transaction(to ...string) {
+	c.t.Helper()
+	c.recipients(to...)
+	c.say("DATA", "354 ")
+}
+
+// recipients goes from EHLO to after the recipients.
+func (c *smtpConn) recipients(to ...string) {
+	c.t.Helper()
 	c.say("EHLO client.test", "250")
 	c.say("MAIL FROM:<"+fromAddress+">", "250 ")
 	for _, r := range to {
 		c.say("RCPT TO:<"+r+">", "250 ")
 	}
-	c.say("DATA", "354 ")
-	c.say(stuffed(text)+".", "250 2.0.0 Mail accepted")
-	c.say("QUIT", "221 ")
 }
 
 // stuffed is a text as DATA transmits it.

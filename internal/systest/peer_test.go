@@ -20,14 +20,62 @@ type peer struct {
 
 func newPeer(t *testing.T, rules ...string) *peer {
 	t.Helper()
+	return newPeerOn(t, func(*site) {}, rules...)
+}
+
+// newPeerOn is newPeer on a site that is changed before.
+func newPeerOn(t *testing.T, change func(*site), rules ...string) *peer {
+	t.Helper()
 	s := newSite(t)
+	change(s)
+	return startPeer(t, s, nil, rules)
+}
+
+// newPeerFrom is newPeer with smap started by these words, which are a command that takes another one.
+func newPeerFrom(t *testing.T, words []string, rules ...string) *peer {
+	t.Helper()
+	return startPeer(t, newSite(t), words, rules)
+}
+
+func startPeer(t *testing.T, s *site, words, rules []string) *peer {
+	t.Helper()
 	ca, cert, key := certificate(t, s, "mx.system.test")
 	s.rules(append([]string{"smap: hostname mx.system.test", "smap: local-domains .system.test", "smap: log stderr",
 		"smap: tls-cert " + cert, "smap: tls-key " + key}, rules...)...)
 	p := &peer{site: s, port: freePort(t), ca: ca}
-	p.smap = start(t, program(t, "smap"), "-c", s.table, "-listen", local(p.port))
+	words = append(words, program(t, "smap"), "-c", s.table, "-listen", local(p.port))
+	p.smap = start(t, words[0], words[1:]...)
 	listening(t, p.port)
 	return p
+}
+
+// logged waits for a line of smap's log with all of these words.
+func (p *peer) logged(t *testing.T, words ...string) {
+	t.Helper()
+	if !eventually(10*time.Second, func() bool { return len(linesWith(p.smap.log(), words...)) > 0 }) {
+		t.Errorf("no line of the log has %q", words)
+	}
+}
+
+// linesWith are the lines of a text that have all of these words.
+func linesWith(text string, words ...string) []string {
+	var found []string
+next:
+	for line := range strings.Lines(text) {
+		for _, w := range words {
+			if !strings.Contains(line, w) {
+				continue next
+			}
+		}
+		found = append(found, line)
+	}
+	return found
+}
+
+// sessions is how many have begun and not ended, by the log.
+func (p *peer) sessions() int {
+	log := p.smap.log()
+	return len(linesWith(log, " connect ")) - len(linesWith(log, " exit "))
 }
 
 // in is the peer for a subtest, which fails and cleans up for itself.
@@ -35,6 +83,27 @@ func (p *peer) in(t *testing.T) *peer {
 	q, s := *p, *p.site
 	s.t, q.site = t, &s
 	return &q
+}
+
+// child is the process that serves.
+func (p *peer) child(t *testing.T) int {
+	t.Helper()
+	all := p.smap.children()
+	if len(all) != 2 {
+		t.Fatalf("smap and its children are processes %v, want two", all)
+	}
+	return all[1]
+}
+
+// nothing wants no message in the spool, and after a moment nothing of one.
+func (p *peer) nothing(t *testing.T) {
+	t.Helper()
+	if names := p.names("new"); len(names) > 0 {
+		t.Errorf("in new/: %v", names)
+	}
+	if !eventually(5*time.Second, func() bool { return p.count("tmp") == 0 }) {
+		t.Errorf("left in tmp/: %v", p.names("tmp"))
+	}
 }
 
 func (p *peer) portName() string { return strconv.Itoa(p.port) }
