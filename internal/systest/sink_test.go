@@ -50,11 +50,6 @@ func newSink(t *testing.T, lmtp bool) *sink {
 	return s
 }
 
-func (s *sink) port() string {
-	_, port, _ := net.SplitHostPort(s.addr)
-	return port
-}
-
 // messages are those that have come so far.
 func (s *sink) messages() []sunk {
 	s.mu.Lock()
