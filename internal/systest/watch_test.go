@@ -140,9 +140,9 @@ func TestOverflow(t *testing.T) {
 	sink.exactly(marks)
 }
 
-// TestNoDescriptors takes the descriptors away from a running smapd: trouble, said once, and nothing is set aside. When it
+// TestCourierNoDescriptors takes the descriptors away from a running smapd: trouble, said once, and nothing is set aside. When it
 // has some again, all is delivered.
-func TestNoDescriptors(t *testing.T) {
+func TestCourierNoDescriptors(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	agent := newLedger(t, s, "")
