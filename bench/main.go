@@ -48,7 +48,11 @@ var sections = []struct {
 }{
 	{"floor", (*bench).floors},
 	{"serve", (*bench).serve},
+	{"inetd", (*bench).oneshot},
 	{"latency", (*bench).latency},
+	{"drain", (*bench).drain},
+	{"scale", (*bench).scale},
+	{"size", (*bench).size},
 	{"memory", (*bench).memory},
 }
 
@@ -56,7 +60,7 @@ func main() {
 	asJSON := flag.Bool("json", false, "print JSON instead of tables")
 	runs := flag.Int("runs", 3, "runs of each throughput measurement; the median counts")
 	quick := flag.Bool("quick", false, "a tenth of the messages, to see whether everything works")
-	only := flag.String("only", "", "comma-separated sections: floor, serve, latency, memory")
+	only := flag.String("only", "", "comma-separated sections: floor, serve, inetd, latency, drain, scale, size, memory")
 	flag.Parse()
 	b, err := run(*runs, *quick, *only)
 	if b != nil {

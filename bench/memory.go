@@ -104,3 +104,41 @@ func rollup(pid int, key string) (float64, error) {
 	}
 	return 0, errors.New("no " + key)
 }
+
+// ticks is the processor time of a process, in the system's units.
+func ticks(pid int) int {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0 // gone
+	}
+	_, rest, _ := strings.Cut(string(text), ") ")
+	fields := strings.Fields(rest)
+	sum := 0
+	for _, i := range []int{11, 12} { // utime, stime
+		if i < len(fields) {
+			n, _ := strconv.Atoi(fields[i])
+			sum += n
+		}
+	}
+	return sum
+}
+
+// largest is the largest value, in KiB, that a key of /proc/PID/status has for any process of that name.
+func (b *bench) largest(name, key string) (most int, err error) {
+	for _, pid := range findAll(name) {
+		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+		if err != nil {
+			return 0, err
+		}
+		for line := range strings.Lines(string(text)) {
+			if rest, ok := strings.CutPrefix(line, key+":"); ok {
+				n, err := strconv.Atoi(strings.Fields(rest)[0])
+				if err != nil {
+					return 0, err
+				}
+				most = max(most, n)
+			}
+		}
+	}
+	return most, nil
+}

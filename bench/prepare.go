@@ -40,7 +40,7 @@ func (b *bench) prepare() error {
 		return err
 	}
 	for name, args := range map[string][]string{
-		"commit": {"-pthread"}, "watch": nil, "stamp": {"-static", `-DFIFO="` + b.file("fifo") + `"`},
+		"commit": {"-pthread"}, "spawn": {"-pthread"}, "watch": nil, "stamp": {"-static", `-DFIFO="` + b.file("fifo") + `"`},
 	} {
 		args = append(args, "-O2", "-o", b.file(name), filepath.Join("bench", "floor", name+".c"))
 		if _, err := b.output("gcc", args...); err != nil {
@@ -50,16 +50,16 @@ func (b *bench) prepare() error {
 	return nil
 }
 
-// mount makes a journaled ext4 of 4 GiB, which takes only the space that is written.
+// mount makes a journaled ext4 of 12 GiB, with inodes for a million messages; it takes only the space that is written.
 func (b *bench) mount() error {
 	image := b.file("disk.img")
 	if err := os.WriteFile(image, nil, 0o600); err != nil {
 		return err
 	}
-	if err := os.Truncate(image, 4<<30); err != nil {
+	if err := os.Truncate(image, 12<<30); err != nil {
 		return err
 	}
-	if _, err := b.output("mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0", image); err != nil {
+	if _, err := b.output("mkfs.ext4", "-q", "-F", "-N", "2600000", "-E", "lazy_itable_init=0,lazy_journal_init=0", image); err != nil {
 		return err
 	}
 	b.disk = b.file("disk")
@@ -69,18 +69,20 @@ func (b *bench) mount() error {
 	if _, err := b.output("mount", "-o", "loop", image, b.disk); err != nil {
 		return err
 	}
-	b.undo = append(b.undo, func() error {
-		// What was killed a moment ago may still hold it.
-		var err error
-		for range 50 {
-			if err = exec.Command("umount", b.disk).Run(); err == nil {
-				return nil
-			}
-			time.Sleep(100 * time.Millisecond)
-		}
-		return fmt.Errorf("umount %s: %w", b.disk, err)
-	})
+	b.undo = append(b.undo, func() error { return umount(b.disk) })
 	return nil
+}
+
+// umount waits for what was killed a moment ago and may still hold it.
+func umount(dir string) error {
+	var err error
+	for range 50 {
+		if err = exec.Command("umount", dir).Run(); err == nil {
+			return nil
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	return fmt.Errorf("umount %s: %w", dir, err)
 }
 
 // file names something in the scratch directory.

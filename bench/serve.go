@@ -31,7 +31,7 @@ func (b *bench) serve() error {
 	held := func() (int, error) { return files(filepath.Join(top, "new"), ".envelope") }
 	peers := []peer{
 		{"Postfix smtpd, held", b.postfix, b.heldByPostfix, b.emptyPostfix},
-		{"smap -listen", ours(b.listen), held, func() error { return clear(filepath.Join(top, "new")) }},
+		{"smap -listen", ours(func(top string) (*server, error) { return b.listen(top) }), held, func() error { return clear(filepath.Join(top, "new")) }},
 		{"smap under inetd", ours(b.inetd), held, func() error { return clear(filepath.Join(top, "new")) }},
 	}
 	for _, p := range peers {

@@ -21,14 +21,20 @@ type server struct {
 
 // start runs a program until stop, its output in a file of the scratch directory.
 func (b *bench) start(name string, args ...string) (*server, error) {
-	log, err := os.OpenFile(b.file(filepath.Base(name)+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	return b.startCommand(exec.Command(name, args...))
+}
+
+func (b *bench) startCommand(cmd *exec.Cmd) (*server, error) {
+	log, err := os.OpenFile(b.file(filepath.Base(cmd.Path)+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, err
 	}
 	defer log.Close()
-	cmd := exec.Command(name, args...)
 	cmd.Stdout, cmd.Stderr = log, log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = new(syscall.SysProcAttr)
+	}
+	cmd.SysProcAttr.Setpgid = true
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
@@ -76,14 +82,14 @@ func (s *server) await() error {
 }
 
 // tableFor is smap's table for a spool, with limits that a load test from one address does not meet.
-func (b *bench) tableFor(spool string) (string, error) {
-	return b.table("smap, smapd: directory "+spool, "smap, smapd: userid mail", "smap: hostname bench.test",
-		"smap: local-domains bench.test", "smap: maxsessions 1000", "smap: maxperclient 1000")
+func (b *bench) tableFor(spool string, more ...string) (string, error) {
+	return b.table(append(more, "smap, smapd: directory "+spool, "smap, smapd: userid mail", "smap: hostname bench.test",
+		"smap: local-domains bench.test", "smap: maxsessions 1000", "smap: maxperclient 1000")...)
 }
 
 // listen starts smap -listen.
-func (b *bench) listen(spool string) (*server, error) {
-	table, err := b.tableFor(spool)
+func (b *bench) listen(spool string, more ...string) (*server, error) {
+	table, err := b.tableFor(spool, more...)
 	if err != nil {
 		return nil, err
 	}
@@ -105,19 +111,5 @@ func (b *bench) inetd(spool string) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	port, err := freePort()
-	if err != nil {
-		return nil, err
-	}
-	conf := b.file("inetd.conf")
-	line := fmt.Sprintf("127.0.0.1:%d stream tcp nowait root %s smap -c %s\n", port, filepath.Join(b.bin, "smap"), table)
-	if err := os.WriteFile(conf, []byte(line), 0o600); err != nil {
-		return nil, err
-	}
-	s, err := b.start("inetd", "-i", "-R", "1000000", conf)
-	if err != nil {
-		return nil, err
-	}
-	s.port = port
-	return s, s.await()
+	return b.inetdFor("root", filepath.Join(b.bin, "smap"), "smap -c "+table)
 }

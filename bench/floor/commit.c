@@ -1,5 +1,6 @@
 /*
  * commit pair DIR THREADS COUNT     the raw floor: each message two files, an fsync each, two renames, a directory fsync
+ * commit single DIR THREADS COUNT   the same with one file, as a maildir delivery
  * commit group DIR BATCH COUNT      group commit: BATCH messages written, one syncfs, all renamed, one directory fsync
  *
  * DIR holds tmp/ and new/. Prints messages per second.
@@ -18,6 +19,7 @@ static char content[4096], envelope[300];
 static int top, newdir;
 static long count;
 static long next; /* number of the next message, atomic */
+static int parts = 2; /* files of a message */
 
 static void put(const char *name, const char *data, size_t size, int sync)
 {
@@ -41,7 +43,8 @@ static void written(long n, int sync)
 
 	names(n, from, to);
 	put(from[0], content, sizeof content, sync);
-	put(from[1], envelope, sizeof envelope, sync);
+	if (parts > 1)
+		put(from[1], envelope, sizeof envelope, sync);
 }
 
 static void moved(long n)
@@ -49,7 +52,7 @@ static void moved(long n)
 	char from[2][64], to[2][64];
 
 	names(n, from, to);
-	for (int i = 0; i < 2; i++)
+	for (int i = 0; i < parts; i++)
 		if (renameat2(top, from[i], top, to[i], RENAME_NOREPLACE) < 0)
 			err(1, "%s", to[i]);
 }
@@ -95,7 +98,7 @@ static double now(void)
 int main(int argc, char **argv)
 {
 	if (argc != 5)
-		errx(64, "usage: commit pair|group DIR THREADS|BATCH COUNT");
+		errx(64, "usage: commit pair|single|group DIR THREADS|BATCH COUNT");
 	int width = atoi(argv[3]);
 	pthread_t thread[256];
 
@@ -109,6 +112,8 @@ int main(int argc, char **argv)
 	memset(content, 'x', sizeof content);
 	memset(envelope, 'y', sizeof envelope);
 
+	if (strcmp(argv[1], "single") == 0)
+		parts = 1;
 	double began = now();
 	if (strcmp(argv[1], "group") == 0) {
 		groups(width);

@@ -1,0 +1,113 @@
+//go:build linux
+
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// size measures one large message beside a copy of the same octets into a file, with fsync.
+func (b *bench) size() error {
+	octets := int64(b.messages(1024)) << 20
+	line := bytes.Repeat([]byte("0123456789abcdef"), 5)
+	copy(line[len(line)-2:], "\r\n")
+	chunk := bytes.Repeat(line, 1000)
+	column := fmt.Sprintf("%d MiB", octets>>20)
+	err := b.median("MiB/s", column, "floor: write to a file, fsync", func() (float64, error) {
+		path := filepath.Join(b.disk, "large")
+		defer os.Remove(path) //nolint:errcheck // made anew each time
+		began := time.Now()
+		f, err := os.Create(path)
+		if err != nil {
+			return 0, err
+		}
+		defer f.Close()
+		for n := int64(0); n < octets; n += int64(len(chunk)) {
+			if _, err := f.Write(chunk); err != nil {
+				return 0, err
+			}
+		}
+		err = f.Sync()
+		return float64(octets>>20) / time.Since(began).Seconds(), err
+	})
+	if err != nil {
+		return err
+	}
+	dir, err := b.spool("serve", b.uid)
+	if err != nil {
+		return err
+	}
+	s, err := b.listen(dir, "smap: maxbytes 0")
+	if err != nil {
+		return err
+	}
+	defer s.stop() //nolint:errcheck // the measurement is over
+	err = b.median("MiB/s", column, "smap -listen, DATA", func() (float64, error) {
+		began := time.Now()
+		err := sendLarge(s.port, chunk, octets)
+		took := time.Since(began)
+		if err == nil {
+			err = clear(filepath.Join(dir, "new"))
+		}
+		return float64(octets>>20) / took.Seconds(), err
+	})
+	if err != nil {
+		return err
+	}
+	rss, err := b.largest("smap", "VmHWM")
+	b.add("smap -listen, peak memory", column, "KiB", float64(rss))
+	return err
+}
+
+// sendLarge sends one message of at least so many octets.
+func sendLarge(port int, chunk []byte, octets int64) error {
+	c, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	in := bufio.NewReader(c)
+	expect := func(code string) error {
+		for {
+			line, err := in.ReadString('\n')
+			if err != nil || !strings.HasPrefix(line, code) {
+				return fmt.Errorf("%q instead of %s: %w", line, code, err)
+			}
+			if line[3] == ' ' {
+				return nil
+			}
+		}
+	}
+	if err := expect("220"); err != nil {
+		return err
+	}
+	for _, step := range []struct{ say, want string }{
+		{"EHLO client.test", "250"}, {"MAIL FROM:<a@client.test>", "250"}, {"RCPT TO:<b@bench.test>", "250"}, {"DATA", "354"},
+	} {
+		if _, err := c.Write([]byte(step.say + "\r\n")); err != nil {
+			return err
+		}
+		if err := expect(step.want); err != nil {
+			return err
+		}
+	}
+	if _, err := c.Write([]byte("Subject: large\r\n\r\n")); err != nil {
+		return err
+	}
+	for n := int64(0); n < octets; n += int64(len(chunk)) {
+		if _, err := c.Write(chunk); err != nil {
+			return err
+		}
+	}
+	if _, err := c.Write([]byte(".\r\n")); err != nil {
+		return err
+	}
+	return expect("250")
+}
