@@ -1,0 +1,194 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"smap/spoolfmt"
+)
+
+func (a *app) checkCommand() *cobra.Command {
+	repair := false
+	c := &cobra.Command{
+		Use:   "check [flags]",
+		Short: "Hold every file against the spool format, and mend what can be mended",
+		Long: `Check looks at every file in the spool and says, with the section of
+SPOOL-FORMAT.md, where one is not as it should be. It may run at any time, beside
+everything else; a message on its way is not taken for damage.
+
+With --repair it does what any drainer would do: it completes what a crash cut
+short, sets aside what is malformed, and loses nothing. Some repairs take a
+minute, because what looks alone may have company on its way.
+
+Exit codes: 0, all is in order; 1, everything that was found is mended; 65,
+something is left that is not.`,
+		Example: `  smapq check && echo all is well
+  smapq check --repair --json`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return a.check(c.Context(), repair) },
+	}
+	c.Flags().BoolVar(&repair, "repair", false, "mend what can be mended")
+	return a.withJSON(c)
+}
+
+// A findingJSON is what a program reads of a finding.
+type findingJSON struct {
+	Section string `json:"section"`
+	File    string `json:"file"`
+	Text    string `json:"text"`
+	Verdict string `json:"verdict"` // note, found, mended or left
+	Why     string `json:"why,omitempty"`
+}
+
+// A checkRun is one run of check.
+type checkRun struct {
+	a      *app
+	counts map[string]int
+	later  []spoolfmt.Finding // to be mended when a minute has passed
+}
+
+func (a *app) check(ctx context.Context, repair bool) error {
+	s, err := a.open(spoolfmt.OpenViewer)
+	if err != nil {
+		return err
+	}
+	defer s.Close() // only read
+	for b := spoolfmt.New; b <= spoolfmt.Bad; b++ {
+		if err := s.Missing(b); errors.Is(err, fs.ErrPermission) {
+			return failf(exNoPerm, "%w; only the spool's owner and root may check it", err)
+		}
+	}
+	run := &checkRun{a: a, counts: make(map[string]int)}
+	p := newProgress(a.err, "names looked at:")
+	var found []spoolfmt.Finding
+	var said error
+	err = s.Check(ctx, spoolfmt.CheckOptions{Progress: p.at}, func(f spoolfmt.Finding) {
+		switch {
+		case f.Note:
+			said = errors.Join(said, run.say(&f, "note", nil))
+		case repair && len(found) < maxRepairs:
+			found = append(found, f)
+		default:
+			said = errors.Join(said, run.say(&f, "found", nil))
+		}
+	})
+	p.end()
+	if err = errors.Join(err, said); err != nil {
+		return err
+	}
+	if len(found) > 0 {
+		if err := run.repair(ctx, found); err != nil {
+			return err
+		}
+	}
+	return run.end()
+}
+
+// maxRepairs bounds what one run mends; another goes on.
+const maxRepairs = 100_000
+
+// repair mends what was found, and looks whether that helped.
+func (r *checkRun) repair(ctx context.Context, found []spoolfmt.Finding) error {
+	s, err := r.a.open(spoolfmt.OpenDrainer)
+	if err != nil {
+		return err
+	}
+	defer s.Close() // everything that was finished is flushed
+	begin := time.Now()
+	for i := range found {
+		if err := r.mend(ctx, s, &found[i], true); err != nil {
+			return err
+		}
+	}
+	if len(r.later) == 0 {
+		return nil
+	}
+	again := time.Until(begin.Add(spoolfmt.LookAgain + time.Second))
+	fmt.Fprintf(r.a.err, "smapq: %s to be looked at again in %s\n", plural(len(r.later), "file has"), age(again))
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(again):
+	}
+	for i := range r.later {
+		if err := r.mend(ctx, s, &r.later[i], false); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *checkRun) mend(ctx context.Context, s *spoolfmt.Spool, f *spoolfmt.Finding, first bool) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if !f.Mendable() {
+		return r.say(f, "left", nil)
+	}
+	err := f.Mend(s)
+	switch {
+	case first && (errors.Is(err, spoolfmt.ErrAlone) || errors.Is(err, spoolfmt.ErrLinked)):
+		r.later = append(r.later, *f)
+		return nil
+	case err == nil && !s.Persists(f):
+		return r.say(f, "mended", nil)
+	case err == nil:
+		err = errors.New("it is there again")
+	}
+	return r.say(f, "left", err)
+}
+
+func (r *checkRun) say(f *spoolfmt.Finding, verdict string, why error) error {
+	r.counts[verdict]++
+	if r.a.json {
+		j := findingJSON{Section: f.Section, File: f.File, Text: f.Text, Verdict: verdict}
+		if why != nil {
+			j.Why = why.Error()
+		}
+		return r.a.printJSON(j)
+	}
+	colour := map[string]string{"note": dim, "mended": green}[verdict]
+	if colour == "" {
+		colour = red
+	}
+	text := f.String()
+	if verdict != "found" {
+		text = verdict + ": " + text
+	}
+	if why != nil {
+		text += ": " + why.Error()
+	}
+	_, err := fmt.Fprintln(r.a.out, r.a.term.paint(colour, printable(text)))
+	return err
+}
+
+// end sums up.
+func (r *checkRun) end() error {
+	left, mended := r.counts["found"]+r.counts["left"], r.counts["mended"]
+	if !r.a.json {
+		text := "All is in order."
+		switch {
+		case left > 0 && mended > 0:
+			text = fmt.Sprintf("%s mended, %d left.", plural(mended, "finding"), left)
+		case left > 0 && r.counts["found"] > 0:
+			text = plural(left, "finding") + "; smapq check --repair mends what can be mended."
+		case left > 0:
+			text = plural(left, "finding") + " left, for a person to look at."
+		case mended > 0:
+			text = plural(mended, "finding") + ", all mended."
+		}
+		fmt.Fprintln(r.a.out, text)
+	}
+	switch {
+	case left > 0:
+		return failure(exDataErr, nil)
+	case mended > 0:
+		return failure(exMended, nil)
+	}
+	return nil
+}

@@ -1,0 +1,166 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+
+	"smap/courier"
+	"smap/spoolfmt"
+)
+
+type takeOptions struct {
+	follow  bool
+	jobs    int
+	each    bool
+	timeout string
+	retry   []string
+	maxAge  string
+	quiet   bool
+}
+
+func (a *app) takeCommand() *cobra.Command {
+	o := takeOptions{jobs: 1, timeout: "10m"}
+	c := &cobra.Command{
+		Use:   "take [flags] COMMAND [ARG...]",
+		Short: "Run a command for each message: a drainer for scripts",
+		Long: `Take claims the messages that wait or are due, one by one, and runs the command
+for each: the content is its standard input, SMAP_ID, SMAP_SENDER and
+SMAP_RECIPIENTS (one on each line) are in its environment, with more facts.
+
+Its exit code decides. 0: delivered. 65, 67, 68 and 100: never to be delivered,
+the message is set aside. Anything else: it stays, deferred, for another attempt.
+smapq take may run beside smapd and beside itself.`,
+		Example: `  smapq take sh -c 'cat >"/archive/$SMAP_ID"'
+  smapq take --follow --jobs 4 ./handle-mail
+  smapq take --each sh -c 'procmail -d "$SMAP_RECIPIENT"'`,
+		Args: atLeast("command"),
+		RunE: func(c *cobra.Command, args []string) error { return a.take(c.Context(), o, args) },
+	}
+	f := c.Flags()
+	f.SetInterspersed(false) // the command has flags of its own
+	f.BoolVar(&o.follow, "follow", false, "wait for more messages until interrupted")
+	f.IntVar(&o.jobs, "jobs", o.jobs, "run up to `N` commands at a time")
+	f.BoolVar(&o.each, "each", false, "run the command once for each recipient")
+	f.StringVar(&o.timeout, "timeout", o.timeout, "end a command after `TIME`, and try again later")
+	f.StringSliceVar(&o.retry, "retry", nil, "wait `TIME,TIME...` after each failed attempt (1m to 4h)")
+	f.StringVar(&o.maxAge, "max-age", "", "set aside after `TIME` without success (5d)")
+	f.BoolVarP(&o.quiet, "quiet", "q", false, "do not report each message on standard error")
+	return c
+}
+
+func (o *takeOptions) schedule() (s courier.Schedule, timeout time.Duration, err error) {
+	if o.jobs < 1 || o.jobs > 1000 {
+		return s, 0, usagef("--jobs %d: from 1 to 1000", o.jobs)
+	}
+	if timeout, err = duration(o.timeout); err != nil {
+		return s, 0, failf(exUsage, "--timeout: %w", err)
+	}
+	for _, text := range o.retry {
+		d, err := duration(text)
+		if err != nil {
+			return s, 0, failf(exUsage, "--retry: %w", err)
+		}
+		s.Retry = append(s.Retry, max(d, time.Second))
+	}
+	if o.maxAge != "" {
+		if s.MaxAge, err = duration(o.maxAge); err != nil {
+			return s, 0, failf(exUsage, "--max-age: %w", err)
+		}
+	}
+	return s, timeout, nil
+}
+
+// take drains the spool with a courier whose agent is the command.
+func (a *app) take(ctx context.Context, o takeOptions, argv []string) error {
+	schedule, timeout, err := o.schedule()
+	if err != nil {
+		return err
+	}
+	path, err := exec.LookPath(argv[0])
+	if err == nil {
+		path, err = filepath.Abs(path)
+	}
+	if err != nil {
+		return failure(exUnavailable, err)
+	}
+	dir, badDir, err := a.locate()
+	if err != nil {
+		return err
+	}
+	s, err := a.open(spoolfmt.OpenDrainer) // says what is wrong, and becomes its owner
+	if err != nil {
+		return err
+	}
+	if err := s.Close(); err != nil {
+		return err
+	}
+	agent := &command{path: path, argv: argv, each: o.each, err: a.err}
+	cfg := courier.Config{
+		Dir: dir, BadDir: badDir, Agent: agent, MaxChildren: o.jobs,
+		AgentTimeout: timeout, Schedule: schedule, Once: !o.follow,
+	}
+	if !o.quiet {
+		cfg.Log = a.log()
+	}
+	c, err := courier.New(cfg)
+	if err != nil {
+		return err
+	}
+	ctx, stop := signal.NotifyContext(ctx, unix.SIGINT, unix.SIGTERM)
+	defer stop()
+	err = c.Run(ctx)
+	switch waiting, refused := agent.totals(); {
+	case errors.Is(err, courier.ErrUndelivered):
+		return failure(exTempFail, err)
+	case err != nil:
+		return err
+	case waiting > 0:
+		return failf(exTempFail, "%s to be tried again; smapq list shows why", plural(waiting, "delivery is"))
+	case refused > 0:
+		return failf(exDataErr, "%s refused for good; smapq list --state bad shows why", plural(refused, "delivery was"))
+	}
+	return nil
+}
+
+// facts are the variables that tell a command about its message.
+func facts(job *courier.Job) []string {
+	env := []string{
+		"SMAP_ID=" + job.ID,
+		"SMAP_SENDER=" + job.Sender.Address,
+		"SMAP_RECIPIENTS=" + recipientLines(job.Recipients),
+		fmt.Sprintf("SMAP_SIZE=%d", job.Size),
+		"SMAP_ENVELOPE=" + job.EnvelopePath,
+	}
+	if len(job.Recipients) == 1 {
+		env = append(env, "SMAP_RECIPIENT="+job.Recipients[0].Address)
+	}
+	for _, f := range [...]struct{ name, field string }{
+		{"SMAP_CLIENT_ADDRESS", "Client-Address"}, {"SMAP_CLIENT_NAME", "Client-Name"}, {"SMAP_HELO", "Helo"},
+		{"SMAP_PROTOCOL", "Protocol"}, {"SMAP_RECEIVED_AT", "Received-At"},
+	} {
+		if v := job.Envelope.Get(f.field); v != "" {
+			env = append(env, f.name+"="+v)
+		}
+	}
+	return env
+}
+
+// recipientLines has an address on each line; none can hold a line's end.
+func recipientLines(to []spoolfmt.Path) string {
+	var s string
+	for i, p := range to {
+		if i > 0 {
+			s += "\n"
+		}
+		s += p.Address
+	}
+	return s
+}

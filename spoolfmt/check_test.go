@@ -1,0 +1,208 @@
+package spoolfmt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sort"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// check returns all findings of a spool, as "file section", and the findings.
+func (x *testSpool) check() ([]string, []Finding) {
+	x.t.Helper()
+	var said []string
+	var all []Finding
+	err := x.Check(context.Background(), CheckOptions{Settle: time.Millisecond}, func(f Finding) {
+		said = append(said, f.File+" "+f.Section)
+		all = append(all, f)
+	})
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	sort.Strings(said)
+	return said, all
+}
+
+func (x *testSpool) link(from, to string) {
+	x.t.Helper()
+	if err := os.Link(filepath.Join(x.dir, from), filepath.Join(x.dir, to)); err != nil {
+		x.t.Fatal(err)
+	}
+}
+
+// TestCheckClean: what honest programs leave, at any moment, is no finding.
+func TestCheckClean(t *testing.T) {
+	x := newTestSpool(t)
+	x.own()
+	x.feed("waiting\n")
+	working, deferred := x.claim(x.feed("delivered just now\n")), x.claim(x.feed("deferred\n"))
+	if err := errors.Join(deferred.Load(), deferred.Record(x.clock.Add(time.Hour)), deferred.Release()); err != nil {
+		t.Fatal(err)
+	}
+	asideMessage(t, x)
+	x.put("new/d.mail", "From: a@example.com\nTo: b@example.org\n\nx\n")
+	x.put("bad/orphan.eml", "x\n")
+	x.put("new/half.eml", "a feeder is about to commit it\n")
+	if _, err := x.NewDraft(); err != nil {
+		t.Fatal(err)
+	}
+	if said, _ := x.check(); len(said) > 0 {
+		t.Errorf("findings in a spool in order: %q", said)
+	}
+	if err := working.Finish(); err != nil { // its content is still there, locked
+		t.Fatal(err)
+	}
+	if said, _ := x.check(); len(said) > 0 {
+		t.Errorf("findings in a spool in order: %q", said)
+	}
+}
+
+// own gives the spool's directory the mode that it should have.
+func (x *testSpool) own() {
+	x.t.Helper()
+	if err := os.Chmod(x.dir, 0o700); err != nil {
+		x.t.Fatal(err)
+	}
+}
+
+// TestCheckFinds plants every fault, one at a time: it is found, in the right
+// section, then mended where that can be, and found no more.
+func TestCheckFinds(t *testing.T) {
+	const old = 2 * Orphaned
+	pair := func(x *testSpool, box string) {
+		x.put(box+"/a.eml", "hello\n")
+		x.put(box+"/a.envelope", envelopeText(6))
+	}
+	tests := []struct {
+		name  string
+		plant func(x *testSpool)
+		want  string // "file section"
+		after string // what the spool holds when it is mended, "" if it cannot be
+	}{
+		{"a box is missing", func(x *testSpool) { os.Remove(filepath.Join(x.dir, "bad")) }, "bad 2.1", "nothing"},
+		{"a box is a link", func(x *testSpool) {
+			os.Remove(filepath.Join(x.dir, "bad"))
+			os.Symlink("cur", filepath.Join(x.dir, "bad"))
+		}, "bad 2.1", ""},
+		{"open to all", func(x *testSpool) { os.Chmod(x.dir, 0o755) }, ". 2.2", ""},
+		{"a box is open to all", func(x *testSpool) { os.Chmod(filepath.Join(x.dir, "cur"), 0o755) }, "cur 2.2", "nothing"},
+		{"not an id", func(x *testSpool) { x.put("new/-x.eml", "x") }, "new/-x.eml 3", ""},
+		{"not a name", func(x *testSpool) { x.put("cur/README", "x") }, "cur/README 2.1", ""},
+		{"old in tmp", func(x *testSpool) { x.put("tmp/x", "x"); x.pass(old) }, "tmp/x 10.4", "nothing"},
+		{"orphan", func(x *testSpool) { x.put("new/a.eml", "x"); x.pass(old) }, "new/a.eml 10.4", "bad/a.eml"},
+		{"taking", func(x *testSpool) { x.put("new/a.eml", "hello\n"); x.put("cur/a.envelope", envelopeText(6)) }, "cur/a.envelope 10.1", "cur/a.eml cur/a.envelope"},
+		{"taking, the other way", func(x *testSpool) { x.put("cur/a.eml", "hello\n"); x.put("new/a.envelope", envelopeText(6)) }, "new/a.envelope 10.1", "cur/a.eml cur/a.envelope"},
+		{"done", func(x *testSpool) { x.put("cur/a.eml", "x") }, "cur/a.eml 7", "nothing"},
+		{"left", func(x *testSpool) { pair(x, "bad"); x.link("bad/a.eml", "cur/a.eml") }, "cur/a.eml 7", "bad/a.eml bad/a.envelope"},
+		{"leaving", func(x *testSpool) { pair(x, "cur"); x.link("cur/a.eml", "bad/a.eml") }, "cur/a.envelope 10.3", "cur/a.eml cur/a.envelope"},
+		{"two names", func(x *testSpool) { pair(x, "new"); x.link("new/a.eml", "tmp/t") }, "new/a.envelope 10.3", "cur/a.eml cur/a.envelope"},
+		{"alone", func(x *testSpool) { x.put("new/a.envelope", envelopeText(6)) }, "new/a.envelope 10.1", "bad/a.envelope"},
+		{"alone in cur", func(x *testSpool) { x.put("cur/a.envelope", envelopeText(6)) }, "cur/a.envelope 10.1", "bad/a.envelope"},
+		{"a FIFO", func(x *testSpool) {
+			unix.Mkfifo(filepath.Join(x.dir, "new/a.eml"), 0o600)
+			x.put("new/a.envelope", envelopeText(6))
+		}, "new/a.envelope 11.2", "bad/a.eml bad/a.envelope"},
+		{"malformed", func(x *testSpool) { pair(x, "new"); x.put("new/a.envelope", "nonsense\n") }, "new/a.envelope 5", "bad/a.eml bad/a.envelope"},
+		{"short", func(x *testSpool) { pair(x, "new"); x.put("new/a.eml", "") }, "new/a.envelope 5.2", "bad/a.eml bad/a.envelope"},
+		{"CR", func(x *testSpool) { pair(x, "cur"); x.put("cur/a.eml", "hell\r\n") }, "cur/a.envelope 4", "bad/a.eml bad/a.envelope"},
+		{"NUL", func(x *testSpool) { pair(x, "new"); x.put("new/a.eml", "hell\x00\n") }, "new/a.envelope 4", "bad/a.eml bad/a.envelope"},
+		{"SHA256", func(x *testSpool) {
+			pair(x, "new")
+			x.put("new/a.envelope", strings.TrimSuffix(envelopeText(6), "\n")+fmt.Sprintf("SHA256: %064d\n\n", 0))
+		}, "new/a.envelope 5.2", "bad/a.eml bad/a.envelope"},
+		{"readable by all", func(x *testSpool) { pair(x, "new"); os.Chmod(filepath.Join(x.dir, "new/a.eml"), 0o644) }, "new/a.envelope 2.2", ""},
+		{"half a requeue", func(x *testSpool) { x.put("new/a.eml", "hello\n"); x.put("bad/a.envelope", envelopeText(6)) }, "bad/a.envelope 9.7", "new/a.eml new/a.envelope"},
+		{"making", func(x *testSpool) { x.put("cur/a.mail", "From: a@example.com\nTo: b@example.org\n\nx\n") }, "cur/a.mail 10.2", "cur/a.eml cur/a.envelope"},
+		{"made", func(x *testSpool) {
+			pair(x, "cur")
+			x.put("cur/a.mail", "From: a@example.com\nTo: b@example.org\n\nx\n")
+		}, "cur/a.mail 10.2", "cur/a.eml cur/a.envelope"},
+		{"malformed drop", func(x *testSpool) { x.put("new/a.mail", "no header\n") }, "new/a.mail 6.1", "bad/*.envelope bad/*.mail"},
+		{"drop with two names", func(x *testSpool) {
+			x.put("new/a.mail", "From: a@example.com\nTo: b@example.org\n\nx\n")
+			x.link("new/a.mail", "tmp/t")
+		}, "new/a.mail 10.3", "cur/*.eml cur/*.envelope"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			x := newTestSpool(t)
+			x.own()
+			test.plant(x)
+			v, err := OpenViewer(x.dir, Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer v.Close()
+			v.now = func() time.Time { return x.clock }
+			viewed := &testSpool{Spool: v, t: t, dir: x.dir}
+			said, all := viewed.check()
+			if len(said) != 1 || said[0] != test.want {
+				t.Fatalf("found %q, want %q", said, test.want)
+			}
+			f := &all[0]
+			if test.after == "" {
+				if f.Mendable() {
+					t.Error("mendable")
+				}
+				if err := f.Mend(x.Spool); !errors.Is(err, errors.ErrUnsupported) {
+					t.Errorf("mended: %v", err)
+				}
+				return
+			}
+			d, err := OpenDrainer(x.dir, Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			d.now = func() time.Time { return x.clock }
+			defer d.Close()
+			y := &testSpool{Spool: d, t: t, dir: x.dir}
+			err = f.Mend(d)
+			if errors.Is(err, ErrAlone) || errors.Is(err, ErrLinked) {
+				x.pass(LookAgain)
+				err = f.Mend(d)
+			}
+			if err != nil {
+				t.Fatalf("mend: %v", err)
+			}
+			if d.Persists(f) {
+				t.Error("it persists")
+			}
+			if said, _ := y.check(); len(said) > 0 {
+				t.Errorf("still found: %q", said)
+			}
+			y.holds(test.after)
+		})
+	}
+}
+
+// holds compares the names in the spool with patterns, in their order.
+func (x *testSpool) holds(want string) {
+	x.t.Helper()
+	var got []string
+	for _, name := range x.names() {
+		if !strings.HasPrefix(name, "tmp/") || !strings.HasSuffix(name, ".record") {
+			got = append(got, name)
+		}
+	}
+	patterns := strings.Fields(want)
+	if want == "nothing" {
+		patterns = nil
+	}
+	ok := len(got) == len(patterns)
+	for i := range patterns {
+		if ok {
+			match, err := filepath.Match(patterns[i], got[i])
+			ok = match && err == nil
+		}
+	}
+	if !ok {
+		x.t.Errorf("spool holds %q, want %q", got, patterns)
+	}
+}
