@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path/filepath"
 
 	"golang.org/x/sys/unix"
 )
@@ -33,7 +34,8 @@ const modeBits = 0o7777
 // format.
 func (k *checker) checkLayout() {
 	s := k.s
-	top, err := fstat(s.top)
+	var top unix.Stat_t
+	err := again(func() error { return unix.Stat(filepath.Dir(s.paths[New]), &top) })
 	if err != nil {
 		k.report(Finding{Section: "2", File: ".", Text: err.Error()})
 		return
