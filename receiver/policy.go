@@ -22,11 +22,11 @@ func (s *session) policy(address string) Reply {
 		if s.client.Relay {
 			return Reply{}
 		}
-		return replyFor(550, "5.7.1", "<", address, ">... Relaying denied")
+		return s.noRelay(address, "local-domains "+domain+", or ")
 	}
 	// What other mailers take for a route to somewhere else.
 	if !s.client.Relay && strings.ContainsAny(plain, "%!@:") {
-		return replyFor(550, "5.7.1", "<", address, ">... Relaying denied")
+		return s.noRelay(address, "")
 	}
 	if s.Known == nil || postmaster {
 		return Reply{}
@@ -40,4 +40,12 @@ func (s *session) policy(address string) Reply {
 		return replyFor(550, "5.1.1", "<", address, ">... User unknown")
 	}
 	return Reply{}
+}
+
+// noRelay refuses a recipient elsewhere. The log says which rule would admit it,
+// to whoever brings a table from times when everybody could relay.
+func (s *session) noRelay(address, rule string) Reply {
+	r := replyFor(550, "5.7.1", "<", address, ">... Relaying denied")
+	r.rule = rule + "relay-hosts " + s.client.address()
+	return r
 }

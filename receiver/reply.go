@@ -15,6 +15,7 @@ type Reply struct {
 	More     []string // EHLO's further lines
 	Close    bool     // the session ends after it
 	fault    bool     // counts towards maxerrors
+	rule     string   // for the log: what in the table would allow it
 }
 
 // Every text that a client can read is in this file.

@@ -134,7 +134,7 @@ func (s *session) run() string {
 			}
 		}
 		if reply.Code >= 400 {
-			s.log.Info("refused", "command", command, "reply", fmt.Sprint(reply.Code, " ", reply.Enhanced, " ", reply.Text))
+			s.log.Info("refused", "command", command, "reply", fmt.Sprint(reply.Code, " ", reply.Enhanced, " ", reply.Text), "rule", reply.rule)
 		}
 		if s.say(reply); reply.Close {
 			return fmt.Sprint(reply.Code)

@@ -90,10 +90,15 @@ type clients struct {
 func (c *clients) inetd(ts *testscript.TestScript, neg bool, args []string) {
 	ours, theirs := connection(ts)
 	defer ours.Close()
-	cmd := exec.Command(ts.Getenv("SMAP"), args[2:]...)
-	cmd.Dir = ts.MkAbs(".")
-	cmd.Env = []string{"PATH=" + ts.Getenv("PATH")}
+	systemd := args[0] == "-systemd"
+	if systemd {
+		args = args[1:]
+	}
+	cmd := command(ts, args[2:])
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = theirs, theirs, theirs
+	if systemd {
+		activate(cmd, theirs)
+	}
 	if args[1] != "-" {
 		log, err := os.OpenFile(ts.MkAbs(args[1]), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 		ts.Check(err)
@@ -117,6 +122,50 @@ func (c *clients) inetd(ts *testscript.TestScript, neg bool, args []string) {
 		c.last = make(map[string]int)
 	}
 	c.last[ts.Name()] = cmd.ProcessState.ExitCode()
+}
+
+// command makes the command of smap.
+func command(ts *testscript.TestScript, args []string) *exec.Cmd {
+	cmd := exec.Command(ts.Getenv("SMAP"), args...)
+	cmd.Dir = ts.MkAbs(".")
+	cmd.Env = []string{"PATH=" + ts.Getenv("PATH")}
+	return cmd
+}
+
+// activate passes a socket as systemd does. A shell knows the pid in time.
+func activate(cmd *exec.Cmd, socket *os.File) {
+	cmd.Args = append([]string{"sh", "-c", `export LISTEN_PID=$$; exec "$@"`, "sh", cmd.Path}, cmd.Args[1:]...)
+	cmd.Path = "/bin/sh"
+	cmd.Env = append(cmd.Env, "LISTEN_FDS=1")
+	cmd.Stdin, cmd.Stdout = nil, nil
+	cmd.ExtraFiles = []*os.File{socket}
+}
+
+// listening runs smap with a listening socket, until it ends by itself or the
+// script does.
+func (c *clients) listening(ts *testscript.TestScript, _ bool, args []string) {
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	ts.Check(err)
+	defer l.Close()
+	socket, err := l.(*net.TCPListener).File()
+	ts.Check(err)
+	log, err := os.OpenFile(ts.MkAbs(args[2]), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	ts.Check(err)
+	defer log.Close()
+	cmd := command(ts, args[3:])
+	cmd.Stdin, cmd.Stderr = socket, log
+	if args[0] == "systemd" {
+		activate(cmd, socket)
+	}
+	ts.Check(cmd.Start())
+	ts.Check(socket.Close())
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(strconv.Itoa(cmd.Process.Pid)), 0o600))
+	done := make(chan error, 1)
+	go func() { done <- cmd.Wait() }()
+	ts.Defer(func() {
+		_ = cmd.Process.Kill() // it may be gone
+		<-done
+	})
 }
 
 func (c *clients) code(ts *testscript.TestScript, _ bool, args []string) {

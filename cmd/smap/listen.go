@@ -97,6 +97,10 @@ func (s *server) accept(ctx context.Context, f *os.File) {
 		var peer unix.Sockaddr
 		var aerr error
 		err = raw.Read(func(l uintptr) bool {
+			if ctx.Err() != nil {
+				aerr = unix.ECANCELED // whoever comes now is for our successor
+				return true
+			}
 			fd, peer, aerr = sockets.Accept(int(l))
 			return aerr != unix.EAGAIN
 		})

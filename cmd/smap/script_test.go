@@ -26,6 +26,9 @@ func TestMain(m *testing.M) {
 //	                     on a TCP connection as its descriptors 0, 1 and 2; where
 //	                     LOG is not "-", descriptor 2 is that file, as under
 //	                     tcpserver. "! inetd" wants an exit code that is not 0
+//	                     ("inetd -systemd" passes the connection as systemd does)
+//	listening 0|systemd PID LOG ARG...  runs smap with a listening socket as
+//	                     descriptor 0, or as systemd passes it, in the background
 //	code N               that smap's exit code
 //	talk LOG DIALOGUE    has a dialogue with the server that wrote the log
 //	connect NAME LOG     opens a connection to it that stays
@@ -75,7 +78,7 @@ func TestScripts(t *testing.T) {
 			return false, fmt.Errorf("unknown condition %q", cond)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"inetd": c.inetd, "code": c.code, "talk": c.talk, "connect": c.connect, "says": c.says, "close": c.close,
+			"inetd": c.inetd, "listening": c.listening, "code": c.code, "talk": c.talk, "connect": c.connect, "says": c.says, "close": c.close,
 			"logged": logged, "times": times, "signal": signalCmd, "gone": gone, "count": count, "expand": expand,
 		},
 	})

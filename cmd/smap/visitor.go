@@ -77,6 +77,7 @@ func (s *setup) behindProxy(v *visitor) bool {
 	if err != nil {
 		s.config.Log.Warn("proxy", "host", v.peer.Addr().String(), "error", err)
 		sayUnavailable(v.conn, s.config.Hostname)
+		linger(v.conn)
 		return false
 	}
 	if client.IsValid() {

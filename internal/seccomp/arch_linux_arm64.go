@@ -1,5 +1,0 @@
-package seccomp
-
-import "golang.org/x/sys/unix"
-
-const arch = unix.AUDIT_ARCH_AARCH64
