@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -209,3 +210,5 @@ func (s *stage) events() string {
 	}
 	return b.String()
 }
+
+func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }

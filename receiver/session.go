@@ -53,19 +53,24 @@ type session struct {
 	busy     bool // content is on its way, which may be finished
 }
 
+func newSession(c Config, client Client, conn Conn) *session {
+	s := &session{Config: c, client: client, conn: conn, table: commands(), phase: Connected}
+	if s.Now == nil {
+		s.Now = time.Now
+	}
+	s.in = input{conn: conn, begin: s.await, flush: s.flush, buf: make([]byte, readBuffer)}
+	s.log = c.Log.With("client", client.address())
+	return s
+}
+
 // Serve speaks SMTP with one client until either ends it. When ctx is done a
 // session that is between messages ends at once, with 421; one that receives a
 // message may finish that message. It does not close the connection.
 func Serve(ctx context.Context, c Config, client Client, conn Conn) {
-	if c.Now == nil {
-		c.Now = time.Now
-	}
-	s := &session{Config: c, client: client, conn: conn, table: commands(), phase: Connected}
-	s.in = input{conn: conn, begin: s.await, flush: s.flush, buf: make([]byte, readBuffer)}
-	s.log = c.Log.With("client", client.address())
+	s := newSession(c, client, conn)
 	stop := context.AfterFunc(ctx, s.stop)
 	defer stop()
-	start := c.Now()
+	start := s.Now()
 	s.log.Info("connect", "name", orUnknown(client.Name), "ident", client.Ident)
 	why := s.run()
 	if secure, ok := s.conn.(interface{ CloseWrite() error }); ok {
@@ -73,7 +78,7 @@ func Serve(ctx context.Context, c Config, client Client, conn Conn) {
 	}
 	s.reset()
 	s.log.Info("exit", "why", why, "messages", s.messages, "octets", s.octets,
-		"refused", s.refused, "faults", s.faults, "seconds", c.Now().Sub(start).Round(time.Millisecond).Seconds())
+		"refused", s.refused, "faults", s.faults, "seconds", s.Now().Sub(start).Round(time.Millisecond).Seconds())
 }
 
 func orUnknown(name string) string {
