@@ -75,6 +75,7 @@ func checkDecoder(t *testing.T, in string, dots bool, pieces ...string) {
 // of up to 7 of the octets that mean something, whole, in every two halves, and
 // octet by octet.
 func TestDecodeAllInputs(t *testing.T) {
+	t.Parallel()
 	const alphabet = "a.\r\n\x00"
 	longest := 7
 	if testing.Short() {

@@ -33,8 +33,8 @@ const smuggled = "MAIL FROM:<admin@local.test>\r\nRCPT TO:<b@local.test>\r\nDATA
 
 const envelopeOf = "EHLO c.test\r\nMAIL FROM:<a@c.test>\r\nRCPT TO:<b@local.test>\r\n"
 
-// pass runs a session that must end with the refusal of its only message, which
-// is not spooled, and nothing that follows is carried out.
+// refusedWhole wants a session to have ended with the refusal of its only message, which
+// is not spooled, and nothing that follows carried out.
 func refusedWhole(t *testing.T, what string, replies []string, committed []memoryMessage, before int) {
 	t.Helper()
 	if len(committed) != 0 {
@@ -55,6 +55,7 @@ func everyCut(session string, f func(how string, pieces []string)) {
 }
 
 func TestSmugglingInData(t *testing.T) {
+	t.Parallel()
 	for _, end := range falseEnds() {
 		session := envelopeOf + "DATA\r\nSubject: x\r\n\r\ntext" + end + smuggled + "QUIT\r\n"
 		everyCut(session, func(how string, pieces []string) {
@@ -65,6 +66,7 @@ func TestSmugglingInData(t *testing.T) {
 }
 
 func TestSmugglingInChunks(t *testing.T) {
+	t.Parallel()
 	for _, end := range falseEnds() {
 		content := "Subject: x\r\n\r\ntext" + end + smuggled
 		session := envelopeOf + fmt.Sprintf("BDAT %d LAST\r\n%sQUIT\r\n", len(content), content)
@@ -84,6 +86,7 @@ func TestSmugglingInChunks(t *testing.T) {
 }
 
 func TestSmugglingInCommands(t *testing.T) {
+	t.Parallel()
 	for _, end := range lineEnds[1:] {
 		if strings.HasPrefix(end, "\r\n") || strings.HasPrefix(end, "\x00") {
 			continue // the line has ended well; or has NUL, which is a reply of its own
@@ -110,6 +113,7 @@ func TestSmugglingRightEnd(t *testing.T) {
 
 // TestSmugglingInTLS sends the same within TLS, whole and octet by octet.
 func TestSmugglingInTLS(t *testing.T) {
+	t.Parallel()
 	for i, end := range falseEnds() {
 		if testing.Short() && i%10 > 0 {
 			continue
