@@ -14,6 +14,7 @@ type Courier struct {
 	spool  *spoolfmt.Spool
 	rescan chan struct{}
 	reload chan Config
+	ping   chan chan<- struct{}
 }
 
 // ErrUndelivered is what Run returns with Config.Once when mail is left that
@@ -30,7 +31,7 @@ func New(cfg Config) (*Courier, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Courier{cfg: cfg, spool: sp, rescan: make(chan struct{}, 1), reload: make(chan Config, 1)}, nil
+	return &Courier{cfg: cfg, spool: sp, rescan: make(chan struct{}, 1), reload: make(chan Config, 1), ping: make(chan chan<- struct{})}, nil
 }
 
 func openSpool(cfg *Config) (*spoolfmt.Spool, error) {
@@ -43,6 +44,20 @@ func (c *Courier) Rescan() {
 	case c.rescan <- struct{}{}:
 	default: // one is asked for already
 	}
+}
+
+// Ping returns nil when Run's loop has come round since it was called: after the
+// first one, new mail is watched for. It returns the context's error when that
+// ends before.
+func (c *Courier) Ping(ctx context.Context) error {
+	pong := make(chan struct{})
+	select {
+	case c.ping <- pong:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	<-pong
+	return nil
 }
 
 // Reload puts another configuration into use for deliveries that start from

@@ -66,6 +66,8 @@ func (l *loop) stop() error {
 		select {
 		case r := <-l.reports:
 			l.take(r, time.Now())
+		case pong := <-l.c.ping:
+			close(pong)
 		case <-grace.C:
 			l.kill(errStopping)
 		}

@@ -111,6 +111,8 @@ func (l *loop) run(ctx context.Context) error {
 			l.endUpkeep(u, "flush")
 		case err := <-l.wrote:
 			l.metricsWritten(err)
+		case pong := <-l.c.ping:
+			close(pong)
 		case <-l.c.rescan:
 			l.watchAndScan(time.Now())
 		case cfg := <-l.c.reload:

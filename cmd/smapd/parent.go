@@ -21,9 +21,10 @@ const childGrace = 30 * time.Second
 // A supervisor is the parent: it has root, and touches neither the spool nor
 // anything that came from the network.
 type supervisor struct {
-	o     options
-	rules *rules
-	log   *slog.Logger
+	o       options
+	rules   *rules
+	log     *slog.Logger
+	manager *manager
 }
 
 func parent(o options, r *rules, stderr io.Writer) int {
@@ -46,17 +47,23 @@ func parent(o options, r *rules, stderr io.Writer) int {
 		}
 		defer remove()
 	}
-	s := &supervisor{o: o, rules: r, log: log}
+	s := &supervisor{o: o, rules: r, log: log, manager: &manager{log: log}}
 	family := supervise.Parent{
 		Log:     log,
 		Command: s.command,
-		Tell:    func(line io.Writer) error { return json.NewEncoder(line).Encode(s.rules) },
-		Reload:  s.reload,
-		Ready:   func() { detachedReady(o) },
-		Once:    o.once,
-		Grace:   childGrace,
+		Tell: func(line io.Writer) error {
+			defer s.manager.reloaded()
+			return json.NewEncoder(line).Encode(s.rules)
+		},
+		Reload: s.reload,
+		Ready:  func() { detachedReady(o); s.manager.ready() },
+		Once:   o.once,
+		Grace:  childGrace,
 	}
-	code, err := family.Run(signals)
+	if r.Beat > 0 {
+		family.Alive, family.Beat = s.manager.alive, r.Beat
+	}
+	code, err := family.Run(s.manager.signals(signals))
 	if err != nil {
 		log.Error("fwtksyserr: child-start", "error", err)
 		return exitCode(err)
@@ -93,8 +100,10 @@ func (s *supervisor) command() (*exec.Cmd, error) {
 // reload reads the table again; with errors the old rules stay. A change of
 // what the parent itself decides needs another child.
 func (s *supervisor) reload() (another bool, err error) {
+	s.manager.reload()
 	fresh, err := readRules(s.o.table, true)
 	if err != nil {
+		s.manager.reloaded()
 		s.log.Error("reload-failed", "error", err.Error())
 		return false, err
 	}

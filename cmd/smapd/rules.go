@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"time"
 
 	"smap/courier"
 	"smap/netperm"
@@ -25,6 +26,7 @@ type rules struct {
 	Files map[string][]byte // files that it names and only the parent may read
 	Log   string            // -log
 	Once  bool              // -once
+	Beat  time.Duration     // how often to say that the work goes on; 0 is never
 
 	table   *netperm.Table
 	missing []*netperm.Error // agents that are not there
@@ -113,6 +115,7 @@ func (r *rules) readFiles() error {
 // override notes what the command line says.
 func (r *rules) override(o options) {
 	r.Once = o.once
+	r.Beat = beat()
 	r.Log = o.log
 	if r.Log == "" && o.detach {
 		r.Log = "syslog"

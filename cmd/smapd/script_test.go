@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -32,6 +33,10 @@ func TestMain(m *testing.M) {
 //	feed SPOOL ID FILE RCPT...  commits a message with the shell's means
 //	due FILE             makes a deferred message due
 //	expand FILE...       puts the environment's values into files
+//	manager SOCKET FILE  plays the service manager: what it hears is in the file
+//	atleast N FILE TEXT  waits until it is in so many lines of the file
+//	again FILE TEXT      waits until it is in one more line of the file
+//	quiet FILE TEXT      waits until no more such lines come
 func TestScripts(t *testing.T) {
 	files, err := filepath.Glob("../../testdata/script/smapd*.txtar")
 	if err != nil || len(files) == 0 {
@@ -65,6 +70,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"until": until, "gone": goneCmd, "logged": loggedCmd, "times": times,
 			"signal": signalCmd, "expand": expand, "feed": feed, "due": due,
+			"manager": managerCmd, "atleast": atleast, "again": again, "quiet": quiet,
 		},
 	})
 }
@@ -159,8 +165,46 @@ func signalCmd(ts *testscript.TestScript, _ bool, args []string) {
 			ts.Check(err)
 		}
 	}
-	sig := map[string]syscall.Signal{"TERM": syscall.SIGTERM, "KILL": syscall.SIGKILL, "HUP": syscall.SIGHUP, "USR1": syscall.SIGUSR1}[args[1]]
+	sig := map[string]syscall.Signal{"TERM": syscall.SIGTERM, "KILL": syscall.SIGKILL, "HUP": syscall.SIGHUP, "USR1": syscall.SIGUSR1,
+		"STOP": syscall.SIGSTOP, "CONT": syscall.SIGCONT}[args[1]]
 	ts.Check(syscall.Kill(pid, sig))
+}
+
+func managerCmd(ts *testscript.TestScript, _ bool, args []string) {
+	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: ts.MkAbs(args[0]), Net: "unixgram"})
+	ts.Check(err)
+	f, err := os.Create(ts.MkAbs(args[1]))
+	ts.Check(err)
+	ts.Defer(func() { conn.Close(); f.Close() })
+	go func() {
+		buf := make([]byte, 4096)
+		for {
+			n, err := conn.Read(buf)
+			if err != nil {
+				return
+			}
+			fmt.Fprintf(f, "%s\n", buf[:n])
+		}
+	}()
+}
+
+func atleast(ts *testscript.TestScript, _ bool, args []string) {
+	n, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	wait(ts, args[2], func() bool { return lines(ts, args[1], args[2]) >= n })
+}
+
+func again(ts *testscript.TestScript, _ bool, args []string) {
+	had := lines(ts, args[0], args[1])
+	wait(ts, "another "+args[1], func() bool { return lines(ts, args[0], args[1]) > had })
+}
+
+func quiet(ts *testscript.TestScript, _ bool, args []string) {
+	wait(ts, "no more "+args[1], func() bool {
+		had := lines(ts, args[0], args[1])
+		time.Sleep(500 * time.Millisecond)
+		return lines(ts, args[0], args[1]) == had
+	})
 }
 
 func feed(ts *testscript.TestScript, _ bool, args []string) {
@@ -216,6 +260,7 @@ func agent() {
 		time.Sleep(5 * time.Millisecond)
 	}
 	fmt.Println("agent was here")
+	note(".env", strings.Join(os.Environ(), "\n")+"\n")
 	note(".args", strings.Join(rest, " ")+"\n")
 	note(".eml", string(content))
 	os.Exit(code)

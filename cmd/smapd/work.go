@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"smap/courier"
 	"smap/internal/supervise"
@@ -44,7 +45,14 @@ func alone(o options, r *rules, stderr io.Writer) int {
 		}
 		return fresh, err
 	}
-	return work(context.Background(), r, log, reload, nil, func() { detachedReady(o) })
+	m := &manager{log: log}
+	return work(context.Background(), r, log, reload, nil, reporting{
+		ready:    func() { detachedReady(o); m.ready() },
+		alive:    m.alive,
+		reload:   m.reload,
+		reloaded: m.reloaded,
+		stopping: m.stopping,
+	})
 }
 
 // child is the process that does the work when the parent is root.
@@ -84,16 +92,48 @@ func child(stderr io.Writer) int {
 			pushed <- r
 		}
 	}()
-	return work(ctx, r, log, nil, pushed, func() {
-		if err := line.Ready(); err != nil {
-			log.Warn("trouble", "what", "parent", "error", err.Error())
+	say := func(what func() error) func() {
+		return func() {
+			if err := what(); err != nil {
+				log.Warn("trouble", "what", "parent", "error", err.Error())
+			}
 		}
-	})
+	}
+	nothing := func() {}
+	return work(ctx, r, log, nil, pushed, reporting{ready: say(line.Ready), alive: say(line.Alive),
+		reload: nothing, reloaded: nothing, stopping: nothing})
+}
+
+// reporting is how the process that works tells others how it is.
+type reporting struct{ ready, alive, reload, reloaded, stopping func() }
+
+// report says that the courier is at work and then, where somebody wants to
+// know, at every beat that its loop still turns.
+func report(ctx context.Context, c *courier.Courier, beat time.Duration, to reporting) {
+	if c.Ping(ctx) != nil {
+		return
+	}
+	to.ready()
+	if beat <= 0 {
+		return
+	}
+	t := time.NewTicker(beat)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+			if c.Ping(ctx) == nil {
+				to.alive()
+			}
+		}
+	}
 }
 
 // work runs the courier until a signal or the parent ends it. On HUP it calls
 // reread, which is nil where the parent pushes new rules instead.
-func work(ctx context.Context, r *rules, log *slog.Logger, reread func() (*rules, error), pushed <-chan *rules, started func()) int {
+func work(ctx context.Context, r *rules, log *slog.Logger, reread func() (*rules, error), pushed <-chan *rules, to reporting) int {
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGUSR1)
 	signal.Ignore(syscall.SIGPIPE)
@@ -106,7 +146,9 @@ func work(ctx context.Context, r *rules, log *slog.Logger, reread func() (*rules
 	defer cancel()
 	done := make(chan error, 1)
 	go func() { done <- c.Run(ctx) }()
-	started()
+	working, end := context.WithCancel(context.Background())
+	defer end()
+	go report(working, c, r.Beat, to)
 	for {
 		select {
 		case err := <-done:
@@ -118,10 +160,13 @@ func work(ctx context.Context, r *rules, log *slog.Logger, reread func() (*rules
 			case s == syscall.SIGUSR1:
 				c.Rescan()
 			case s != syscall.SIGHUP:
+				to.stopping()
 				cancel()
 			case reread != nil:
+				to.reload()
 				fresh, err := reread()
 				apply(c, fresh, err, log)
+				to.reloaded()
 			}
 		}
 	}

@@ -25,15 +25,18 @@ type child struct {
 	grace *time.Timer // kills it; nil until it was told to end
 }
 
-// An event is what a child did: it became ready, or it ended.
+// An event is what a child did: it became ready, said that it still works, or
+// ended.
 type event struct {
 	*child
 	ready bool
+	alive bool
 	ended error
 }
 
 // begin starts a child, whose events arrive in order; the last one is its end.
-func begin(cmd *exec.Cmd, events chan<- event) (*child, error) {
+// With listen it is heard after it was ready, too.
+func begin(cmd *exec.Cmd, events chan<- event, listen bool) (*child, error) {
 	ours, theirs, err := pair()
 	if err != nil {
 		return nil, err
@@ -47,9 +50,15 @@ func begin(cmd *exec.Cmd, events chan<- event) (*child, error) {
 	heard := make(chan struct{})
 	go func() {
 		defer close(heard)
-		var b [1]byte
-		if n, _ := ours.Read(b[:]); n == 1 { // all that we want to hear
+		var b [16]byte
+		n, _ := ours.Read(b[:1])
+		if n == 1 {
 			events <- event{child: c, ready: true}
+		}
+		for n > 0 && listen {
+			if n, _ = ours.Read(b[:]); n > 0 {
+				events <- event{child: c, alive: true}
+			}
 		}
 	}()
 	go func() {

@@ -24,6 +24,12 @@ func (l *Line) Ready() error {
 	return err
 }
 
+// Alive says that it still is.
+func (l *Line) Alive() error {
+	_, err := l.f.Write([]byte{'A'})
+	return err
+}
+
 // Read reads what the parent says.
 func (l *Line) Read(b []byte) (int, error) { return l.f.Read(b) }
 

@@ -3,7 +3,8 @@
 //
 // Parent and child are joined by a line, a pair of sockets. Its end tells either
 // of them that the other is gone, however it died; an octet from the child says
-// that it is at work; and the parent may send what the child cannot read itself.
+// that it is at work, and more of them that it still is, where somebody wants to
+// know; and the parent may send what the child cannot read itself.
 // The parent reads nothing else from the child, and nothing from anybody else.
 //
 // There may be several children: one that serves, one that starts in order to
@@ -56,6 +57,11 @@ type Parent struct {
 	Reload func() (another bool, err error)
 	// Ready is called once, when a child is at work for the first time.
 	Ready func()
+	// Alive, when it is not nil, is called every Beat while the parent turns and
+	// the child that serves has said since the last time that it does, too.
+	// While none serves, the parent alone counts.
+	Alive func()
+	Beat  time.Duration
 	// Once: a child that exits has done the work, and the parent exits likewise.
 	Once bool
 	// Grace is how long a child that was told to end may take before it is
@@ -70,6 +76,7 @@ type run struct {
 	next    *child
 	leaving map[*child]bool
 	events  chan event
+	alive   bool // serving has said so since the last beat
 
 	restart <-chan time.Time
 	wait    time.Duration
@@ -86,8 +93,19 @@ func (p *Parent) Run(signals <-chan os.Signal) (int, error) {
 	if err := r.start(); err != nil {
 		return 0, err
 	}
+	var beat <-chan time.Time
+	if p.Alive != nil {
+		t := time.NewTicker(p.Beat)
+		defer t.Stop()
+		beat = t.C
+	}
 	for {
 		select {
+		case <-beat:
+			if r.alive || r.serving == nil {
+				p.Alive()
+			}
+			r.alive = false
 		case s := <-signals:
 			r.signal(s)
 		case <-r.restart:
@@ -95,6 +113,8 @@ func (p *Parent) Run(signals <-chan os.Signal) (int, error) {
 		case e := <-r.events:
 			if e.ready {
 				r.ready(e.child)
+			} else if e.alive {
+				r.alive = r.alive || e.child == r.serving
 			} else if r.buried(e.child, e.ended) {
 				return r.code, nil
 			}
@@ -111,7 +131,7 @@ func (r *run) start() error {
 	if err != nil {
 		return err
 	}
-	if r.next, err = begin(cmd, r.events); err != nil {
+	if r.next, err = begin(cmd, r.events, r.Alive != nil); err != nil {
 		return err
 	}
 	r.Log.Info("child", "pid", r.next.pid())

@@ -11,6 +11,7 @@ import (
 	"os/signal"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -52,6 +53,13 @@ func childMain(what string) int {
 	}
 	say("ready")
 	_ = line.Ready()
+	if what == "alive" {
+		go func() {
+			for line.Alive() == nil {
+				time.Sleep(10 * time.Millisecond)
+			}
+		}()
+	}
 	gone := make(chan struct{})
 	go func() {
 		line.Await()
@@ -77,7 +85,7 @@ func orphaning(say func(string)) int {
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = []string{"SUPERVISE_CHILD=plain"}
 	cmd.ExtraFiles = []*os.File{os.NewFile(3, "out")}
-	if _, err := begin(cmd, events); err != nil {
+	if _, err := begin(cmd, events, false); err != nil {
 		return 71
 	}
 	<-events
@@ -357,6 +365,38 @@ func TestGrace(t *testing.T) {
 	h.signals <- unix.SIGTERM
 	h.says("signal")
 	h.ends(0)
+}
+
+// TestAlive: the word that all is well is the child's, while there is one.
+func TestAlive(t *testing.T) {
+	var n atomic.Int64
+	p := Parent{Alive: func() { n.Add(1) }, Beat: 30 * time.Millisecond}
+	h := supervise(t, p, "alive")
+	pid := h.ready()
+	more := func() {
+		t.Helper()
+		was := n.Load()
+		for end := time.Now().Add(20 * time.Second); n.Load() < was+3; time.Sleep(5 * time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatal("no word")
+			}
+		}
+	}
+	more()
+	if err := unix.Kill(pid, unix.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(200 * time.Millisecond) // what was on its way is heard
+	was := n.Load()
+	time.Sleep(200 * time.Millisecond)
+	if n.Load() != was {
+		t.Error("the child stands still, and the parent says that all is well")
+	}
+	if err := unix.Kill(pid, unix.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	h.logged("child-died")
+	more()
 }
 
 // A child learns of its parent's death, of whatever kind.
