@@ -1,9 +1,11 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -36,8 +38,10 @@ func TestMain(m *testing.M) {
 //	close NAME           closes it
 //	logged FILE PATTERN  waits until a line of the file holds the text
 //	times N FILE TEXT    the text is in so many lines of the file
-//	signal FILE NAME [child LOG]  sends a signal to the process whose pid the file
-//	                     holds, or to the last of its children that the log names
+//	signal FILE NAME [child|lookup LOG]  sends a signal to the process whose pid
+//	                     the file holds, or to the last of its children that the
+//	                     log names, or to the look-up child of that
+//	identd ANSWER        answers on port 113, until the script ends
 //	gone FILE            waits until the process whose pid the file holds is gone
 //	count N GLOB         so many files are there
 //	expand FILE...       puts the environment's values into files, mode 600
@@ -79,7 +83,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"inetd": c.inetd, "listening": c.listening, "code": c.code, "talk": c.talk, "connect": c.connect, "says": c.says, "close": c.close,
-			"logged": logged, "times": times, "signal": signalCmd, "gone": gone, "count": count, "expand": expand,
+			"logged": logged, "identd": identd, "times": times, "signal": signalCmd, "gone": gone, "count": count, "expand": expand,
 		},
 	})
 }
@@ -165,12 +169,59 @@ func signalCmd(ts *testscript.TestScript, _ bool, args []string) {
 		log := ts.ReadFile(args[3])
 		_, err := fmt.Sscanf(log[max(0, strings.LastIndex(log, ": ready pid=")):], ": ready pid=%d", &pid)
 		ts.Check(err)
+		if args[2] == "lookup" {
+			pid = lookupChild(ts, pid)
+		}
 	}
 	sig, ok := map[string]syscall.Signal{"TERM": syscall.SIGTERM, "KILL": syscall.SIGKILL, "HUP": syscall.SIGHUP}[args[1]]
 	if !ok {
 		ts.Fatalf("signal %s?", args[1])
 	}
 	ts.Check(syscall.Kill(pid, sig))
+}
+
+// lookupChild is the look-up child of a process, which must be the only child. Of
+// root's it has another user.
+func lookupChild(ts *testscript.TestScript, parent int) int {
+	files, err := filepath.Glob("/proc/[0-9]*/status")
+	ts.Check(err)
+	child := 0
+	for _, f := range files {
+		status, _ := os.ReadFile(f) // the process may be gone
+		if !bytes.Contains(status, fmt.Appendf(nil, "\nPPid:\t%d\n", parent)) {
+			continue
+		}
+		if child != 0 {
+			ts.Fatalf("%d has several children", parent)
+		}
+		if os.Geteuid() == 0 && !bytes.Contains(status, []byte("\nUid:\t65534\t65534\t65534\t65534\n")) {
+			ts.Fatalf("the look-up child has root:\n%s", status)
+		}
+		child, err = strconv.Atoi(filepath.Base(filepath.Dir(f)))
+		ts.Check(err)
+	}
+	if child == 0 {
+		ts.Fatalf("%d has no child", parent)
+	}
+	return child
+}
+
+// identd answers questions of RFC 1413.
+func identd(ts *testscript.TestScript, _ bool, args []string) {
+	l, err := net.Listen("tcp4", "127.0.0.1:113")
+	ts.Check(err)
+	ts.Defer(func() { l.Close() })
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			question, _ := bufio.NewReader(conn).ReadString('\n')
+			_, _ = fmt.Fprintf(conn, "%s : %s\r\n", strings.TrimSpace(question), args[0])
+			conn.Close()
+		}
+	}()
 }
 
 func gone(ts *testscript.TestScript, _ bool, args []string) {

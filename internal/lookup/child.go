@@ -87,7 +87,11 @@ func (f Finder) name(ctx context.Context, addr netip.Addr) string {
 		if !validName(name) {
 			continue
 		}
-		back, err := f.Resolver.LookupNetIP(ctx, "ip", name+".")
+		full := name
+		if strings.Contains(name, ".") {
+			full += "." // not something below our own domain; the hosts file has single words without it
+		}
+		back, err := f.Resolver.LookupNetIP(ctx, "ip", full)
 		if err != nil {
 			continue
 		}

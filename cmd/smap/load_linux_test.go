@@ -1,0 +1,151 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// TestManyConnections opens 2,000 connections at once: 1,900 sessions, and 100
+// clients that must hear 421 quickly. All of it in 64 MiB.
+func TestManyConnections(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
+	const sessions, clients = 1900, 2000
+	dir := t.TempDir()
+	server, address := startServer(t, dir, fmt.Sprintf("smap: maxsessions %d\nsmap: maxperclient %d\n", sessions, clients))
+	began := time.Now()
+	var conns []net.Conn
+	defer func() {
+		for _, c := range conns {
+			c.Close()
+		}
+	}()
+	for range clients {
+		c, err := net.Dial("tcp4", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		conns = append(conns, c)
+	}
+	served, refused := 0, 0
+	for _, c := range conns {
+		switch line := firstLine(t, c); {
+		case strings.HasPrefix(line, "220 "):
+			served++
+			// Something to keep: each session has said EHLO.
+			if _, err := c.Write([]byte("EHLO client.example.org\r\n")); err != nil {
+				t.Fatal(err)
+			}
+		case strings.HasPrefix(line, "421 "):
+			refused++
+		default:
+			t.Fatalf("neither 220 nor 421: %q", line)
+		}
+	}
+	took := time.Since(began)
+	if served != sessions || refused != clients-sessions {
+		t.Errorf("%d served, %d refused", served, refused)
+	}
+	for _, c := range conns[:sessions] {
+		firstLine(t, c)
+	}
+	resident, most := memory(t, server, "VmRSS"), memory(t, server, "VmHWM")
+	t.Logf("%d connections in %v; resident %d KiB, at most %d KiB", clients, took, resident, most)
+	if most > 64<<10 {
+		t.Errorf("%d KiB resident with %d connections", most, clients)
+	}
+}
+
+func firstLine(t *testing.T, c net.Conn) string {
+	t.Helper()
+	if err := c.SetReadDeadline(time.Now().Add(60 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	line, err := bufio.NewReaderSize(c, 1024).ReadString('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	return line
+}
+
+// startServer starts smap -listen on some port until the test ends. It returns
+// the pid of the process that serves, and its address.
+func startServer(t *testing.T, dir, rules string) (pid int, address string) {
+	t.Helper()
+	// Another user has to get through.
+	for _, d := range []string{dir, filepath.Dir(dir)} {
+		if err := os.Chmod(d, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	bin, spool, table := program(t, filepath.Join(dir, "bin")), filepath.Join(dir, "spool"), filepath.Join(dir, "table")
+	text := "smap: userid 65534\nsmap: directory " + spool + "\nsmap: hostname mx.example.com\n" + rules
+	err := errors.Join(os.Mkdir(spool, 0o700), os.WriteFile(table, []byte(text), 0o600))
+	if os.Geteuid() == 0 {
+		err = errors.Join(err, os.Chown(spool, 65534, 65534))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	log, err := os.Create(filepath.Join(dir, "log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	cmd := exec.Command(filepath.Join(bin, "smap"), "-c", table, "-listen", "127.0.0.1:0", "-log", "stderr")
+	cmd.Stderr = log
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+			t.Error(err)
+		}
+		if err := cmd.Wait(); err != nil {
+			t.Error(err)
+		}
+	})
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		b, err := os.ReadFile(log.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, after, ok := strings.Cut(string(b), ": ready pid=")
+		if !ok || !strings.Contains(after, "\n") {
+			continue
+		}
+		_, listen, _ := strings.Cut(string(b), ": listen address=")
+		if pid, err = strconv.Atoi(strings.Fields(after)[0]); err != nil {
+			t.Fatal(err)
+		}
+		return pid, strings.Fields(listen)[0]
+	}
+	t.Fatal("the server does not start")
+	return 0, ""
+}
+
+// memory is a value in KiB of a process.
+func memory(t *testing.T, pid int, key string) int {
+	t.Helper()
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(b), "\n"+key+":")
+	n, err := strconv.Atoi(strings.Fields(rest)[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
