@@ -204,7 +204,7 @@ func (d *Draft) publish() error {
 	_ = lock(d.content)
 	var err error
 	for range maxIDs {
-		if err = d.move(); !errors.Is(err, fs.ErrExist) {
+		if err = d.move(); !errors.Is(err, fs.ErrExist) || errors.Is(err, errStays) {
 			break
 		}
 		d.id = NewID(d.s.now())
@@ -283,12 +283,24 @@ func (d *Draft) takeBack(eml string) error {
 	if err != nil || !sameFile(&there, &ours) {
 		return err
 	}
-	if left, err := exists(d.s.dirs[Tmp], d.name); err != nil || left {
-		// Linked but not yet moved: only the new name has to go.
-		return errors.Join(err, d.s.sys.unlink(d.s.dirs[New], eml))
+	left, err := exists(d.s.dirs[Tmp], d.name)
+	switch {
+	case err != nil:
+	case left: // linked but not yet moved: only the new name has to go
+		err = d.s.sys.unlink(d.s.dirs[New], eml)
+	default:
+		err = d.s.sys.move(d.s.dirs[New], eml, d.s.dirs[Tmp], d.name)
 	}
-	return d.s.sys.move(d.s.dirs[New], eml, d.s.dirs[Tmp], d.name)
+	if err == nil {
+		return nil
+	}
+	// A sandbox may let nothing out of new again. Then it must be nobody's
+	// content: a stranger's envelope may wait for it, whose Size is another.
+	return errors.Join(errStays, err, again(func() error { return unix.Ftruncate(d.content, 0) }), d.s.sys.fsync(d.content))
 }
+
+// errStays ends a commit that would otherwise try another id.
+var errStays = errors.New("the content, now empty, stays in new/")
 
 // Abort removes what the draft left in tmp. After a Commit that succeeded, or
 // that is visible, it does nothing.

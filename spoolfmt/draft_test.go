@@ -273,6 +273,45 @@ func TestEnvelopeAppears(t *testing.T) {
 	}
 }
 
+// TestNotTakenBack has an envelope appear where a sandbox lets nothing out of
+// new: the stranger's envelope must not get our content.
+func TestNotTakenBack(t *testing.T) {
+	x := newTestSpool(t)
+	d, err := x.NewDraft()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.Write([]byte("private\n")); err != nil {
+		t.Fatal(err)
+	}
+	id, tries := d.ID(), 0
+	move := x.sys.move
+	x.sys.move = func(fromDir int, from string, toDir int, to string) error {
+		switch {
+		case fromDir == x.dirs[New]:
+			return unix.EXDEV
+		case strings.HasSuffix(from, ".envelope"):
+			tries++
+			x.put("new/"+to, "Spool-Format: 1\nSender: <>\nRecipient: <spy@example.net>\nSize: 8\n\n")
+		}
+		return move(fromDir, from, toDir, to)
+	}
+	err = d.Commit(testEnvelope(t))
+	var failed *CommitError
+	if !errors.As(err, &failed) || failed.Visible {
+		t.Errorf("commit: %v, want one that failed", err)
+	}
+	if tries != 1 {
+		t.Errorf("%d ids were tried, want 1: the content is not there for another one", tries)
+	}
+	if got := x.read("new/" + id + ".eml"); got != "" {
+		t.Errorf("the stranger's envelope has the content %q", got)
+	}
+	if left, err := os.ReadDir(filepath.Join(x.dir, "tmp")); err != nil || len(left) > 0 {
+		t.Errorf("left in tmp: %v, %v", left, err)
+	}
+}
+
 func TestAbort(t *testing.T) {
 	x := newTestSpool(t)
 	d, err := x.NewDraft()

@@ -51,7 +51,6 @@ type Spool struct {
 	now   func() time.Time
 	paths [boxes]string
 	dirs  [boxes]int // -1 where this process does not use the box
-	top   int
 
 	missing *[boxes]error // of a viewer: why a box is not open
 
@@ -75,7 +74,7 @@ func OpenDrainer(dir string, o Options) (*Spool, error) {
 }
 
 func newSpool(o Options) *Spool {
-	s := &Spool{log: o.Log, sys: systemCalls(), now: time.Now, top: -1, dirs: [boxes]int{-1, -1, -1, -1}}
+	s := &Spool{log: o.Log, sys: systemCalls(), now: time.Now, dirs: [boxes]int{-1, -1, -1, -1}}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -88,7 +87,7 @@ func open(dir string, o Options, use ...Box) (*Spool, error) {
 	if err != nil {
 		return nil, fmt.Errorf("spool %s: %w", dir, err)
 	}
-	s.top = top
+	defer unix.Close(top) // only read
 	made := false
 	for _, b := range use {
 		s.paths[b] = filepath.Join(dir, b.String())
@@ -185,15 +184,15 @@ func (s *Spool) Close() error {
 			s.dirs[b] = -1
 		}
 	}
-	if s.top >= 0 {
-		errs = append(errs, unix.Close(s.top))
-		s.top = -1
-	}
 	return errors.Join(errs...)
 }
 
 // Path returns the path of a box, as it was opened.
 func (s *Spool) Path(b Box) string { return s.paths[b] }
+
+// Fd returns the descriptor of a box's directory, for a sandbox to be built
+// around, or -1 where this process does not use the box. It stays the spool's.
+func (s *Spool) Fd(b Box) int { return s.dirs[b] }
 
 // Free returns the octets and inodes that an unprivileged process can still
 // use on the spool's file system; inodes is math.MaxUint64 where it has no

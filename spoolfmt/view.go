@@ -19,7 +19,7 @@ func OpenViewer(dir string, o Options) (*Spool, error) {
 	if err != nil {
 		return nil, fmt.Errorf("spool %s: %w", dir, err)
 	}
-	s.top = top
+	defer unix.Close(top) // only read
 	s.missing = new([boxes]error)
 	for b := Tmp; b <= Bad; b++ {
 		s.paths[b] = filepath.Join(dir, b.String())

@@ -1,0 +1,135 @@
+//go:build system
+
+package systest
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// TestRivals has two smapd and three drainers of a few lines of shell fight over 2,000 messages, while two feeders bring
+// them: each is taken once.
+func TestRivals(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	agent := newLedger(t, s, "sleep 0.01") // for the shells to keep up
+	s.rules("smapd: log stderr", "smapd: wakeup 1", "smapd: maxchildren 2", "smapd: agent exec "+agent.program)
+	uid, gid := ids(t, smapdUser)
+	script := s.write(s.file("drain"), drainScript, 0o755)
+	taken := s.path("taken")
+	s.mkdir(taken, 0o700, uid, gid)
+	var shells, feeders sync.WaitGroup
+	for range 3 {
+		shells.Go(func() {
+			if out, err := as(t, uid, gid, "/bin/sh", script, s.spool, taken); err != nil || out != "" {
+				t.Errorf("a shell drainer: %v: %s", err, out)
+			}
+		})
+	}
+	couriers := []*process{start(t, program(t, "smapd"), "-c", s.table), start(t, program(t, "smapd"), "-c", s.table)}
+	const each = 1000
+	var marks []string
+	for f := range 2 {
+		for i := range each {
+			marks = append(marks, fmt.Sprintf("f%d-%04d", f, i))
+		}
+		feeders.Go(func() {
+			feeder := ownFeeder(t, s.spool)
+			for i := range each {
+				feeder.pair(fmt.Sprintf("f%d-%04d", f, i), "bob@system.test")
+				time.Sleep(time.Millisecond)
+			}
+		})
+	}
+	feeders.Wait()
+	shells.Wait()
+	s.drained(time.Minute)
+
+	seen, byShell := agent.deliveries(), 0
+	own, err := filepath.Glob(filepath.Join(taken, "*", "envelope"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range own {
+		mark, _, _ := strings.Cut(senderOf(t, path), "@")
+		if _, content := marked(mark); readFile(t, filepath.Join(filepath.Dir(path), "content")) != content {
+			t.Errorf("the envelope of %s came with another content", mark)
+		}
+		seen[mark]++
+		byShell++
+	}
+	for _, mark := range marks {
+		if seen[mark] != 1 {
+			t.Errorf("%s was taken %d times", mark, seen[mark])
+		}
+	}
+	if len(seen) != len(marks) {
+		t.Errorf("%d different messages came, %d were fed", len(seen), len(marks))
+	}
+	first, second := strings.Count(couriers[0].log(), " finished "), strings.Count(couriers[1].log(), " finished ")
+	t.Logf("the shells took %d, smapd %d and %d", byShell, first, second)
+	if byShell < each/10 || first < each/10 || second < each/10 {
+		t.Error("somebody got next to nothing: nobody competed")
+	}
+}
+
+// TestDeletedUnder deletes files of messages that smapd has: a content while its agent runs, which is delivered from the
+// open file; an envelope while the agent runs, which must not come back; a content that waits for its next attempt, whose
+// envelope is set aside after a minute, for a person.
+func TestDeletedUnder(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	dir := s.file("state")
+	uid, gid := ids(t, smapdUser)
+	s.mkdir(dir, 0o755, uid, gid)
+	agent := writeAgent(s, strings.ReplaceAll(`case $SMAP_SENDER in waits@*) exit 75 ;; esac
+: >DIR/$SMAP_ID.begun
+while [ ! -e DIR/go ]; do sleep 0.05; done
+case $SMAP_SENDER in envelope@*) exit 75 ;; esac
+cat >DIR/$SMAP_ID.content
+`, "DIR", dir))
+	s.rules("smapd: log stderr", "smapd: badadmin none", "smapd: wakeup 5", "smapd: retry 5", "smapd: agent exec "+agent)
+	daemon := start(t, program(t, "smapd"), "-c", s.table)
+	feeder := ownFeeder(t, s.spool)
+	for _, mark := range []string{"content", "envelope", "waits"} {
+		feeder.pair(mark, "bob@system.test")
+	}
+	begun := func() bool {
+		files, _ := filepath.Glob(dir + "/*.begun")
+		return len(files) == 2 && s.field("cur", "waits", "Attempts") == "1"
+	}
+	if !eventually(10*time.Second, begun) {
+		t.Fatal("the agents were not started")
+	}
+	for _, path := range []string{"content.eml", "envelope.envelope", "waits.eml"} {
+		if err := os.Remove(s.path("cur", path)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.write(dir+"/go", "", 0o644)
+	if !eventually(10*time.Second, func() bool { return strings.Contains(daemon.log(), "finished id=content") }) {
+		t.Error("the message whose content was deleted was not finished")
+	}
+	if _, want := marked("content"); readFile(t, dir+"/content.content") != want {
+		t.Errorf("the agent got %q", readFile(t, dir+"/content.content"))
+	}
+	if !eventually(3*time.Minute, func() bool { return s.field("bad", "waits", "Set-Aside") != "" }) {
+		t.Errorf("the envelope without content is not in bad/; in cur/: %v", s.names("cur"))
+	}
+	daemon.stop()
+	start(t, program(t, "smapd"), "-c", s.table) // and its first look around, which is not yet due again
+	s.drained(10 * time.Second)
+	for _, event := range []string{"delivered id=envelope", "aside id=envelope", "aside id=content"} {
+		if strings.Contains(daemon.log(), event) {
+			t.Errorf("the log says %s", event)
+		}
+	}
+	if n := strings.Count(daemon.log(), " trouble "); n != 0 {
+		t.Errorf("trouble was said %d times, and it is none", n)
+	}
+}

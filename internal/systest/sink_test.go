@@ -1,0 +1,157 @@
+//go:build system
+
+package systest
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// sink is a server of SMTP or LMTP that accepts everything and keeps it octet for octet.
+type sink struct {
+	t    *testing.T
+	addr string
+	lmtp bool
+	mu   sync.Mutex
+	got  []sunk
+}
+
+// sunk is a message as it came: the arguments of MAIL and RCPT, and the content with LF at the ends of its lines.
+type sunk struct {
+	mail, content string
+	rcpt          []string
+}
+
+// newSink listens on a TCP port of the loopback address.
+func newSink(t *testing.T, lmtp bool) *sink {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &sink{t: t, addr: l.Addr().String(), lmtp: lmtp}
+	var wg sync.WaitGroup
+	t.Cleanup(func() { l.Close(); wg.Wait() })
+	wg.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			wg.Go(func() { s.serve(c) })
+		}
+	})
+	return s
+}
+
+// messages are those that have come so far.
+func (s *sink) messages() []sunk {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]sunk(nil), s.got...)
+}
+
+func (s *sink) serve(c net.Conn) {
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(5 * time.Minute)) //nolint:errcheck // the reads tell
+	in, out := bufio.NewReader(c), bufio.NewWriter(c)
+	say := func(lines ...string) {
+		for _, line := range lines {
+			out.WriteString(line + "\r\n") //nolint:errcheck // Flush tells
+		}
+		if in.Buffered() == 0 {
+			out.Flush() //nolint:errcheck // the next read tells
+		}
+	}
+	var m sunk
+	say("220 sink.test ESMTP")
+	for {
+		line, err := in.ReadString('\n')
+		if err != nil {
+			return
+		}
+		verb, rest, _ := strings.Cut(strings.TrimRight(line, "\r\n"), " ")
+		_, argument, _ := strings.Cut(rest, ":")
+		switch verb = strings.ToUpper(verb); verb {
+		case "EHLO", "LHLO", "HELO":
+			say("250-sink.test", "250-PIPELINING", "250-8BITMIME", "250-DSN", "250 SIZE")
+		case "MAIL":
+			m = sunk{mail: strings.TrimSpace(argument)}
+			say("250 2.1.0 ok")
+		case "RCPT":
+			m.rcpt = append(m.rcpt, strings.TrimSpace(argument))
+			say("250 2.1.5 ok")
+		case "DATA":
+			say("354 go on")
+			out.Flush() //nolint:errcheck // the next read tells
+			if m.content, err = readContent(in); err != nil {
+				s.t.Errorf("sink: %v", err)
+				return
+			}
+			s.mu.Lock()
+			s.got = append(s.got, m)
+			s.mu.Unlock()
+			for range m.rcpt {
+				say("250 2.0.0 taken")
+				if !s.lmtp {
+					break
+				}
+			}
+		case "QUIT":
+			say("221 bye")
+			return
+		default:
+			say("250 2.0.0 ok")
+		}
+	}
+}
+
+// readContent reads to the final dot. A line end that is not CRLF is an error: nobody may send one.
+func readContent(in *bufio.Reader) (string, error) {
+	var b strings.Builder
+	for {
+		line, err := in.ReadString('\n')
+		if err == io.EOF {
+			return "", io.ErrUnexpectedEOF
+		}
+		if err != nil {
+			return "", err
+		}
+		text, ok := strings.CutSuffix(line, "\r\n")
+		if !ok || strings.ContainsAny(text, "\r\n") {
+			return "", fmt.Errorf("a line end that is not CRLF in %q", line)
+		}
+		if text == "." {
+			return b.String(), nil
+		}
+		b.WriteString(strings.TrimPrefix(text, ".") + "\n")
+	}
+}
+
+// exactly wants these marked messages, each once and whole.
+func (s *sink) exactly(marks []string) {
+	s.t.Helper()
+	seen := map[string]int{}
+	for _, m := range s.messages() {
+		mark, _, _ := strings.Cut(strings.TrimPrefix(m.mail, "<"), "@")
+		if _, content := marked(mark); m.content != content {
+			s.t.Errorf("%s came with %q", mark, m.content)
+		}
+		seen[mark]++
+	}
+	wrong := 0
+	for _, mark := range marks {
+		if seen[mark] != 1 {
+			wrong++
+		}
+	}
+	if wrong > 0 || len(seen) != len(marks) {
+		s.t.Errorf("%d of %d messages did not come exactly once; %d different ones came", wrong, len(marks), len(seen))
+	}
+}
