@@ -176,10 +176,21 @@ func checkSession(t *testing.T, stream string, at int) {
 	}
 	for _, pieces := range [][]string{octets(stream), halves(stream, at%(len(stream)+1))} {
 		again, also := runReel(t, pieces...)
+		if tail := stream[strings.LastIndexByte(stream, '\n')+1:]; len(tail) > maxCommand-2 {
+			// Whether a bare CR is seen before the client is gone depends on the pieces.
+			again, replies = withoutRefusal(again), withoutRefusal(replies)
+		}
 		if !slices.Equal(again, replies) || len(also) != len(committed) {
 			t.Fatalf("in pieces %.60q: %q, %d messages\nwhole: %q, %d", pieces, again, len(also), replies, len(committed))
 		}
 	}
+}
+
+func withoutRefusal(replies []string) []string {
+	if n := len(replies); n > 0 && strings.HasPrefix(replies[n-1], "550 ") {
+		return replies[:n-1]
+	}
+	return replies
 }
 
 // FuzzSession is a whole session: what is spooled was answered by 250 and is
