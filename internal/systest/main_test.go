@@ -11,9 +11,25 @@ import (
 )
 
 // wanted are the commands that the tests call, each with the Debian package that has it.
-var wanted = []string{"inetd=openbsd-inetd", "postfix", "smtp-source=postfix", "swaks", "curl", "/usr/bin/python3=python3", "useradd=passwd",
-	"pgrep=procps", "mkfs.ext4=e2fsprogs", "mount", "ip=iproute2", "bindfs",
-	"mfsmaster=moosefs-master", "mfschunkserver=moosefs-chunkserver", "mfsmount=moosefs-client", corpus + "=libpython3.11-testsuite"}
+var wanted = []string{
+	"inetd=openbsd-inetd",
+	"postfix",
+	"smtp-source=postfix",
+	"swaks",
+	"curl",
+	"/usr/bin/python3=python3",
+	"useradd=passwd",
+	"pgrep=procps",
+	"mkfs.ext4=e2fsprogs",
+	"mount",
+	"ip=iproute2",
+	"bindfs",
+	"mfsmaster=moosefs-master",
+	"mfschunkserver=moosefs-chunkserver",
+	"mfsmount=moosefs-client",
+	"=libpython3.11-testsuite",
+	"ripmime",
+}
 
 func TestMain(m *testing.M) {
 	os.Exit(runAll(m))
