@@ -7,30 +7,51 @@
 // watch that broke and SIGUSR1 all end in the same scan of new/ and cur/. An
 // event that names a message only lets it be claimed at once.
 //
+// # Exit codes
+//
+// What a program that the courier runs means by its exit code. No other code, and
+// no signal, ever fails mail:
+//
+//	0    delivered
+//	65   failed      EX_DATAERR
+//	67   failed      EX_NOUSER
+//	68   failed      EX_NOHOST
+//	100  failed      qmail's hard error
+//	*    retry       until the maximum age
+//
+// # Delivered twice
+//
+// No message is lost, whatever dies and whenever. A recipient gets a message twice
+// only if this process, or the machine, dies between the agent's delivery and its
+// record; a report, only if it dies between feeding it and its record. The maildir
+// agent finds what it has delivered before, if nobody has moved it since.
+//
 // # Log
 //
 // Every event is one record whose message is the event's name. Administrators
 // grep for them, so names and keys are part of the interface:
 //
-//	start       dir agent maxchildren        the courier is at work
-//	reload      agent maxchildren            a new configuration is in use
-//	stop        running                      no new deliveries; waits for what runs
-//	stopped     finished deferred aside      the end, with totals
-//	delivered   id to agent ms               the agent has taken this recipient
-//	failed      id to agent text             the agent refused this recipient for good
-//	deferred    id attempts next waiting text  to be tried again
-//	aside       id file reason               moved to bad/ for a person
-//	finished    id from size recipients ms   all delivered, the message is gone
-//	reported    id report kind recipients    a report to the sender was fed, as report
-//	expired     id attempts age              maxage is over, aside follows
-//	trouble     what error                   the system, not a message, is at fault; paused
-//	healed      what                         that trouble is over
-//	busy        id box                       locked by somebody for unusually long; said once
-//	ignored     box name reason              a name that is no message; said once
-//	watch-lost  error                        no events; rescans go on
-//	watch-back                               events again
-//	spool-moved dir                          the directory was replaced; opened again
+//	start       dir agent maxchildren           the courier is at work
+//	reload      agent maxchildren               a new configuration is in use
+//	stop        running                         no new deliveries; waits for what runs
+//	stopped     finished deferred aside         the end, with totals
+//	delivered   id to agent ms                  the agent has taken this recipient
+//	failed      id to agent text                the agent refused this recipient for good
+//	deferred    id attempts next waiting text   to be tried again
+//	aside       id file reason                  moved to bad/ for a person
+//	finished    id from size recipients ms      nobody is left to deliver to, the message is gone
+//	reported    id report kind recipients       a report to the sender was fed, as report
+//	expired     id attempts age                 the maximum age is over, aside or reported follows
+//	trouble     what error                      the system, not a message, is at fault
+//	healed      what                            that trouble is over
+//	busy        name for                        locked by somebody for unusually long; said once
+//	ignored     box name reason                 a name that is no message; said once
+//	watch-lost  error                           no events; rescans go on
+//	watch-back                                  events again
+//	spool-moved dir                             the directory was replaced; opened again
 //
-// Trouble is said once when it begins and once when it ends, however often it
-// is met in between.
+// Trouble with the agent or the spool is said once when it begins and once when it
+// ends, however often it is met in between; other trouble is said once until it is
+// over. Package spoolfmt adds what recovery finds: "recovered" and "not recovered"
+// with the file.
 package courier

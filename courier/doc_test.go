@@ -1,0 +1,153 @@
+package courier
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// section returns the lines of a table in doc.go.
+func section(t *testing.T, title string) [][]string {
+	t.Helper()
+	f, err := parser.ParseFile(token.NewFileSet(), "doc.go", nil, parser.ParseComments)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, ok := strings.Cut(f.Doc.Text(), "# "+title+"\n")
+	if !ok {
+		t.Fatalf("doc.go has no section %q", title)
+	}
+	rest, _, _ = strings.Cut(rest, "\n# ")
+	columns := regexp.MustCompile(` {2,}`)
+	var table [][]string
+	for line := range strings.Lines(rest) {
+		if line, ok := strings.CutPrefix(line, "\t"); ok {
+			table = append(table, columns.Split(strings.TrimSpace(line), -1))
+		}
+	}
+	if len(table) == 0 {
+		t.Fatalf("section %q has no table", title)
+	}
+	return table
+}
+
+// TestDocExitCodes holds the documented table against what all 256 codes mean.
+func TestDocExitCodes(t *testing.T) {
+	named := map[int]string{}
+	for _, row := range section(t, "Exit codes") {
+		if row[0] == "*" {
+			if row[1] != Retry.String() {
+				t.Errorf("%v", row)
+			}
+			continue
+		}
+		code, err := strconv.Atoi(row[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		named[code] = row[1]
+		if len(row) > 2 && strings.HasPrefix(row[2], "EX_") && row[2] != exitNames[code] {
+			t.Errorf("%v: the name is %s", row, exitNames[code])
+		}
+	}
+	for code := range 256 {
+		want := Retry.String()
+		if s, ok := named[code]; ok {
+			want = s
+		}
+		if got := ExitOutcome(code).String(); got != want {
+			t.Errorf("exit %d means %s, doc.go says %s", code, got, want)
+		}
+		class := map[Outcome]string{Delivered: "2", Failed: "5", Retry: "4"}[ExitOutcome(code)]
+		if !strings.HasPrefix(exitStatus(code), class+".") {
+			t.Errorf("exit %d: status %s", code, exitStatus(code))
+		}
+	}
+	for _, code := range []int{-1, 256, 1 << 20} {
+		if ExitOutcome(code) != Retry {
+			t.Errorf("exit %d is not retry", code)
+		}
+	}
+}
+
+// attrHelpers are the functions of events.go that make an attribute of a fixed
+// key.
+var attrHelpers = map[string]string{"text": "text", "millis": "ms"}
+
+// TestDocEvents holds the documented events and their keys against events.go.
+func TestDocEvents(t *testing.T) {
+	f, err := parser.ParseFile(token.NewFileSet(), "events.go", nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	code := map[string][]string{}
+	for _, decl := range f.Decls {
+		fn, ok := decl.(*ast.FuncDecl)
+		if !ok || fn.Recv == nil || fn.Name.Name == "info" || fn.Name.Name == "warn" {
+			continue
+		}
+		event, keys := emitted(fn)
+		if event == "" {
+			t.Errorf("%s emits nothing", fn.Name.Name)
+		}
+		code[event] = keys
+	}
+	doc := map[string]bool{}
+	for _, row := range section(t, "Log") {
+		words := strings.Fields(strings.Join(row[:len(row)-1], " "))
+		keys, ok := code[words[0]]
+		if !ok {
+			t.Errorf("doc.go has %s, events.go has not", words[0])
+		}
+		if !slices.Equal(words[1:], keys) {
+			t.Errorf("%s: doc.go has the keys %v, events.go %v", words[0], words[1:], keys)
+		}
+		doc[words[0]] = true
+	}
+	for event := range code {
+		if !doc[event] {
+			t.Errorf("events.go has %s, doc.go has not", event)
+		}
+	}
+}
+
+// emitted returns the event and the keys in a function of events.go, in their
+// order.
+func emitted(fn *ast.FuncDecl) (event string, keys []string) {
+	ast.Inspect(fn.Body, func(n ast.Node) bool {
+		call, ok := n.(*ast.CallExpr)
+		if !ok {
+			return true
+		}
+		var first string
+		if len(call.Args) > 0 {
+			if lit, ok := call.Args[0].(*ast.BasicLit); ok && lit.Kind == token.STRING {
+				first, _ = strconv.Unquote(lit.Value)
+			}
+		}
+		switch f := call.Fun.(type) {
+		case *ast.Ident:
+			if key := attrHelpers[f.Name]; key != "" {
+				keys = append(keys, key)
+			} else if f.Name == "address" {
+				keys = append(keys, first)
+			}
+		case *ast.SelectorExpr:
+			x, _ := f.X.(*ast.Ident)
+			switch {
+			case x == nil:
+			case x.Name == "e" && (f.Sel.Name == "info" || f.Sel.Name == "warn"):
+				event = first
+			case x.Name == "slog":
+				keys = append(keys, first)
+			}
+		}
+		return true
+	})
+	return event, keys
+}

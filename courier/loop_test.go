@@ -1,0 +1,273 @@
+package courier
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+
+	"smap/spoolfmt"
+)
+
+// TestWatcher: one line when events are lost, however often they are tried for,
+// and one when they come back.
+func TestWatcher(t *testing.T) {
+	log := &logged{}
+	dir := filepath.Join(t.TempDir(), "new")
+	w := watcher{ev: events{slog.New(slog.NewTextHandler(log, nil))}}
+	for range 3 {
+		if w.open(dir, 0) {
+			t.Fatal("watches a directory that is not there")
+		}
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if !w.open(dir, 0) || w.open(dir, 0) {
+		t.Error("a watch is new once")
+	}
+	if log.count("msg=watch-lost") != 1 || log.count("msg=watch-back") != 1 {
+		t.Error(log)
+	}
+	w.close()
+	if w.events() != nil || w.errors() != nil {
+		t.Error("closed, and still there")
+	}
+}
+
+func TestHints(t *testing.T) {
+	w := watcher{dir: "/spool/new"}
+	for _, c := range []struct {
+		name string
+		op   fsnotify.Op
+		want hint
+	}{
+		{"/spool/new/a.envelope", fsnotify.Create, hintName},
+		{"/spool/new/a.mail", fsnotify.Create | fsnotify.Chmod, hintName},
+		{"/spool/new/a.eml", fsnotify.Create, hintNothing},
+		{"/spool/new/a.envelope", fsnotify.Rename, hintNothing},
+		{"/spool/new/a.envelope", fsnotify.Write, hintNothing},
+		{"/spool/new/-.envelope", fsnotify.Create, hintNothing},
+		{"/spool/new", fsnotify.Chmod, hintNothing},
+		{"/spool/new", fsnotify.Remove, hintMoved},
+		{"/spool/new", fsnotify.Rename, hintMoved},
+	} {
+		if got, _, _ := w.read(fsnotify.Event{Name: c.name, Op: c.op}, true); got != c.want {
+			t.Errorf("%s %v: %d, want %d", c.name, c.op, got, c.want)
+		}
+	}
+	if got, _, _ := w.read(fsnotify.Event{}, false); got != hintBroken {
+		t.Error("a closed channel")
+	}
+	for err, want := range map[error]hint{fsnotify.ErrEventOverflow: hintScan, os.ErrClosed: hintBroken} {
+		if got := w.readError(err, true); got != want {
+			t.Errorf("%v: %d, want %d", err, got, want)
+		}
+	}
+	if w.readError(nil, false) != hintBroken {
+		t.Error("a closed channel")
+	}
+}
+
+// idleLoop is a loop that does nothing by itself.
+func idleLoop(t *testing.T) *loop {
+	t.Helper()
+	b := newBench(t, all(Result{Outcome: Delivered}))
+	c, err := New(b.cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.spool.Close() })
+	return newLoop(c)
+}
+
+// TestCameDuringScan: a long scan replaces what is known, and may have passed by
+// what came meanwhile.
+func TestCameDuringScan(t *testing.T) {
+	l := idleLoop(t)
+	now := time.Now()
+	l.scanning = true
+	l.home.users++
+	l.hint(hintName, "n.envelope", spoolfmt.KindEnvelope)
+	l.later(item{at: now.UnixNano(), name: "c.envelope", cur: true})
+	l.takeScan(scanned{box: spoolfmt.New}, now)
+	l.takeScan(scanned{box: spoolfmt.Cur, last: true, home: l.home}, now)
+	if len(l.fresh.items) != 1 || len(l.due.items) != 1 || l.scanning || l.missed != nil {
+		t.Errorf("new %v, cur %v", l.fresh.items, l.due.items)
+	}
+	// More than is remembered: another scan.
+	l.scanning, l.scanNew, l.scanCur = true, false, false
+	l.home.users++
+	for range queueLimit + 1 {
+		l.later(item{at: now.UnixNano(), name: "n.envelope"})
+	}
+	l.takeScan(scanned{box: spoolfmt.New, last: true, home: l.home}, now)
+	if !l.scanNew || !l.scanCur {
+		t.Error("no other scan")
+	}
+}
+
+// TestWake: deferred mail that is due long after the next rescan, or long ago,
+// changes nothing about the rescan.
+func TestWake(t *testing.T) {
+	l := idleLoop(t)
+	now := time.Now()
+	l.nextScan = now.Add(time.Minute)
+	l.nextSweep = now.Add(time.Hour)
+	for at, want := range map[time.Duration]time.Duration{
+		24 * time.Hour: time.Minute, time.Second: time.Second, -time.Second: -time.Second,
+	} {
+		l.due = queue{items: []item{{at: now.Add(at).UnixNano(), name: "x.envelope", cur: true}}}
+		if got := l.wake(now); got != want {
+			t.Errorf("due in %v: sleeps %v, want %v", at, got, want)
+		}
+	}
+	l.due = queue{}
+	l.busy.put(item{name: "y.envelope"}, 3*time.Second, now)
+	if got := l.wake(now); got != 3*time.Second {
+		t.Errorf("sleeps %v", got)
+	}
+	if _, ok := l.busy.next(now.Add(2 * time.Second)); ok {
+		t.Error("looks too early")
+	}
+	if it, ok := l.busy.next(now.Add(3 * time.Second)); !ok || it.name != "y.envelope" {
+		t.Error("does not look")
+	}
+}
+
+// stuck is a log that blocks.
+type stuck struct {
+	mu sync.Mutex
+}
+
+func (s *stuck) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(p), nil
+}
+
+// TestPing: the answer depends on the loop, not on the process.
+func TestPing(t *testing.T) {
+	b := newBench(t, all(Result{Outcome: Delivered}))
+	log := &stuck{}
+	b.cfg.Log = slog.New(slog.NewTextHandler(log, nil))
+	b.run()
+	if err := b.c.Ping(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	log.mu.Lock() // the loop stops at its next line
+	b.message("x\n")
+	if err := b.c.Reload(b.cfg); err != nil {
+		t.Fatal(err)
+	}
+	deadline := time.Now().Add(20 * time.Second)
+	for {
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		err := b.c.Ping(ctx)
+		cancel()
+		if err != nil {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("a loop that stands still answers")
+		}
+	}
+	log.mu.Unlock()
+	if err := b.c.Ping(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestReload: another agent from now on, the same spool for ever.
+func TestReload(t *testing.T) {
+	b := newBench(t, all(Result{Text: "the first"}))
+	b.run()
+	id := b.message("x\n")
+	b.eventually("deferred", func() bool { return b.log.count("msg=deferred") == 1 })
+	cfg := b.cfg
+	cfg.Dir = t.TempDir()
+	if err := b.c.Reload(cfg); err == nil {
+		t.Error("another spool")
+	}
+	cfg = b.cfg
+	cfg.Agent = all(Result{Outcome: Delivered})
+	if err := b.c.Reload(cfg); err != nil {
+		t.Fatal(err)
+	}
+	b.eventually("reloaded", func() bool { return b.log.count("msg=reload ") == 1 })
+	b.due(id)
+	b.c.Rescan()
+	b.eventually("delivered", b.empty)
+}
+
+// TestBusySaidOnce: a lock that somebody holds for long is said once, and again
+// only when it was let go in between.
+func TestBusySaidOnce(t *testing.T) {
+	l := idleLoop(t)
+	log := &logged{}
+	l.ev = events{slog.New(slog.NewTextHandler(log, nil))}
+	now := time.Now()
+	it := item{name: "x.envelope"}
+	for i := range 10 {
+		l.lookAgain(report{item: it, start: it, err: spoolfmt.ErrBusy}, now.Add(time.Duration(i)*20*time.Second))
+	}
+	if n := log.count("msg=busy name=x.envelope for=1m20s"); n != 1 || log.count("msg=busy") != 1 {
+		t.Error(log)
+	}
+	l.busy.drop(it.name)
+	for i := range 10 {
+		l.lookAgain(report{item: it, start: it, err: spoolfmt.ErrBusy}, now.Add(time.Hour+time.Duration(i)*20*time.Second))
+	}
+	if log.count("msg=busy") != 2 {
+		t.Error(log)
+	}
+}
+
+// TestLogOfALife holds the lines of one message's whole life, with their values.
+func TestLogOfALife(t *testing.T) {
+	first := true
+	b := newBench(t, agentFunc(func(_ context.Context, job *Job) ([]Result, error) {
+		out := job.same(Result{Outcome: Delivered, Text: "ok"})
+		for i, to := range job.Recipients {
+			switch {
+			case to.Address == "no@x.test":
+				out[i] = Result{Outcome: Failed, Text: "no such \"user\"\nforged=1"}
+			case first:
+				out[i] = Result{Text: "not now"}
+			}
+		}
+		first = false
+		return out, nil
+	}))
+	id := b.message("x\n", "yes@x.test", "no@x.test")
+	fine := ""
+	b.run()
+	b.eventually("deferred", func() bool { return b.log.count("msg=deferred") == 1 })
+	fine = b.message("xy\n")
+	b.eventually("finished", func() bool { return b.log.count("msg=finished") == 1 })
+	b.due(id)
+	b.c.Rescan()
+	b.eventually("aside", func() bool { return b.log.count("msg=aside") == 1 })
+	b.halt()
+	for _, want := range []string{
+		"level=INFO msg=start dir=" + b.dir + " agent=test maxchildren=6\n",
+		"level=WARN msg=failed id=" + id + " to=<no@x.test> agent=test text=\"no such \\\"user\\\"?forged=1\"\n",
+		"level=INFO msg=deferred id=" + id + " attempts=1 next=",
+		" waiting=1 text=\"not now\"\n",
+		"level=INFO msg=delivered id=" + id + " to=<yes@x.test> agent=test ms=",
+		"level=WARN msg=aside id=" + id + " reason=\"1 of 2 recipients failed for good, the first is <no@x.test>: ",
+		"level=INFO msg=finished id=" + fine + " from=<a@example.com> size=3 recipients=1 ms=",
+		"level=INFO msg=stop running=0\n",
+		"level=INFO msg=stopped finished=1 deferred=1 aside=1\n",
+	} {
+		if strings.Count(b.log.String(), want) != 1 {
+			t.Errorf("no line with %q", want)
+		}
+	}
+}

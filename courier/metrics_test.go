@@ -1,0 +1,178 @@
+package courier
+
+import (
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// The text format, version 0.0.4, as Prometheus documents it; stricter where it
+// leaves a choice that we do not need.
+var (
+	helpLine   = regexp.MustCompile(`^# HELP ([a-z_]+) (\S.*)$`)
+	typeLine   = regexp.MustCompile(`^# TYPE ([a-z_]+) (counter|gauge|histogram)$`)
+	sampleLine = regexp.MustCompile(`^([a-z_]+)(\{([a-z]+)="([^"\\\n]*)"\})? (\S+)$`)
+)
+
+// exposed parses a metrics file and returns its samples, keyed as they stand
+// there.
+func exposed(t *testing.T, text string) map[string]float64 {
+	t.Helper()
+	if !strings.HasSuffix(text, "\n") {
+		t.Error("the last line has no end")
+	}
+	samples := map[string]float64{}
+	types := map[string]string{}
+	helped, current := "", ""
+	for line := range strings.Lines(text) {
+		line = strings.TrimSuffix(line, "\n")
+		if m := helpLine.FindStringSubmatch(line); m != nil {
+			helped = m[1]
+			continue
+		}
+		if m := typeLine.FindStringSubmatch(line); m != nil {
+			if m[1] != helped || types[m[1]] != "" {
+				t.Errorf("%q is not after its HELP, or comes twice", line)
+			}
+			current = m[1]
+			types[current] = m[2]
+			continue
+		}
+		m := sampleLine.FindStringSubmatch(line)
+		if m == nil {
+			t.Fatalf("not a sample: %q", line)
+		}
+		family := m[1]
+		if types[current] == "histogram" {
+			for _, suffix := range []string{"_bucket", "_sum", "_count"} {
+				family = strings.TrimSuffix(family, suffix)
+			}
+		}
+		v, err := strconv.ParseFloat(m[5], 64)
+		key := m[1] + m[2]
+		if _, twice := samples[key]; family != current || err != nil || twice || math.IsNaN(v) {
+			t.Errorf("%q: family %s, %v, twice %v", line, current, err, twice)
+		}
+		if (types[current] == "counter") != strings.HasSuffix(current, "_total") || v < 0 {
+			t.Errorf("%q", line)
+		}
+		samples[key] = v
+	}
+	for name, kind := range types {
+		if kind == "histogram" {
+			checkHistogram(t, name, text, samples)
+		}
+	}
+	return samples
+}
+
+// checkHistogram: bounds rise, counts do not fall, and the last is +Inf and the
+// count.
+func checkHistogram(t *testing.T, name, text string, samples map[string]float64) {
+	t.Helper()
+	bound, count := math.Inf(-1), 0.0
+	for line := range strings.Lines(text) {
+		m := sampleLine.FindStringSubmatch(strings.TrimSuffix(line, "\n"))
+		if m == nil || m[1] != name+"_bucket" || m[3] != "le" {
+			continue
+		}
+		le, err := strconv.ParseFloat(m[4], 64)
+		n, nerr := strconv.ParseFloat(m[5], 64)
+		if err != nil || nerr != nil || le <= bound || n < count {
+			t.Errorf("%q after %v and %v", line, bound, count)
+		}
+		bound, count = le, n
+	}
+	if total, ok := samples[name+"_count"]; !math.IsInf(bound, 1) || !ok || total != count {
+		t.Errorf("%s: last bound %v with %v, count %v", name, bound, count, total)
+	}
+	if _, ok := samples[name+"_sum"]; !ok {
+		t.Errorf("%s has no sum", name)
+	}
+}
+
+func TestMetrics(t *testing.T) {
+	b, _ := newReporter(t)
+	b.cfg.BadAdmin = "postmaster"
+	b.cfg.Metrics = filepath.Join(t.TempDir(), "smapd.prom")
+	b.cfg.Wakeup = 50 * time.Millisecond
+	b.send("x\n", "a@example.com", "good@x.test", "bad@x.test")
+	waits := b.send("x\n", "a@example.com", "wait@x.test")
+	b.send("x\n", "a@example.com", "bad@x.test NOTIFY=NEVER")
+	old := time.Now().Add(-time.Hour)
+	if err := os.Chtimes(b.path("new/"+waits+".eml"), old, old); err != nil {
+		t.Fatal(err)
+	}
+	b.run()
+	b.eventually("all is done", func() bool {
+		return b.log.count("msg=finished") == 2 && b.log.count("msg=aside") == 1 && b.log.count("msg=deferred") == 1
+	})
+	time.Sleep(200 * time.Millisecond) // a rescan or two
+	b.halt()
+	data, err := os.ReadFile(b.cfg.Metrics)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if st, err := os.Stat(b.cfg.Metrics); err != nil || st.Mode().Perm() != 0o644 {
+		t.Errorf("%v %v", st.Mode(), err)
+	}
+	got := exposed(t, string(data))
+	for name, want := range map[string]float64{
+		`smapd_recipients_total{outcome="delivered"}`: 2, // one of them a report's
+		`smapd_recipients_total{outcome="failed"}`:    2,
+		`smapd_recipients_total{outcome="retry"}`:     1,
+		`smapd_messages_total{outcome="finished"}`:    2,
+		`smapd_messages_total{outcome="deferred"}`:    1,
+		`smapd_messages_total{outcome="aside"}`:       1,
+		`smapd_reports_total{kind="failure"}`:         1,
+		`smapd_reports_total{kind="digest"}`:          1,
+		`smapd_queue_messages{box="cur"}`:             1,
+		`smapd_queue_messages{box="bad"}`:             1,
+		`smapd_queue_messages{box="new"}`:             0,
+		`smapd_trouble{what="agent"}`:                 0,
+		`smapd_running`:                               0,
+		`smapd_delivery_seconds_count`:                2,
+		`smapd_delivery_seconds_bucket{le="5"}`:       2,
+	} {
+		if got[name] != want {
+			t.Errorf("%s is %v, want %v", name, got[name], want)
+		}
+	}
+	if age := got[`smapd_oldest_seconds{box="cur"}`]; age < 3590 || age > 3700 {
+		t.Errorf("the oldest in cur is %v s old", age)
+	}
+}
+
+// TestMetricsUnwritable: the mail goes on, and the log says it once.
+func TestMetricsUnwritable(t *testing.T) {
+	b := newBench(t, all(Result{Outcome: Delivered}))
+	b.cfg.Metrics = filepath.Join(t.TempDir(), "none", "smapd.prom")
+	for range 3 {
+		b.message("x\n")
+	}
+	b.cfg.Wakeup = 20 * time.Millisecond
+	b.run()
+	b.eventually("delivered", func() bool { return b.log.count("msg=finished") == 3 && b.empty() })
+	b.halt()
+	if b.log.count("what=metrics") != 1 {
+		t.Error("log")
+	}
+}
+
+func TestAgeBuckets(t *testing.T) {
+	var m metrics
+	for _, s := range []float64{-1, 0, .001, .0011, 1, 1e9} {
+		m.age(time.Duration(s * float64(time.Second)))
+	}
+	for i, want := range map[int]uint64{0: 3, 1: 1, 9: 1, len(ageBuckets): 1} {
+		if m.ages[i] != want {
+			t.Errorf("bucket %d has %d, want %d: %v", i, m.ages[i], want, fmt.Sprint(m.ages))
+		}
+	}
+}
