@@ -3,6 +3,7 @@ package courier
 import (
 	"bufio"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -20,6 +21,10 @@ import (
 
 // Maildir delivers into one Maildir, a file for each recipient, with the same
 // care as a commit: written in tmp/, synced, linked into new/, new/ synced.
+//
+// The name in new/ follows from the message and the recipient. So a delivery that
+// is repeated, because we died before it was recorded, finds that it was made, as
+// long as no mail reader has moved the file.
 type Maildir struct {
 	path string
 	host string
@@ -105,8 +110,15 @@ func (a *Maildir) prepare() error {
 // deliver writes one file and gives it its name in new/, which is durable only
 // after the directory is synced.
 func (a *Maildir) deliver(job *Job, rcpt spoolfmt.Path) error {
-	name := a.unique(time.Now())
-	tmp := filepath.Join(a.path, "tmp", name)
+	to, err := a.name(job, rcpt)
+	if err != nil {
+		return err
+	}
+	to = filepath.Join(a.path, "new", to)
+	if st, err := os.Lstat(to); err == nil && st.Mode().IsRegular() {
+		return nil // whole, since it was synced before it got this name
+	}
+	tmp := filepath.Join(a.path, "tmp", a.unique(time.Now()))
 	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL|syscall.O_NOFOLLOW, 0o600)
 	if err != nil {
 		return err
@@ -117,9 +129,8 @@ func (a *Maildir) deliver(job *Job, rcpt spoolfmt.Path) error {
 	}
 	err = errors.Join(err, f.Close())
 	if err == nil {
-		// link refuses to replace; where there are no links, the name is unique
-		// enough for a rename.
-		to := filepath.Join(a.path, "new", name)
+		// link refuses to replace; where there are no links, what a rename
+		// replaces is the same.
 		if lerr := os.Link(tmp, to); errors.Is(lerr, syscall.EPERM) || errors.Is(lerr, syscall.EOPNOTSUPP) {
 			return os.Rename(tmp, to)
 		} else if lerr != nil {
@@ -148,8 +159,25 @@ func (a *Maildir) write(f *os.File, job *Job, rcpt spoolfmt.Path) error {
 	return err
 }
 
-// unique returns a name that no delivery before used: time, process, counter
-// and host, as the Maildir convention has it.
+// name returns the file's name in new/: the content's time, the message and the
+// recipient, and the host. An id that is used again, against the rules, comes
+// with another time.
+func (a *Maildir) name(job *Job, rcpt spoolfmt.Path) (string, error) {
+	f := job.Lock
+	if f == nil {
+		f = job.Content // else that may be a copy, with a time of its own
+	}
+	st, err := f.Stat()
+	if err != nil {
+		return "", fmt.Errorf("content: %w", err)
+	}
+	sum := sha256.Sum256([]byte(job.ID + "\n" + rcpt.Address))
+	t := st.ModTime()
+	return fmt.Sprintf("%d.N%dS%x.%s", t.Unix(), t.Nanosecond(), sum[:16], a.host), nil
+}
+
+// unique returns a name for tmp/ that no delivery before used: time, process,
+// counter and host, as the Maildir convention has it.
 func (a *Maildir) unique(now time.Time) string {
 	return strconv.FormatInt(now.Unix(), 10) + ".M" + strconv.Itoa(now.Nanosecond()/1000) +
 		"P" + strconv.Itoa(os.Getpid()) + "Q" + strconv.FormatUint(a.seq.Add(1), 10) + "." + a.host

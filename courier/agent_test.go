@@ -2,6 +2,7 @@ package courier
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -225,6 +226,44 @@ func TestMaildir(t *testing.T) {
 	var start *StartError
 	if _, err := NewMaildir("/nonexistent/a/b").Deliver(t.Context(), job(t, "x\n", "b@example.org")); !asStart(err, &start) {
 		t.Errorf("no Maildir: %v", err)
+	}
+}
+
+// TestMaildirAgain: a delivery that was made and not recorded is not made twice;
+// an id that comes again with another content is.
+func TestMaildirAgain(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "Maildir")
+	j := job(t, "x\n", "b@example.org", "c@example.org")
+	files := func() int {
+		names, err := filepath.Glob(dir + "/new/*")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(names)
+	}
+	for range 2 { // as two processes would
+		r, err := NewMaildir(dir).Deliver(t.Context(), j)
+		if err != nil || r[0].Outcome != Delivered || r[1].Outcome != Delivered || files() != 2 {
+			t.Fatalf("%v %v, %d files", r, err, files())
+		}
+	}
+	again := job(t, "y\n", "b@example.org")
+	if err := os.Chtimes(again.Content.Name(), time.Time{}, time.Unix(1, 0)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := NewMaildir(dir).Deliver(t.Context(), again); err != nil || files() != 3 {
+		t.Errorf("%v, %d files", err, files())
+	}
+	// What is no file in new/ is not taken for a delivery.
+	name, err := NewMaildir(dir).name(j, j.Recipients[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(os.Remove(dir+"/new/"+name), os.Symlink("/nowhere", dir+"/new/"+name)); err != nil {
+		t.Fatal(err)
+	}
+	if r, err := NewMaildir(dir).Deliver(t.Context(), j); err != nil || r[0].Outcome == Delivered {
+		t.Errorf("%v %v", r, err)
 	}
 }
 
