@@ -6,35 +6,34 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
+	"strconv"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 )
 
-// Drop makes root an ordinary user: chroot into dir (unless it is empty), no
-// supplementary groups, then gid, then uid, in all threads; then it proves that
-// nothing leads back. After an error the process must end.
+// Drop makes root an ordinary user: chroot into dir, no supplementary groups,
+// then gid, then uid, in all threads; then it proves that nothing leads back.
+// After an error the process must end.
 func Drop(dir string, uid, gid int) error {
-	if uid <= 0 || gid < 0 {
-		return fmt.Errorf("drop to uid %d, gid %d: that is no unprivileged user", uid, gid)
-	}
-	if dir != "" {
-		if err := syscall.Chroot(dir); err != nil {
-			return fmt.Errorf("chroot %s: %w", dir, err)
-		}
-		if err := os.Chdir("/"); err != nil {
-			return fmt.Errorf("chdir in the chroot: %w", err)
-		}
+	if uid <= 0 || gid <= 0 {
+		return fmt.Errorf("drop to uid %d, gid %d: those are root's", uid, gid)
 	}
 	// The syscall package changes every thread, or ends the process.
-	if err := syscall.Setgroups([]int{gid}); err != nil {
-		return fmt.Errorf("setgroups: %w", err)
-	}
-	if err := setgid(gid); err != nil {
-		return fmt.Errorf("setgid %d: %w", gid, err)
-	}
-	if err := setuid(uid); err != nil {
-		return fmt.Errorf("setuid %d: %w", uid, err)
+	for _, step := range []struct {
+		name string
+		take func() error
+	}{
+		{"chroot " + dir, func() error { return syscall.Chroot(dir) }},
+		{"chdir in the chroot", func() error { return os.Chdir("/") }},
+		{"setgroups", func() error { return syscall.Setgroups([]int{gid}) }},
+		{"setgid " + strconv.Itoa(gid), func() error { return setgid(gid) }},
+		{"setuid " + strconv.Itoa(uid), func() error { return setuid(uid) }},
+	} {
+		if err := step.take(); err != nil {
+			return fmt.Errorf("%s: %w", step.name, err)
+		}
 	}
 	return prove(uid, gid)
 }
@@ -47,13 +46,8 @@ func prove(uid, gid int) error {
 		return fmt.Errorf("%w: uid %d, euid %d, gid %d, egid %d", errNotGone, os.Getuid(), os.Geteuid(), os.Getgid(), os.Getegid())
 	}
 	groups, err := unix.Getgroups()
-	if err != nil {
-		return fmt.Errorf("getgroups: %w", err)
-	}
-	for _, g := range groups {
-		if g != gid {
-			return fmt.Errorf("%w: still in group %d", errNotGone, g)
-		}
+	if err != nil || slices.ContainsFunc(groups, func(g int) bool { return g != gid }) {
+		return errors.Join(fmt.Errorf("%w: groups %v", errNotGone, groups), err)
 	}
 	for _, back := range []struct {
 		name string
@@ -61,7 +55,7 @@ func prove(uid, gid int) error {
 	}{
 		{"setuid(0)", syscall.Setuid(0)},
 		{"setreuid(0, 0)", syscall.Setreuid(0, 0)},
-		{"setregid(0, 0)", regainGroup(gid)},
+		{"setregid(0, 0)", syscall.Setregid(0, 0)},
 		{"setgroups(0)", syscall.Setgroups([]int{0})},
 	} {
 		if back.err == nil {
@@ -69,13 +63,4 @@ func prove(uid, gid int) error {
 		}
 	}
 	return proveSystem(uid, gid)
-}
-
-// regainGroup tries to get group 0 back; for a user whose group that is there
-// is nothing to regain.
-func regainGroup(gid int) error {
-	if gid == 0 {
-		return unix.EPERM
-	}
-	return syscall.Setregid(0, 0)
 }

@@ -32,6 +32,15 @@ type Rule struct {
 	Mask, Want uint32
 }
 
+// All returns rules that always hold.
+func All(v Verdict, calls ...uint32) []Rule {
+	rules := make([]Rule, len(calls))
+	for i, call := range calls {
+		rules[i] = Rule{Call: call, Verdict: v}
+	}
+	return rules
+}
+
 // Offsets in struct seccomp_data.
 const (
 	dataCall = 0

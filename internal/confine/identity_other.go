@@ -9,3 +9,5 @@ func setuid(uid int) error { return syscall.Setuid(uid) }
 func setgid(gid int) error { return syscall.Setgid(gid) }
 
 func proveSystem(int, int) error { return nil }
+
+func noDump() error { return nil }

@@ -1,0 +1,10 @@
+package confine
+
+import "golang.org/x/sys/unix"
+
+const sysFstatat = unix.SYS_NEWFSTATAT
+
+var (
+	allowedArch = []uint32{unix.SYS_POLL}
+	killedArch  = []uint32{unix.SYS_FORK, unix.SYS_VFORK}
+)
