@@ -27,7 +27,7 @@ func serveChild(o options) int {
 	if o.relay {
 		last++
 	}
-	line := supervise.Attach(last)
+	line, listeners := supervise.Attach(last), sockets.Inherit(sockets.First, o.child)
 	s, code := prepare(o)
 	if code != exitOK {
 		return code
@@ -43,7 +43,7 @@ func serveChild(o options) int {
 		server.rest = resting(s.table.Duration("idle-exit"), stop)
 	}
 	var accepting sync.WaitGroup
-	for _, f := range sockets.Inherit(sockets.First, o.child) {
+	for _, f := range listeners {
 		s.config.Log.Info("listen", "address", boundTo(f))
 		accepting.Go(func() { server.accept(ctx, f) })
 	}

@@ -15,13 +15,11 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"smap/internal/confine"
 	"smap/internal/eventlog"
 	"smap/internal/lookup"
 	"smap/internal/sockets"
 	"smap/netperm"
 	"smap/receiver"
-	"smap/spoolfmt"
 )
 
 // Exit codes: sysexits(3).
@@ -184,7 +182,8 @@ func openLog(o options, t *netperm.Table) (*slog.Logger, io.Closer, error) {
 }
 
 // prepare does everything that needs root or the world outside the chroot, and
-// then leaves both: table, log and files first, then the jail, then the spool.
+// then leaves both: table, log and files first, then root and the file system,
+// then the spool, then the sandbox. Nothing has been read from a client by then.
 // A failure is logged, and the exit code is not exitOK.
 func prepare(o options) (*setup, int) {
 	t, err := netperm.Load(o.table, "smap")
@@ -200,6 +199,7 @@ func prepare(o options) (*setup, int) {
 		crashesTo(c.Fd())
 		c.Keep() // to connect again is not for the jail
 	}
+	sockets.CloseOthers(o.child + 2)
 	var s *setup
 	if err == nil {
 		s, err = configure(t, os.Hostname, log)
@@ -211,34 +211,13 @@ func prepare(o options) (*setup, int) {
 		log.Error("fwtksyserr: lookup", "error", err)
 		return nil, exitOS
 	}
-	dir, err := imprison(t, log)
-	var spool *spoolfmt.Spool
-	if err == nil {
-		spool, err = spoolfmt.OpenFeeder(dir, spoolfmt.Options{Log: log})
-	}
+	spool, err := imprison(t, log, o.child > 0)
 	if err != nil {
 		log.Error("fwtksyserr: start", "error", err)
 		return nil, exitOS
 	}
 	s.config.Spool = receiver.FromSpool(spool)
 	return s, exitOK
-}
-
-// imprison gives up root, and returns where the spool is from then on.
-func imprison(t *netperm.Table, log *slog.Logger) (string, error) {
-	dir := t.String("directory")
-	if os.Geteuid() != 0 {
-		log.Info("start", "note", "not root: no chroot, no change of user")
-		return dir, nil
-	}
-	uid, gid, err := t.Identity()
-	if err != nil {
-		return "", err
-	}
-	if err := confine.Drop(dir, uid, gid); err != nil {
-		return "", err
-	}
-	return "/", nil
 }
 
 // startLookup starts the child that finds out names and users, where the table

@@ -1,0 +1,81 @@
+package main
+
+import (
+	"log/slog"
+	"os"
+	"strings"
+
+	"smap/internal/capability"
+	"smap/internal/confine"
+	"smap/netperm"
+	"smap/spoolfmt"
+)
+
+// imprison gives up root and the file system, opens the spool, and gives up what
+// a feeder does not need.
+func imprison(t *netperm.Table, log *slog.Logger, server bool) (*spoolfmt.Spool, error) {
+	dir, err := dropRoot(t, log, server)
+	if err != nil {
+		return nil, err
+	}
+	spool, err := spoolfmt.OpenFeeder(dir, spoolfmt.Options{Log: log})
+	if err == nil {
+		err = lockUp(t, log, spool, server)
+	}
+	return spool, err
+}
+
+// dropRoot returns where the spool is from then on.
+func dropRoot(t *netperm.Table, log *slog.Logger, server bool) (string, error) {
+	dir := t.String("directory")
+	if os.Geteuid() != 0 {
+		log.Info("start", "note", "not root: no chroot, no change of user")
+		return dir, nil
+	}
+	if server { // for one connection it takes too long
+		_ = capability.EmptyBoundingSet() // where we may not, no_new_privs does as much
+	}
+	uid, gid, err := t.Identity()
+	if err == nil {
+		err = confine.Drop(dir, uid, gid)
+	}
+	return "/", err
+}
+
+// How many descriptors a process needs at most: some for itself; and for each
+// session a connection and the two files of a message, with some for clients
+// that are told to come later.
+const openFiles, perSession = 64, 4
+
+// lockUp puts the process into its sandbox, as far as the table asks for one.
+// A process for one connection says nothing of a sandbox that is complete.
+func lockUp(t *netperm.Table, log *slog.Logger, spool *spoolfmt.Spool, server bool) error {
+	mode := t.String("sandbox")
+	if mode == "off" {
+		log.Warn("sandbox", "note", "off, as the table says")
+		return nil
+	}
+	j := confine.Jail{
+		Tmp: spool.Fd(spoolfmt.Tmp), TmpPath: spool.Path(spoolfmt.Tmp),
+		New: spool.Fd(spoolfmt.New), NewPath: spool.Path(spoolfmt.New),
+		MaxOpen: openFiles,
+		Accept:  server,
+	}
+	if n := t.Int("maxbytes"); n > 0 {
+		j.MaxFile = uint64(n) + spoolfmt.MaxEnvelope // also room for our header
+	}
+	if server {
+		j.MaxOpen += perSession * uint64(t.Int("maxsessions"))
+	}
+	active, missing := j.Enter()
+	lacks := strings.Join(missing, "; ")
+	switch {
+	case lacks != "" && mode == "strict":
+		return t.Errorf("sandbox", "strict, but this is missing: %s", lacks)
+	case lacks != "":
+		log.Warn("sandbox", "active", strings.Join(active, " "), "missing", lacks)
+	case server:
+		log.Info("sandbox", "active", strings.Join(active, " "))
+	}
+	return nil
+}
