@@ -16,10 +16,10 @@ func (a *app) checkCommand() *cobra.Command {
 	repair := false
 	c := &cobra.Command{
 		Use:   "check [flags]",
-		Short: "Hold every file against the spool format, and mend what can be mended",
+		Short: "Hold every file against the spool format, and mend it",
 		Long: `Check looks at every file in the spool and says, with the section of
-SPOOL-FORMAT.md, where one is not as it should be. It may run at any time, beside
-everything else; a message on its way is not taken for damage.
+SPOOL-FORMAT.md, where one is not as it should be. It may run at any time,
+beside everything else; a message on its way is not taken for damage.
 
 With --repair it does what any drainer would do: it completes what a crash cut
 short, sets aside what is malformed, and loses nothing. Some repairs take a

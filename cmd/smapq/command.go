@@ -55,7 +55,7 @@ func (a *app) root(begin func()) *cobra.Command {
 	f.StringVarP(&a.table, "config", "c", "", "take the spool from the netperm-table `FILE`")
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(a.listCommand(), a.showCommand(), a.submitCommand(), a.statCommand(), a.takeCommand(),
-		a.retryCommand(), a.requeueCommand(), a.deleteCommand(), a.checkCommand(), a.initCommand())
+		a.retryCommand(), a.requeueCommand(), a.deleteCommand(), a.checkCommand(), a.watchCommand(), a.initCommand())
 	for _, c := range root.Commands() {
 		c.DisableFlagsInUseLine = true
 	}

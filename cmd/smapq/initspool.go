@@ -24,8 +24,8 @@ func (a *app) initCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "init [flags]",
 		Short: "Make a spool, with the right owner and modes",
-		Long: `Init makes the spool's directory and its boxes, or gives those that are there the
-owner and the modes that they need. Its parent has to exist.
+		Long: `Init makes the spool's directory and its boxes, or gives those that are there
+the owner and the modes that they need. Its parent has to exist.
 
 Without --group it is private: its user feeds and drains it. With --group the
 group's members may feed it, and can neither read nor touch each other's mail.`,

@@ -19,8 +19,8 @@ func (a *app) retryCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "retry [flags] ID... | --all",
 		Short: "Try deferred messages again now",
-		Long: `Retry makes deferred messages due. smapd finds them when it scans the spool next,
-which is within its wakeup time, or at once when it gets the signal USR1.`,
+		Long: `Retry makes deferred messages due. smapd finds them when it scans the spool
+next, which is within its wakeup time, or at once when it gets the signal USR1.`,
 		Example:           "  smapq retry --all && pkill -USR1 -x smapd",
 		ValidArgsFunction: a.completeIDs(spoolfmt.Cur),
 		RunE: func(c *cobra.Command, ids []string) error {
@@ -39,9 +39,9 @@ func (a *app) requeueCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "requeue [flags] ID... | --all",
 		Short: "Send messages that were set aside on their way again",
-		Long: `Requeue moves messages from bad to new. Recipients who have the message already do
-not get it again; failures are forgotten. A message that is malformed is refused
-until somebody has mended it, with an editor and care.`,
+		Long: `Requeue moves messages from bad to new. Recipients who have the message already
+do not get it again; failures are forgotten. A message that is malformed is
+refused until somebody has mended it, with an editor and care.`,
 		Example:           "  smapq list --state bad --recipient @example.org --ids | xargs smapq requeue",
 		ValidArgsFunction: a.completeIDs(spoolfmt.Bad),
 		RunE: func(c *cobra.Command, ids []string) error {
@@ -61,8 +61,9 @@ func (a *app) deleteCommand() *cobra.Command {
 		Use:     "delete [flags] ID...",
 		Aliases: []string{"rm"},
 		Short:   "Delete messages, for good",
-		Long: `Delete removes messages, wherever they are. Nobody is told. On a terminal it asks
-first; elsewhere it wants -y. A message that is being delivered is left alone.`,
+		Long: `Delete removes messages, wherever they are. Nobody is told. On a terminal it
+asks first; elsewhere it wants -y. A message that is being delivered is left
+alone.`,
 		Example:           "  smapq list --state bad --older 30d --ids | xargs smapq delete -y",
 		Args:              atLeast("message"),
 		ValidArgsFunction: a.completeIDs(spoolfmt.New, spoolfmt.Cur, spoolfmt.Bad),

@@ -21,6 +21,8 @@ type tally struct {
 	TmpN   int                   `json:"tmp_files"`
 	Free   uint64                `json:"free_octets"`
 	Inodes uint64                `json:"free_inodes,omitempty"` // 0: without limit
+
+	working []ref // some of those in delivery
 }
 
 type stateTally struct {
@@ -105,6 +107,9 @@ func (a *app) count(ctx context.Context, s *spoolfmt.Spool) (*tally, error) {
 	return t, err
 }
 
+// maxWorking is how many messages in delivery are remembered by name.
+const maxWorking = 20
+
 // add counts some messages.
 func (t *tally) add(s *spoolfmt.Spool, chunk []ref) error {
 	var found [chunkSize]struct {
@@ -133,6 +138,9 @@ func (t *tally) add(s *spoolfmt.Spool, chunk []ref) error {
 		}
 		if f.err != nil {
 			return f.err
+		}
+		if f.state == stateDelivering && len(t.working) < maxWorking {
+			t.working = append(t.working, chunk[i])
 		}
 		c := t.States[f.state]
 		c.Messages++

@@ -36,7 +36,7 @@ for each: the content is its standard input, SMAP_ID, SMAP_SENDER and
 SMAP_RECIPIENTS (one on each line) are in its environment, with more facts.
 
 Its exit code decides. 0: delivered. 65, 67, 68 and 100: never to be delivered,
-the message is set aside. Anything else: it stays, deferred, for another attempt.
+the message is set aside. Anything else: deferred, for another attempt.
 smapq take may run beside smapd and beside itself.`,
 		Example: `  smapq take sh -c 'cat >"/archive/$SMAP_ID"'
   smapq take --follow --jobs 4 ./handle-mail
@@ -49,8 +49,8 @@ smapq take may run beside smapd and beside itself.`,
 	f.BoolVar(&o.follow, "follow", false, "wait for more messages until interrupted")
 	f.IntVar(&o.jobs, "jobs", o.jobs, "run up to `N` commands at a time")
 	f.BoolVar(&o.each, "each", false, "run the command once for each recipient")
-	f.StringVar(&o.timeout, "timeout", o.timeout, "end a command after `TIME`, and try again later")
-	f.StringSliceVar(&o.retry, "retry", nil, "wait `TIME,TIME...` after each failed attempt (1m to 4h)")
+	f.StringVar(&o.timeout, "timeout", o.timeout, "end a command after `TIME`")
+	f.StringSliceVar(&o.retry, "retry", nil, "wait `TIME,...` after failed attempts (1m to 4h)")
 	f.StringVar(&o.maxAge, "max-age", "", "set aside after `TIME` without success (5d)")
 	f.BoolVarP(&o.quiet, "quiet", "q", false, "do not report each message on standard error")
 	return c

@@ -93,3 +93,33 @@ func TestCleaner(t *testing.T) {
 		}
 	}
 }
+
+func TestPlot(t *testing.T) {
+	ascii := bars(func(string) string { return "C" })
+	if got := plot([]float64{0, 0.1, 5, 10}, 10, ascii); got != " .+@" {
+		t.Errorf("plot %q", got)
+	}
+	utf8 := bars(func(string) string { return "en_US.UTF-8" })
+	if got := plot([]float64{0, 10}, 10, utf8); got != " █" {
+		t.Errorf("plot %q", got)
+	}
+}
+
+// TestHistory counts for longer than it can remember.
+func TestHistory(t *testing.T) {
+	var h history
+	now := time.Unix(1000, 0)
+	h.tick(now)
+	for i := range historySize + 5 {
+		for range i {
+			h.count(eventCommitted)
+		}
+		now = now.Add(2 * time.Second)
+		h.tick(now)
+	}
+	got := h.last(3, func(in, _ float64) float64 { return in })
+	want := float64(historySize+4) / 2
+	if len(got) != 3 || got[2] != want || got[0] != want-1 {
+		t.Errorf("last %v, want them to end in %v", got, want)
+	}
+}

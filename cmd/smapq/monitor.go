@@ -1,0 +1,161 @@
+package main
+
+import (
+	"errors"
+	"io/fs"
+	"path/filepath"
+	"runtime"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+
+	"smap/spoolfmt"
+)
+
+// A notice is what the system says of a directory.
+type notice = fsnotify.Event
+
+// A happening is what a notice means.
+type happening struct {
+	Time  time.Time  `json:"time"`
+	Event string     `json:"event"`
+	ID    string     `json:"id"`
+	Next  *time.Time `json:"next_attempt,omitempty"`
+}
+
+// The events of watch.
+const (
+	eventCommitted = "committed"
+	eventClaimed   = "claimed"
+	eventDeferred  = "deferred"
+	eventFinished  = "finished"
+	eventAside     = "aside"
+	eventRequeued  = "requeued"
+)
+
+// watchLimit is how many names a box may hold where watching costs a descriptor
+// for each.
+const watchLimit = 500
+
+// A monitor turns the system's notices into events. Without notices, which a
+// system may have run out of, there are none, and watch shows counts alone.
+type monitor struct {
+	s       *spoolfmt.Spool
+	fs      *fsnotify.Watcher
+	claimed map[string]bool // ids that were seen to be claimed
+}
+
+// maxClaimed bounds what a monitor remembers.
+const maxClaimed = 10_000
+
+func newMonitor(s *spoolfmt.Spool) *monitor {
+	m := &monitor{s: s, claimed: make(map[string]bool)}
+	w, err := fsnotify.NewBufferedWatcher(4096)
+	if err != nil {
+		return m
+	}
+	m.fs = w
+	// Errors, such as a queue that overflowed, only mean that some events are
+	// missing: the counts are right all the same.
+	go func() {
+		for range w.Errors {
+			continue
+		}
+	}()
+	for _, b := range walkBoxes(s) {
+		if runtime.GOOS != "linux" && crowded(s, b) {
+			continue
+		}
+		if err := w.Add(s.Path(b)); err != nil {
+			m.close()
+			return m
+		}
+	}
+	return m
+}
+
+// crowded tells whether a box has more names than can be watched.
+func crowded(s *spoolfmt.Spool, b spoolfmt.Box) bool {
+	n := 0
+	return s.Scan(b, func(spoolfmt.Entry) error {
+		if n++; n > watchLimit {
+			return errManyMessages
+		}
+		return nil
+	}) != nil
+}
+
+func (m *monitor) events() chan notice {
+	if m.fs == nil {
+		return nil
+	}
+	return m.fs.Events
+}
+
+func (m *monitor) close() {
+	if m.fs != nil {
+		_ = m.fs.Close() // nothing was written
+		m.fs = nil
+	}
+}
+
+// read says what a notice means; false is nothing.
+func (m *monitor) read(e notice, now time.Time) (happening, bool) {
+	dir, name := filepath.Split(e.Name)
+	id, kind := spoolfmt.SplitName(name)
+	if kind != spoolfmt.KindEnvelope && kind != spoolfmt.KindMail {
+		return happening{}, false
+	}
+	h := happening{Time: now.UTC(), ID: id}
+	created := e.Has(fsnotify.Create)
+	left := e.Has(fsnotify.Rename)
+	switch filepath.Clean(dir) {
+	case m.s.Path(spoolfmt.New):
+		if created {
+			h.Event = eventCommitted
+		}
+	case m.s.Path(spoolfmt.Cur):
+		if kind == spoolfmt.KindMail {
+			break // on its way to become a message
+		}
+		h.Event, h.Next = m.inCur(e, id, now)
+	case m.s.Path(spoolfmt.Bad):
+		switch {
+		case created:
+			h.Event = eventAside
+		case left:
+			h.Event = eventRequeued
+		}
+	}
+	return h, h.Event != ""
+}
+
+// inCur tells a claim from the record of an attempt, which both make the name
+// of an envelope appear.
+func (m *monitor) inCur(e notice, id string, now time.Time) (event string, next *time.Time) {
+	switch {
+	case e.Has(fsnotify.Create):
+		info, err := m.s.Stat(spoolfmt.Cur, id+spoolfmt.KindEnvelope.Suffix())
+		if errors.Is(err, fs.ErrNotExist) && m.claimed[id] {
+			return "", nil // over already
+		}
+		if err == nil && info.ModTime.After(now) {
+			at := info.ModTime.UTC()
+			return eventDeferred, &at
+		}
+		if m.claimed[id] {
+			return "", nil
+		}
+		if len(m.claimed) >= maxClaimed {
+			clear(m.claimed)
+		}
+		m.claimed[id] = true
+		return eventClaimed, nil
+	case e.Has(fsnotify.Remove):
+		delete(m.claimed, id)
+		return eventFinished, nil
+	case e.Has(fsnotify.Rename):
+		delete(m.claimed, id) // to bad, which says so itself
+	}
+	return "", nil
+}
