@@ -29,6 +29,11 @@ var wanted = []string{
 	"mfsmount=moosefs-client",
 	"=libpython3.11-testsuite",
 	"ripmime",
+	"tmux",
+	"s-nail",
+	"git",
+	"/usr/lib/git-core/git-send-email=git-email libmailtools-perl",
+	"php=php-cli",
 }
 
 func TestMain(m *testing.M) {

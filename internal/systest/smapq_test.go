@@ -1,0 +1,259 @@
+//go:build system
+
+package systest
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"golang.org/x/sys/unix"
+)
+
+// newFedSite is a site whose spool smapq has made for the feeders' group.
+func newFedSite(t *testing.T) *site {
+	t.Helper()
+	s := newSite(t)
+	if err := os.RemoveAll(s.spool); err != nil {
+		t.Fatal(err)
+	}
+	run(t, program(t, "smapq"), "-d", s.spool, "init", "--user", smapdUser, "--group", feeders)
+	return s
+}
+
+// member runs a shell command as a member of the feeders' group.
+func member(t *testing.T, who person, script string) (string, error) {
+	t.Helper()
+	return as(t, who.uid, groupID(t, feeders), "/bin/sh", "-c", script)
+}
+
+// TestFeedersWithoutPrivilege: members of a group feed a spool, and the worst of them cannot read, take, stop or change
+// another's message.
+func TestFeedersWithoutPrivilege(t *testing.T) {
+	t.Parallel()
+	s := newFedSite(t)
+	rec := newRecorder(t, s)
+	ann, mallory := newPerson(t, s.dir, "smt-ann"), newPerson(t, s.dir, "smt-mallory")
+	smapq := program(t, "smapq") + " -d " + s.spool + " "
+	out, err := member(t, ann, "printf 'Subject: secret\\n\\nfor bob\\n' | "+smapq+"submit -f ann@example.com bob@example.org")
+	if err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	victim := strings.TrimSpace(out)
+	eml, env := s.path("new", victim+".eml"), s.path("new", victim+".envelope")
+	for what, script := range map[string]string{
+		"read":                     "cat " + eml,
+		"read the envelope":        "cat " + env,
+		"write":                    "echo x >>" + eml,
+		"remove":                   "rm -f " + eml,
+		"remove the envelope":      "rm -f " + env,
+		"rename":                   "mv -f " + env + " " + s.path("new", "mine.envelope"),
+		"replace":                  "touch " + s.path("tmp", "x") + "; mv -f " + s.path("tmp", "x") + " " + eml,
+		"link":                     "ln " + eml + " " + s.path("new", "mine.eml"),
+		"change the mode":          "chmod 666 " + eml,
+		"lock":                     "exec flock -n " + eml + " true",
+		"look into cur":            "ls " + s.path("cur"),
+		"make a file in cur":       "touch " + s.path("cur", victim+".eml"),
+		"look into bad":            "ls " + s.path("bad"),
+		"remove a box":             "rmdir " + s.path("tmp"),
+		"rename a box":             "mv " + s.path("bad") + " " + s.path("worse"),
+		"see who else feeds":       "ls " + s.path("tmp"),
+		"see the queue":            smapq + "list",
+		"delete with smapq":        smapq + "delete -y " + victim,
+		"take with smapq":          smapq + "take cat",
+		"mend with smapq":          smapq + "check --repair",
+		"requeue with smapq":       smapq + "requeue --all",
+		"change the spool's modes": smapq + "init",
+	} {
+		if out, err := member(t, mallory, script); err == nil {
+			t.Errorf("a feeder may %s: %s", what, out)
+		}
+	}
+	hostileMember(t, s, mallory, victim)
+	uid, gid := ids(t, smapdUser)
+	s.rules("smapd: agent exec "+rec.program+" -f {sender} -- {recipients}", "smapd: wakeup 1")
+	daemon := start(t, program(t, "smapd"), "-c", s.table)
+	var got []call
+	eventually(30*time.Second, func() bool { got = rec.calls(); return len(got) >= 2 })
+	for _, c := range got {
+		switch c.sender() {
+		case "ann@example.com":
+			if !strings.HasSuffix(c.content, "\nfor bob\n") || !strings.Contains(c.content, "Subject: secret\n") {
+				t.Errorf("ann's message came as %q", c.content)
+			}
+		case "mallory@example.com":
+			if c.content != "Subject: honest\n\nnow\n" {
+				t.Errorf("a content that its feeder changed came as %q", c.content)
+			}
+		default:
+			t.Errorf("a message from %q", c.sender())
+		}
+	}
+	if len(got) != 2 {
+		t.Errorf("the agent was called %d times, want 2", len(got))
+	}
+	// What mallory locked waits, and nothing else; what stands in the way of ids is waited with.
+	if out, err := as(t, uid, gid, program(t, "smapq"), "-d", s.spool, "list", "--ids"); err != nil || !strings.Contains(out, "locked") || strings.Contains(out, victim) {
+		t.Errorf("in the spool: %v: %s", err, out)
+	}
+	daemon.stop()
+}
+
+// hostileMember leaves what a hostile feeder can: a lock for ever, a descriptor to write later, links and files under
+// another's id.
+func hostileMember(t *testing.T, s *site, who person, victim string) {
+	t.Helper()
+	group := groupID(t, feeders)
+	feed := func(id, content string) string {
+		env := fmt.Sprintf("Spool-Format: 1\nSender: <mallory@example.com>\nRecipient: <bob@example.org>\nSize: %d\n\n", len(content))
+		for name, text := range map[string]string{id + ".eml": content, id + ".envelope": env} {
+			tmp := s.write(s.path("tmp", name), text, 0o640)
+			if err := errors.Join(os.Chown(tmp, who.uid, -1), os.Rename(tmp, s.path("new", name))); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return s.path("new", id+".eml")
+	}
+	// A lock that is never given up.
+	start(t, "/bin/sh", "-c", fmt.Sprintf("exec flock %s sleep 600", feed("locked", "Subject: x\n\nx\n")))
+	// A descriptor that is kept, to write when nobody expects it.
+	kept, err := os.OpenFile(feed("kept", "Subject: honest\n\nnow\n"), os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop := make(chan struct{})
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			select {
+			case <-stop:
+				return
+			case <-time.After(time.Millisecond):
+				if called, _ := filepath.Glob(s.file("calls", "call-*")); len(called) >= 2 {
+					_, _ = kept.WriteAt([]byte("Subject: forged!"), 0) // the test looks at what was delivered
+				}
+			}
+		}
+	}()
+	t.Cleanup(func() { close(stop); <-done; kept.Close() })
+	// Another's content linked in, where the system lets that happen, and files under the ids of others.
+	out, _ := as(t, who.uid, group, "/bin/sh", "-c", "ln "+s.path("new", victim+".eml")+" "+s.path("new", "linked.eml"))
+	if _, err := os.Lstat(s.path("new", "linked.eml")); err == nil {
+		t.Errorf("another's content could be linked in; fs.protected_hardlinks keeps that from happening: %s", out)
+	}
+	if err := unix.Mkfifo(s.path("new", "fifo.eml"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestSmapqSendmail: smapq as sendmail serves a user who cannot read the table, and the programs that people use.
+func TestSmapqSendmail(t *testing.T) {
+	s := newFedSite(t)
+	ann := newPerson(t, s.dir, "smt-sender")
+	const usual, table = "/var/spool/smap", "/usr/local/etc/netperm-table"
+	for _, path := range []string{usual, table} {
+		if _, err := os.Lstat(path); err == nil {
+			t.Fatalf("%s is there already; this test wants a machine without an installation", path)
+		}
+	}
+	if err := errors.Join(os.MkdirAll(filepath.Dir(table), 0o755), os.Symlink(s.spool, usual)); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.Remove(usual); os.Remove(table) })
+	s.write(table, "*: directory /nowhere\n", 0o600)
+	bin := s.file("bin")
+	s.mkdir(bin, 0o755, 0, 0)
+	for _, name := range []string{"sendmail", "mailq"} {
+		if err := os.Symlink(program(t, "smapq"), filepath.Join(bin, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sendmail := filepath.Join(bin, "sendmail")
+	python := s.write(s.file("mail.py"), fmt.Sprintf("import subprocess\nsubprocess.run([%q, '-t', '-oi'], check=True,\n"+
+		"    input=b'From: a@example.com\\nTo: python@example.org\\n\\nx\\n')\n", sendmail), 0o644)
+	for who, script := range map[string]string{
+		"cron":   "printf 'From: root (Cron Daemon)\\nTo: cron\\nSubject: Cron\\n\\n.\\nx\\n' | " + sendmail + " -i -FCronDaemon -B8BITMIME -oem cron",
+		"python": "/usr/bin/python3 " + python,
+		"snail":  "echo x | s-nail -S mta=" + sendmail + " -S sendwait -n -s hello snail@example.org",
+		"php":    "php -d sendmail_path='" + sendmail + " -t -i' -r 'exit(mail(\"php@example.org\", \"hello\", \"x\") ? 0 : 1);'",
+		"git": "set -e; export HOME=" + ann.home + "; mkdir -p $HOME/repo; cd $HOME/repo; git init -q; git config user.email a@example.com; git config user.name Ann; " +
+			"echo x >x; git add x; git commit -q -m x; git format-patch -q --root -o .. HEAD; git send-email --quiet --confirm=never --to=git@example.org --sendmail-cmd='" + sendmail + " -i' ../0001-x.patch",
+	} {
+		if out, err := member(t, ann, script); err != nil {
+			t.Errorf("%s: %v: %s", who, err, out)
+		}
+	}
+	list := run(t, program(t, "smapq"), "-d", s.spool, "list", "--json")
+	for _, to := range []string{"cron", "python@example.org", "snail@example.org", "php@example.org", "git@example.org"} {
+		if strings.Count(list, `"address":"`+to+`"`) != 1 {
+			t.Errorf("no message for %s, or more than one:\n%s", to, list)
+		}
+	}
+	if out := run(t, program(t, "smapq"), "-d", s.spool, "check"); !strings.Contains(out, "All is in order.") {
+		t.Errorf("check: %s", out)
+	}
+	// A stranger is no feeder.
+	if out, err := as(t, ann.uid, ann.gid, "/bin/sh", "-c", "echo x | "+sendmail+" bob@example.org; test $? -eq 77"); err != nil {
+		t.Errorf("who is not in the group: %v: %s", err, out)
+	}
+}
+
+// TestSmapqWatch looks at watch on a terminal of 80 columns, and after it was made smaller.
+func TestSmapqWatch(t *testing.T) {
+	t.Parallel()
+	s := newFedSite(t)
+	socket := s.file("tmux")
+	tmux := func(args ...string) string {
+		t.Helper()
+		out, err := exec.Command("tmux", append([]string{"-S", socket, "-f", "/dev/null"}, args...)...).CombinedOutput()
+		if err != nil {
+			t.Fatalf("tmux %v: %v: %s", args, err, out)
+		}
+		return string(out)
+	}
+	tmux("new-session", "-d", "-x", "80", "-y", "24", "env LANG=C NO_COLOR=1 "+program(t, "smapq")+" -d "+s.spool+" watch --every 200ms")
+	t.Cleanup(func() { _ = exec.Command("tmux", "-S", socket, "kill-server").Run() }) // it may have ended
+	shows := func(width int, wants ...string) {
+		t.Helper()
+		var screen string
+		ok := eventually(20*time.Second, func() bool {
+			screen = tmux("capture-pane", "-p")
+			for _, w := range wants {
+				if !strings.Contains(screen, w) {
+					return false
+				}
+			}
+			for line := range strings.Lines(screen) {
+				if utf8.RuneCountInString(strings.TrimRight(line, "\n")) > width {
+					return false
+				}
+			}
+			return true
+		})
+		if !ok {
+			t.Errorf("the screen of %d columns lacks one of %q:\n%s", width, wants, screen)
+		}
+	}
+	shows(80, "STATE", "MESSAGES", "delivering         0", "arrived ")
+	cmd := exec.Command(program(t, "smapq"), "-d", s.spool, "submit", "bob@example.org")
+	cmd.Stdin = strings.NewReader("Subject: x\n\nx\n")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	shows(80, "new                1", "1 arrived, 0 delivered")
+	tmux("resize-window", "-x", "50", "-y", "12")
+	shows(50, "new                1", "1 arrived, 0 delivered")
+	run(t, program(t, "smapq"), "-d", s.spool, "take", "-q", "true")
+	shows(50, "new                0", "1 arrived, 1 delivered")
+	tmux("send-keys", "C-c")
+	if !eventually(10*time.Second, func() bool { return exec.Command("tmux", "-S", socket, "has-session").Run() != nil }) {
+		t.Error("watch did not end when it was interrupted")
+	}
+}
