@@ -53,8 +53,9 @@ func (a *Sendmail) dsn() bool {
 
 // Deliver calls the program as PROGRAM [ARG...] -i -f SENDER -- RECIPIENT...;
 // -i because a line with a lone dot must survive, -- because nothing that a
-// stranger wrote may be taken for an option. The null sender is "<>", which all
-// of them understand; an empty argument is lost in some wrappers.
+// stranger wrote may be taken for an option. The null sender is "<>", which
+// Postfix, Exim, sendmail, nullmailer and msmtp understand; an empty argument
+// is lost in some wrappers. dma understands neither: it has no null sender.
 func (a *Sendmail) Deliver(ctx context.Context, job *Job) ([]Result, error) {
 	results, err := runProgram(ctx, a.Name(), a.argv(job), facts(job), job)
 	if a.dsn() {
