@@ -88,7 +88,8 @@ type clients struct {
 
 // inetd runs smap with a connection as its standard descriptors.
 func (c *clients) inetd(ts *testscript.TestScript, neg bool, args []string) {
-	ours, theirs := connection(ts)
+	ours, theirs, err := connection()
+	ts.Check(err)
 	defer ours.Close()
 	systemd := args[0] == "-systemd"
 	if systemd {
@@ -109,7 +110,7 @@ func (c *clients) inetd(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(theirs.Close())
 	talked := newClient(ours).dialogue(ts.ReadFile(args[0]))
 	ours.Close()
-	err := cmd.Wait()
+	err = cmd.Wait()
 	if talked != nil {
 		ts.Fatalf("%v; smap: %v\n%s", talked, err, read(ts, args[1]))
 	}
@@ -177,18 +178,23 @@ func (c *clients) code(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 // connection makes a TCP connection: our end, and the server's as a file.
-func connection(ts *testscript.TestScript) (net.Conn, *os.File) {
+func connection() (net.Conn, *os.File, error) {
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
-	ts.Check(err)
+	if err != nil {
+		return nil, nil, err
+	}
 	defer l.Close()
 	ours, err := net.Dial("tcp4", l.Addr().String())
-	ts.Check(err)
+	if err != nil {
+		return nil, nil, err
+	}
 	conn, err := l.Accept()
-	ts.Check(err)
+	if err != nil {
+		return nil, nil, err
+	}
 	defer conn.Close()
 	theirs, err := conn.(*net.TCPConn).File()
-	ts.Check(err)
-	return ours, theirs
+	return ours, theirs, err
 }
 
 // dial connects to the server whose log this is, at the last address there.

@@ -79,9 +79,8 @@ func firstLine(t *testing.T, c net.Conn) string {
 	return line
 }
 
-// startServer starts smap -listen on some port until the test ends. It returns
-// the pid of the process that serves, and its address.
-func startServer(t *testing.T, dir, rules string) (pid int, address string) {
+// install puts smap, a spool and a table into a directory.
+func install(t *testing.T, dir, rules string) (bin, table string) {
 	t.Helper()
 	// Another user has to get through.
 	for _, d := range []string{dir, filepath.Dir(dir)} {
@@ -89,7 +88,7 @@ func startServer(t *testing.T, dir, rules string) (pid int, address string) {
 			t.Fatal(err)
 		}
 	}
-	bin, spool, table := program(t, filepath.Join(dir, "bin")), filepath.Join(dir, "spool"), filepath.Join(dir, "table")
+	spool, table := filepath.Join(dir, "spool"), filepath.Join(dir, "table")
 	text := "smap: userid 65534\nsmap: directory " + spool + "\nsmap: hostname mx.example.com\n" + rules
 	err := errors.Join(os.Mkdir(spool, 0o700), os.WriteFile(table, []byte(text), 0o600))
 	if os.Geteuid() == 0 {
@@ -98,12 +97,20 @@ func startServer(t *testing.T, dir, rules string) (pid int, address string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return filepath.Join(program(t, filepath.Join(dir, "bin")), "smap"), table
+}
+
+// startServer starts smap -listen on some port until the test ends. It returns
+// the pid of the process that serves, and its address.
+func startServer(t *testing.T, dir, rules string) (pid int, address string) {
+	t.Helper()
+	bin, table := install(t, dir, rules)
 	log, err := os.Create(filepath.Join(dir, "log"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer log.Close()
-	cmd := exec.Command(filepath.Join(bin, "smap"), "-c", table, "-listen", "127.0.0.1:0", "-log", "stderr")
+	cmd := exec.Command(bin, "-c", table, "-listen", "127.0.0.1:0", "-log", "stderr")
 	cmd.Stderr = log
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
