@@ -3,6 +3,7 @@ package main
 import (
 	"net/netip"
 	"sync"
+	"time"
 )
 
 // A tally counts sessions: all, and those of each client. An IPv6 /64 is one
@@ -15,7 +16,11 @@ type tally struct {
 	all    int
 	each   map[netip.Prefix]int
 	turned int
+	said   time.Time
 }
+
+// quiet is the least time between two lines about clients that found no room.
+const quiet = time.Second
 
 // enter counts a session, unless there are as many as there may be.
 func (t *tally) enter() bool {
@@ -59,11 +64,16 @@ func (t *tally) client(addr netip.Addr) (done func(), ok bool) {
 	}, true
 }
 
-// turnedAway is how many clients found no room so far.
-func (t *tally) turnedAway() int {
+// turnedAway is how many clients found no room so far, and whether it is time to
+// say so again.
+func (t *tally) turnedAway(now time.Time) (int, bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.turned
+	if now.Sub(t.said) < quiet {
+		return t.turned, false
+	}
+	t.said = now
+	return t.turned, true
 }
 
 // network is what counts as one client.

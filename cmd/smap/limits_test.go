@@ -3,6 +3,7 @@ package main
 import (
 	"net/netip"
 	"testing"
+	"time"
 )
 
 func TestNetwork(t *testing.T) {
@@ -27,12 +28,12 @@ func TestTally(t *testing.T) {
 	resting := true
 	l := &tally{max: 2, maxEach: 1, each: make(map[netip.Prefix]int), rest: func(b bool) { resting = b }}
 	a, b := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")
-	if !l.enter() || resting || !l.enter() || l.enter() || l.turnedAway() != 1 {
-		t.Errorf("all %d, turned away %d", l.all, l.turnedAway())
+	if !l.enter() || resting || !l.enter() || l.enter() || l.turned != 1 {
+		t.Errorf("all %d, turned away %d", l.all, l.turned)
 	}
 	done, ok := l.client(a)
-	if _, again := l.client(a); !ok || again || l.turnedAway() != 2 {
-		t.Errorf("each %v, turned away %d", l.each, l.turnedAway())
+	if _, again := l.client(a); !ok || again || l.turned != 2 {
+		t.Errorf("each %v, turned away %d", l.each, l.turned)
 	}
 	if _, ok := l.client(b); !ok {
 		t.Error("one client takes another's place")
@@ -40,6 +41,15 @@ func TestTally(t *testing.T) {
 	done()
 	if _, ok := l.client(a); !ok {
 		t.Error("a place is not free again")
+	}
+	now := time.Now()
+	for i, c := range []struct {
+		after time.Duration
+		say   bool
+	}{{0, true}, {quiet / 2, false}, {quiet, true}, {quiet + 1, false}} {
+		if n, say := l.turnedAway(now.Add(c.after)); n != 2 || say != c.say {
+			t.Errorf("%d: turned away %d, to be said: %v", i, n, say)
+		}
 	}
 	l.leave()
 	if resting {

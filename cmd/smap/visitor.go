@@ -89,7 +89,9 @@ func (s *setup) behindProxy(v *visitor) bool {
 
 // turnAway tells a client to come again when there is more room.
 func (s *setup) turnAway(v visitor, limit string, room *tally) {
-	s.config.Log.Warn("busy", "client", v.peer.Addr().String(), "limit", limit, "refused", room.turnedAway())
+	if n, say := room.turnedAway(time.Now()); say {
+		s.config.Log.Warn("busy", "client", v.peer.Addr().String(), "limit", limit, "refused", n)
+	}
 	sayUnavailable(v.conn, s.config.Hostname)
 }
 
