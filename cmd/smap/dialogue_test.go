@@ -224,6 +224,22 @@ func (c *clients) connect(ts *testscript.TestScript, _ bool, args []string) {
 	c.open[ts.Name()+" "+args[0]] = client
 }
 
+// served connects until there is room.
+func (c *clients) served(ts *testscript.TestScript, _ bool, args []string) {
+	wait(ts, "a greeting", func() bool {
+		client := dial(ts, args[1])
+		if client.step("S~ 220 ") != nil {
+			client.conn.Close()
+			return false
+		}
+		ts.Defer(func() { client.conn.Close() })
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.open[ts.Name()+" "+args[0]] = client
+		return true
+	})
+}
+
 func (c *clients) named(ts *testscript.TestScript, name string) *client {
 	c.mu.Lock()
 	defer c.mu.Unlock()

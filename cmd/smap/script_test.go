@@ -34,6 +34,7 @@ func TestMain(m *testing.M) {
 //	code N               that smap's exit code
 //	talk LOG DIALOGUE    has a dialogue with the server that wrote the log
 //	connect NAME LOG     opens a connection to it that stays
+//	served NAME LOG      the same, again and again until it hears 220
 //	says NAME LINE...    has a dialogue on such a connection
 //	close NAME           closes it
 //	logged FILE PATTERN  waits until a line of the file holds the text
@@ -82,7 +83,7 @@ func TestScripts(t *testing.T) {
 			return false, fmt.Errorf("unknown condition %q", cond)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"inetd": c.inetd, "listening": c.listening, "code": c.code, "talk": c.talk, "connect": c.connect, "says": c.says, "close": c.close,
+			"inetd": c.inetd, "listening": c.listening, "code": c.code, "talk": c.talk, "connect": c.connect, "served": c.served, "says": c.says, "close": c.close,
 			"logged": logged, "identd": identd, "times": times, "signal": signalCmd, "gone": gone, "count": count, "expand": expand,
 		},
 	})
