@@ -2,6 +2,7 @@ package main
 
 import (
 	"log/slog"
+	"slices"
 	"time"
 
 	"smap/internal/addrlist"
@@ -50,17 +51,11 @@ func configure(t *netperm.Table, hostname func() (string, error), log *slog.Logg
 		MaxErrors:  int(t.Int("maxerrors")),
 		MinFree:    uint64(t.Int("minfree")),
 		MinRate:    t.Int("min-rate"),
+		OfferDSN:   slices.Contains(t.Words("offer"), "dsn"),
+		OfferUTF8:  slices.Contains(t.Words("offer"), "smtputf8"),
 		RequireTLS: t.Bool("tls-required"),
 		Local:      local.Contain,
 		Now:        time.Now,
-	}
-	for _, extension := range t.Words("offer") {
-		switch extension {
-		case "dsn":
-			s.config.OfferDSN = true
-		case "smtputf8":
-			s.config.OfferUTF8 = true
-		}
 	}
 	if path := t.String("recipients"); path != "" {
 		f, err := netperm.OpenFile(path)

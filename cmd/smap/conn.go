@@ -20,7 +20,7 @@ func guardStderr() {
 		return
 	}
 	null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
-	if err != nil || dup2(int(null.Fd()), 2) != nil {
+	if err != nil || sockets.Dup(int(null.Fd()), 2) != nil {
 		_ = unix.Close(2) // nothing there is better than the client
 	}
 }
@@ -45,7 +45,7 @@ func defaultLog() string {
 // crashesTo sends what the runtime says of its own death to the log.
 func crashesTo(fd int) {
 	if defaultLog() == "syslog" {
-		_ = dup2(fd, 2) // else it goes nowhere, as before
+		_ = sockets.Dup(fd, 2) // else it goes nowhere, as before
 	}
 }
 

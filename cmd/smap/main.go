@@ -128,7 +128,7 @@ func inherit(o options) int {
 		if sockets.Listening(sockets.First) {
 			return serve(o, sockets.Inherit(sockets.First, n))
 		}
-		if err := dup2(sockets.First, 0); err != nil {
+		if err := sockets.Dup(sockets.First, 0); err != nil {
 			fmt.Fprintln(os.Stderr, "smap: systemd's connection:", err)
 			return exitOS
 		}

@@ -40,13 +40,10 @@ func startTLS(t *netperm.Table) (func(receiver.Conn) (receiver.Conn, receiver.TL
 			return nil, receiver.TLS{}, err
 		}
 		state := secure.ConnectionState()
-		return secure, receiver.TLS{Version: tlsName(state.Version), Cipher: tls.CipherSuiteName(state.CipherSuite)}, nil
+		// A version as mail headers have it: "TLSv1.3".
+		version := strings.Replace(tls.VersionName(state.Version), "TLS ", "TLSv", 1)
+		return secure, receiver.TLS{Version: version, Cipher: tls.CipherSuiteName(state.CipherSuite)}, nil
 	}, nil
-}
-
-// tlsName is a version as mail headers have it: "TLSv1.3".
-func tlsName(version uint16) string {
-	return strings.Replace(tls.VersionName(version), "TLS ", "TLSv", 1)
 }
 
 // plain is a connection as crypto/tls wants it. TLS uses neither its addresses

@@ -7,3 +7,6 @@ import "golang.org/x/sys/unix"
 func Accept(l int) (int, unix.Sockaddr, error) {
 	return unix.Accept4(l, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
 }
+
+// Dup makes to the same as from, open across exec.
+func Dup(from, to int) error { return unix.Dup3(from, to, 0) }

@@ -21,3 +21,6 @@ func Accept(l int) (int, unix.Sockaddr, error) {
 	}
 	return fd, peer, nil
 }
+
+// Dup makes to the same as from, open across exec.
+func Dup(from, to int) error { return unix.Dup2(from, to) }
