@@ -10,13 +10,13 @@ func parts() []part {
 	return []part{{"limits", limits}, {"capsicum", capsicum}}
 }
 
-// What may be done through each of the spool's directories; files that are
-// opened there inherit it.
+// What may be done through each of the directories; files that are opened there
+// inherit it. In new a name can be made by link(2), which never replaces one, and
+// nothing can be opened, renamed or removed.
 var (
-	newRights = []uint64{unix.CAP_LOOKUP, unix.CAP_FSTAT, unix.CAP_FSTATFS, unix.CAP_FSYNC,
-		unix.CAP_RENAMEAT_SOURCE, unix.CAP_RENAMEAT_TARGET, unix.CAP_LINKAT_SOURCE, unix.CAP_LINKAT_TARGET, unix.CAP_UNLINKAT}
-	tmpRights = append([]uint64{unix.CAP_CREATE, unix.CAP_READ, unix.CAP_WRITE, unix.CAP_SEEK, unix.CAP_FCHMOD, unix.CAP_FLOCK,
-		unix.CAP_FTRUNCATE, unix.CAP_FCNTL}, newRights...)
+	newRights = []uint64{unix.CAP_LOOKUP, unix.CAP_FSTAT, unix.CAP_FSTATFS, unix.CAP_FSYNC, unix.CAP_LINKAT_TARGET}
+	tmpRights = []uint64{unix.CAP_LOOKUP, unix.CAP_CREATE, unix.CAP_READ, unix.CAP_WRITE, unix.CAP_SEEK, unix.CAP_FSTAT,
+		unix.CAP_FSYNC, unix.CAP_FCHMOD, unix.CAP_FLOCK, unix.CAP_FTRUNCATE, unix.CAP_FCNTL, unix.CAP_LINKAT_SOURCE, unix.CAP_UNLINKAT}
 )
 
 // capsicum limits the directories and enters capability mode: from then on no

@@ -1,0 +1,233 @@
+//go:build system
+
+package systest
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/smtp"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// TestJailServer has many sessions in a strict jail, with more threads than processors and a collector that never rests:
+// whatever the runtime does from time to time has to be allowed.
+func TestJailServer(t *testing.T) {
+	t.Parallel()
+	p := newPeerFrom(t, []string{"/usr/bin/env", "GOMAXPROCS=8", "GOGC=1"}, "smap: sandbox strict")
+	p.logged(t, `sandbox active="limits capabilities no_new_privs landlock seccomp"`)
+	confined(t, p.child(t), true)
+	const clients, each = 8, 10
+	t.Run("sessions", func(t *testing.T) {
+		for n := range clients {
+			t.Run(fmt.Sprint(n), func(t *testing.T) {
+				t.Parallel()
+				for i := range each {
+					to := fmt.Sprintf("bob-%d-%d@system.test", n, i)
+					if err := sendMail(p.port, n%2 == 0, to, message(fromAddress, to, strings.Repeat("a long subject ", 20))); err != nil {
+						t.Errorf("%s: %v", to, err)
+					}
+				}
+			})
+		}
+	})
+	if got := p.count("new"); got != 2*clients*each {
+		t.Errorf("%d files in new/, want %d", got, 2*clients*each)
+	}
+	if got := linesWith(p.smap.log(), "child-died"); len(got) > 0 {
+		t.Error(got)
+	}
+}
+
+// TestJailInetd has a process for one connection, with a descriptor that its inetd forgot.
+func TestJailInetd(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.rules("smap: hostname mx.system.test", "smap: local-domains system.test", "smap: sandbox strict", "smap: log stderr")
+	conn, theirs := socketPair(t)
+	secret, err := os.Open("/etc/shadow")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer secret.Close() // only read
+	cmd := exec.Command(program(t, "smap"), "-c", s.table)
+	cmd.Stdin, cmd.ExtraFiles = theirs, []*os.File{secret}
+	cmd.Env = append(os.Environ(), "GOMAXPROCS=8", "GOGC=1")
+	smap := startCommand(t, cmd)
+	c := newConn(t, conn)
+	c.reply("220 ")
+	confined(t, cmd.Process.Pid, false)
+	links, err := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", cmd.Process.Pid))
+	if err != nil || len(links) < 3 {
+		t.Fatalf("descriptors: %v, %v", links, err)
+	}
+	for _, link := range links {
+		if to, err := os.Readlink(link); err == nil && to == "/etc/shadow" {
+			t.Errorf("%s is %s", link, to)
+		}
+	}
+	const to = "bob@system.test"
+	for n := range 5 {
+		c.transaction(to)
+		c.say(stuffed(message(fromAddress, to, fmt.Sprint("round ", n)))+".", "250 2.0.0 Mail accepted")
+	}
+	c.say("QUIT", "221 ")
+	<-smap.done
+	if code := cmd.ProcessState.ExitCode(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	if got := s.count("new"); got != 10 {
+		t.Errorf("%d files in new/, want 10", got)
+	}
+	if got := linesWith(smap.log(), " sandbox "); len(got) > 0 {
+		t.Errorf("a complete sandbox is worth no line: %q", got)
+	}
+}
+
+// TestJailMissing has a kernel that lacks Landlock: a filter around the whole of smap sees to that.
+func TestJailMissing(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	for _, test := range []struct {
+		mode, reply string
+		log         []string
+	}{
+		{"strict", "421 ", []string{"fwtksyserr: start error=", "strict:5: sandbox: strict", "landlock: "}},
+		{"best", "220 ", []string{` sandbox active="limits capabilities no_new_privs seccomp" missing="landlock: `}},
+		{"off", "220 ", []string{` sandbox note="off, as the table says"`}},
+	} {
+		t.Run(test.mode, func(t *testing.T) {
+			table := s.file(test.mode)
+			s.write(table, fmt.Sprintf("smap: directory %s\nsmap: userid %s\nsmap: groupid %s\nsmap: log stderr\nsmap: sandbox %s\n",
+				s.spool, smapUser, feeders, test.mode), 0o600)
+			conn, theirs := socketPair(t)
+			log, err := os.Create(s.file("log-" + test.mode))
+			if err != nil {
+				t.Fatal(err)
+			}
+			cmd := exec.Command(program(t, "smap"), "-c", table)
+			cmd.Stdin, cmd.Stderr = theirs, log
+			if err := errors.Join(startWithoutLandlock(cmd), log.Close()); err != nil {
+				t.Fatal(err)
+			}
+			c := newConn(t, conn)
+			c.reply(test.reply)
+			_, _ = c.Write([]byte("QUIT\r\n")) // one that refuses us is gone
+			want := 0
+			if test.mode == "strict" {
+				want = 71
+			}
+			if err := cmd.Wait(); cmd.ProcessState.ExitCode() != want {
+				t.Errorf("smap ended with %v, want code %d", err, want)
+			}
+			said, err := os.ReadFile(log.Name())
+			if err != nil || len(linesWith(string(said), test.log...)) != 1 {
+				t.Errorf("not one line with %q in (%v):\n%s", test.log, err, said)
+			}
+		})
+	}
+}
+
+// startWithoutLandlock starts a process on a kernel that has no Landlock, as far as it can see. The filter is on one
+// thread only, which is not used for anything else again.
+func startWithoutLandlock(cmd *exec.Cmd) error {
+	p := []unix.SockFilter{
+		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS}, // the call's number
+		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: unix.SYS_LANDLOCK_CREATE_RULESET, Jf: 1},
+		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ERRNO | uint32(unix.ENOSYS)},
+		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW},
+	}
+	started := make(chan error)
+	go func() {
+		runtime.LockOSThread() // and never unlocked: the thread ends with this goroutine
+		f := unix.SockFprog{Len: uint16(len(p)), Filter: &p[0]}
+		_, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, 0, uintptr(unsafe.Pointer(&f)))
+		if errno != 0 {
+			started <- errno
+			return
+		}
+		started <- cmd.Start()
+	}()
+	return <-started
+}
+
+// sendMail sends a message as any client does.
+func sendMail(port int, secure bool, to, text string) error {
+	c, err := smtp.Dial(local(port))
+	if err != nil {
+		return err
+	}
+	defer c.Close() // after QUIT it is closed already
+	if err := c.Hello("client.test"); err != nil {
+		return err
+	}
+	if secure {
+		if err := c.StartTLS(&tls.Config{InsecureSkipVerify: true}); err != nil { // whose it is, is for other tests
+			return err
+		}
+	}
+	if err := errors.Join(c.Mail(fromAddress), c.Rcpt(to)); err != nil {
+		return err
+	}
+	w, err := c.Data()
+	if err != nil {
+		return err
+	}
+	_, err = w.Write([]byte(text))
+	return errors.Join(err, w.Close(), c.Quit())
+}
+
+// confined looks at a process from outside.
+func confined(t *testing.T, pid int, server bool) {
+	t.Helper()
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"NoNewPrivs:\t1", "Seccomp:\t2", "CapPrm:\t0000000000000000", "CapEff:\t0000000000000000", "CapAmb:\t0000000000000000"}
+	if server {
+		want = append(want, "CapBnd:\t0000000000000000")
+	}
+	for _, line := range want {
+		if !strings.Contains(string(data), line+"\n") {
+			t.Errorf("process %d is not so: %s", pid, line)
+		}
+	}
+	if root, err := os.Readlink(fmt.Sprintf("/proc/%d/root", pid)); err != nil || root == "/" {
+		t.Errorf("its root is %s, %v", root, err)
+	}
+}
+
+// socketPair is a connection as inetd has it, and its other end.
+func socketPair(t *testing.T) (net.Conn, *os.File) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close() // one connection is all
+	ours, err := net.DialTimeout("tcp", l.Addr().String(), 10*time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	accepted, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	theirs, err := accepted.(*net.TCPConn).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = errors.Join(accepted.Close(), theirs.Close()) })
+	return ours, theirs
+}
