@@ -5,9 +5,12 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"smap/spoolfmt"
 )
 
 // TestContentLimits: what is at a limit passes, one octet more does not.
@@ -32,7 +35,7 @@ func TestContentLimits(t *testing.T) {
 	}
 	for _, x := range tests {
 		wire := strings.ReplaceAll(x.content, "\n", "\r\n")
-		for how, pieces := range map[string][]string{"whole": {wire}, "octets": octets(wire)} {
+		for how, pieces := range map[string][]string{"whole": {wire}, "pieces": piecesOf(wire, 13)} {
 			spool := new(memorySpool)
 			c := everything(spool)
 			c.MaxBytes = 0
@@ -48,6 +51,15 @@ func TestContentLimits(t *testing.T) {
 			}
 		}
 	}
+}
+
+// piecesOf cuts s into pieces of n octets.
+func piecesOf(s string, n int) []string {
+	var pieces []string
+	for p := range slices.Chunk([]byte(s), n) {
+		pieces = append(pieces, string(p))
+	}
+	return pieces
 }
 
 // TestTooSlow is the rule for the minimum rate; TestSlowClients has clients.
@@ -180,5 +192,45 @@ func TestConstantMemory(t *testing.T) {
 		if large > small+64<<10 {
 			t.Errorf("%s: %d octets of memory for 1 MB, %d for 100 MB", name, small, large)
 		}
+	}
+}
+
+// TestRecipientsFill: of recipients with long names and parameters as many are
+// accepted as the envelope holds, with the words on what became of each.
+func TestRecipientsFill(t *testing.T) {
+	t.Parallel()
+	for name, rcpt := range map[string]string{
+		"parameters": "RCPT TO:<b%d@local.test> ORCPT=rfc822;" + strings.Repeat("x", 480) + " NOTIFY=SUCCESS,FAILURE,DELAY\r\n",
+		"addresses":  "RCPT TO:<b%d" + strings.Repeat("x", 240) + "@local.test>\r\n",
+		"short":      "RCPT TO:<b%d@local.test>\r\n",
+	} {
+		spool := new(memorySpool)
+		c := everything(spool)
+		c.MaxRecip = 0
+		var b strings.Builder
+		b.WriteString("EHLO c.test\r\nMAIL FROM:<>\r\n")
+		for i := range spoolfmt.MaxRecipients + 1 {
+			fmt.Fprintf(&b, rcpt, i)
+		}
+		conn := &reel{pieces: []string{b.String(), "DATA\r\n.\r\nQUIT\r\n"}}
+		Serve(t.Context(), c, Client{}, conn)
+		if len(spool.committed) != 1 || !strings.Contains(conn.out.String(), "\r\n452 4.5.3 ") {
+			t.Fatalf("%s: %d messages", name, len(spool.committed))
+		}
+		e := spool.committed[0].envelope
+		n := len(e.Recipients())
+		if n < 2000 || name == "short" && n != spoolfmt.MaxRecipients {
+			t.Errorf("%s: %d recipients", name, n)
+		}
+		for _, r := range e.Recipients() {
+			if err := e.SetOutcome(r.Address, spoolfmt.Outcome{Status: spoolfmt.StatusFailed, Time: time.Unix(0, 0), Text: strings.Repeat("y", 1000)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		data, err := e.Marshal()
+		if err != nil {
+			t.Fatalf("%s: %d recipients: %v", name, n, err)
+		}
+		t.Logf("%s: %d recipients, %d octets", name, n, len(data))
 	}
 }

@@ -72,15 +72,12 @@ func checkDecoder(t *testing.T, in string, dots bool, pieces ...string) {
 }
 
 // TestDecodeAllInputs compares the decoder with the reference for every input
-// of up to 7 of the octets that mean something, whole, in every two halves, and
+// of up to 6 of the octets that mean something, whole, in every two halves, and
 // octet by octet.
 func TestDecodeAllInputs(t *testing.T) {
 	t.Parallel()
 	const alphabet = "a.\r\n\x00"
-	longest := 7
-	if testing.Short() {
-		longest = 5
-	}
+	const longest = 6
 	n := 0
 	var extend func(in string)
 	extend = func(in string) {

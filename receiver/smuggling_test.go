@@ -70,11 +70,11 @@ func TestSmugglingInChunks(t *testing.T) {
 	for _, end := range falseEnds() {
 		content := "Subject: x\r\n\r\ntext" + end + smuggled
 		session := envelopeOf + fmt.Sprintf("BDAT %d LAST\r\n%sQUIT\r\n", len(content), content)
-		everyCut(session, func(how string, pieces []string) {
+		for _, pieces := range [][]string{{session}, octets(session)} {
 			replies, committed := runReel(t, pieces...)
-			refusedWhole(t, fmt.Sprintf("%q, %s", end, how), replies, committed, 4)
-		})
-		// And a chunk that ends in its middle.
+			refusedWhole(t, fmt.Sprintf("%q in %d pieces", end, len(pieces)), replies, committed, 4)
+		}
+		// And in two chunks, wherever the first ends.
 		for at := range len(content) {
 			session := envelopeOf + fmt.Sprintf("BDAT %d\r\n%sBDAT %d LAST\r\n%sQUIT\r\n", at, content[:at], len(content)-at, content[at:])
 			replies, committed := runReel(t, session)
@@ -115,10 +115,10 @@ func TestSmugglingRightEnd(t *testing.T) {
 func TestSmugglingInTLS(t *testing.T) {
 	t.Parallel()
 	for i, end := range falseEnds() {
-		if testing.Short() && i%10 > 0 {
+		if testing.Short() && i%10 > 0 { // a handshake costs more than a session
 			continue
 		}
-		for _, cut := range []bool{false, true} {
+		for _, cut := range []bool{false, true}[:1+i%2] {
 			session := envelopeOf + "DATA\r\nSubject: x\r\n\r\ntext" + end + smuggled + "QUIT\r\n"
 			pieces := []string{session}
 			if cut {
