@@ -187,27 +187,23 @@ func (c *Claim) single(box Box, name string) error {
 	if st.Nlink == 1 {
 		return nil
 	}
-	what := sighting{state: ErrLinked, id: c.id, inode: uint64(st.Ino)}
+	// The box as well: a look into new must not use up the minute of cur.
+	what := sighting{state: ErrLinked, id: box.String() + "/" + name, inode: uint64(st.Ino)}
 	if !c.s.odd.lasted(c.s.now(), what) {
 		return ErrLinked
 	}
 	if err := c.s.removeOlderNames(box, name, &st); err != nil {
 		return err
 	}
+	if err := c.s.removeNamesInBad(&st); err != nil {
+		return err
+	}
 	if st, err = fstat(int(c.locked.Fd())); err != nil {
 		return fmt.Errorf("%s/%s: %w", box, name, err)
 	}
-	if st.Nlink > 1 && box == Cur {
-		// A set aside that a crash cut short.
-		if err := c.s.removeNamesInBad(&st); err != nil {
-			return err
-		}
-		if st, err = fstat(int(c.locked.Fd())); err != nil {
-			return fmt.Errorf("%s/%s: %w", box, name, err)
-		}
-	}
 	if st.Nlink > 1 {
 		c.why = fmt.Errorf("content has %d links", st.Nlink)
+		return nil
 	}
 	c.s.odd.forget(what)
 	return nil
@@ -232,19 +228,37 @@ func (s *Spool) removeOlderNames(box Box, name string, st *unix.Stat_t) error {
 	return nil
 }
 
-// removeNamesInBad removes names of the locked inode in bad that have no
-// envelope beside them: the set aside did not reach its decision.
+// removeNamesInBad ends a set aside that was cut short. Where bad has no
+// envelope beside the locked inode, nothing was decided, and the name there
+// goes. Where it has the very one that is in cur too, the name in cur goes.
 func (s *Spool) removeNamesInBad(st *unix.Stat_t) error {
 	return s.Scan(Bad, func(e Entry) error {
 		other, err := lstat(s.dirs[Bad], e.Name)
 		if err != nil || !sameFile(&other, st) {
 			return nil
 		}
-		decided, err := exists(s.dirs[Bad], e.ID+KindEnvelope.Suffix())
-		if err != nil || decided {
+		decided, err := lstat(s.dirs[Bad], e.ID+KindEnvelope.Suffix())
+		if errors.Is(err, fs.ErrNotExist) {
+			return s.sys.unlink(s.dirs[Bad], e.Name)
+		}
+		if err != nil || decided.Nlink == 1 {
 			return err
 		}
-		return s.sys.unlink(s.dirs[Bad], e.Name)
+		return s.removeSame(Cur, &decided, KindEnvelope)
+	})
+}
+
+// removeSame removes the names of that kind in a box that stand for the inode.
+func (s *Spool) removeSame(box Box, st *unix.Stat_t, kind Kind) error {
+	return s.Scan(box, func(e Entry) error {
+		if e.Kind != kind {
+			return nil
+		}
+		other, err := lstat(s.dirs[box], e.Name)
+		if err != nil || !sameFile(&other, st) {
+			return nil
+		}
+		return s.sys.unlink(s.dirs[box], e.Name)
 	})
 }
 
@@ -266,7 +280,10 @@ func (c *Claim) takeFromNew() error {
 	case envelope:
 		// A drainer died between its two moves. The envelope was looked for
 		// after the content, so it is not one that was finished meanwhile.
-		return c.moveContent()
+		if err := c.moveContent(); err != nil {
+			return err
+		}
+		return c.olderEnvelope()
 	}
 	err = s.sys.move(s.dirs[New], env, s.dirs[Cur], env)
 	switch {
@@ -301,8 +318,11 @@ func (c *Claim) takeInCur() error {
 		return errors.Join(err, ErrBusy) // RecoverMail's; not a message yet
 	}
 	here, err := exists(s.dirs[Cur], env)
-	if err != nil || here {
+	if err != nil {
 		return err
+	}
+	if here {
+		return c.olderEnvelope()
 	}
 	waiting, err := exists(s.dirs[New], env)
 	if err != nil {
@@ -321,6 +341,11 @@ func (c *Claim) takeInCur() error {
 			return err
 		}
 	}
+	// Who removed the envelope may have died before the sync: a power cut must
+	// not bring it back alone.
+	if err := c.settle(); err != nil {
+		return err
+	}
 	if err := s.sys.unlink(s.dirs[Cur], eml); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("remove cur/%s: %w", eml, err)
 	}
@@ -329,6 +354,35 @@ func (c *Claim) takeInCur() error {
 		return ErrBusy
 	}
 	return ErrGone
+}
+
+// olderEnvelope removes the envelope's name in new, where a crash in the middle
+// of a move left both.
+func (c *Claim) olderEnvelope() error {
+	s, env := c.s, c.id+KindEnvelope.Suffix()
+	older, err := lstat(s.dirs[New], env)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("new/%s: %w", env, err)
+	}
+	ours, err := lstat(s.dirs[Cur], env)
+	if err != nil || !sameFile(&older, &ours) {
+		return ignoreNotExist(err)
+	}
+	if err := s.sys.unlink(s.dirs[New], env); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("remove new/%s: %w", env, err)
+	}
+	s.log.Warn("recovered", "file", "new/"+env, "what", "older name of cur/"+env+" removed")
+	return nil
+}
+
+func ignoreNotExist(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
 }
 
 // claimAlone deals with an envelope whose content is missing (why is ErrAlone)

@@ -18,8 +18,9 @@ const Orphaned = 36 * time.Hour
 // claim ever meets: SPOOL-FORMAT.md, Recover. It belongs to one drainer and is
 // used by one goroutine.
 type Sweeper struct {
-	s    *Spool
-	said map[string]struct{}
+	s      *Spool
+	said   map[string]struct{}
+	atOnce bool // an operator asked: one look is enough
 }
 
 // NewSweeper returns a sweeper of the spool, which must be open for draining.
@@ -84,6 +85,8 @@ func (w *Sweeper) oldInTmp(e Entry, now time.Time) error {
 	return nil
 }
 
+var errOrphan = errors.New("content without envelope")
+
 // orphanInNew sets aside a content whose envelope never came.
 func (w *Sweeper) orphanInNew(e Entry, now time.Time) error {
 	if e.Kind != KindContent {
@@ -109,6 +112,17 @@ func (w *Sweeper) orphanInNew(e Entry, now time.Time) error {
 	}
 	for _, b := range []Box{New, Cur, Bad} {
 		if has, err := exists(s.dirs[b], e.ID+KindEnvelope.Suffix()); err != nil || has {
+			return err
+		}
+	}
+	// A drainer that takes messages without a lock may be between its two
+	// moves; not for so long.
+	if !w.atOnce && !s.odd.lasted(now, sighting{state: errOrphan, id: e.ID, inode: uint64(st.Ino)}) {
+		return nil
+	}
+	if st.Nlink > 1 {
+		// One that was set aside already, but for its name here.
+		if err := s.removeNamesInBad(&st); err != nil {
 			return err
 		}
 	}

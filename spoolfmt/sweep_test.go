@@ -30,6 +30,8 @@ func TestSweep(t *testing.T) {
 	x.sweep(Orphaned - time.Hour)
 	x.has(append([]string{"tmp/half", "new/orphan.eml"}, stay...)...)
 	x.sweep(Orphaned + time.Minute)
+	x.has(append([]string{"new/orphan.eml"}, stay...)...)
+	x.sweep(Orphaned + 2*time.Minute)
 	x.has(append([]string{"bad/orphan.eml"}, stay...)...)
 }
 
@@ -76,5 +78,6 @@ func TestSweepSetsOddOrphanAside(t *testing.T) {
 		t.Fatal(err)
 	}
 	x.sweep(2 * Orphaned)
+	x.sweep(3 * Orphaned)
 	x.has("bad/link.eml")
 }

@@ -82,7 +82,22 @@ func linkAndUnlink(fromDir int, from string, toDir int, to string) error {
 	} else if err != nil {
 		return err
 	}
-	return again(func() error { return unix.Unlinkat(fromDir, from, 0) })
+	return unlinkLinked(fromDir, from, toDir, to)
+}
+
+// unlinkLinked is the second half of linkAndUnlink. Where the old name is gone,
+// somebody else moved the file between the two calls, and has it; or the
+// request was repeated, and the new name is the only one.
+func unlinkLinked(fromDir int, from string, toDir int, to string) error {
+	err := again(func() error { return unix.Unlinkat(fromDir, from, 0) })
+	if err != unix.ENOENT {
+		return err
+	}
+	st, serr := lstat(toDir, to)
+	if serr == nil && st.Nlink == 1 {
+		return nil
+	}
+	return errors.Join(err, again(func() error { return unix.Unlinkat(toDir, to, 0) }))
 }
 
 func lstat(dir int, name string) (st unix.Stat_t, err error) {

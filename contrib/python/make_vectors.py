@@ -305,7 +305,7 @@ def trees():
     tree('alone-new-later', 'ALONE for a minute', [E], ['bad/m.envelope'], minutes=2)
     tree('alone-cur-later', 'ALONE for a minute', [f('cur/m.envelope', env)], ['bad/m.envelope'], minutes=2)
     tree('orphan', 'ORPHAN for an hour', [f('new/m.eml', hours=1)], ['new/m.eml'])
-    tree('orphan-old', 'ORPHAN for 36 hours', [f('new/m.eml', hours=37)], [f('bad/m.eml')])
+    tree('orphan-old', 'ORPHAN for 36 hours', [f('new/m.eml', hours=37)], [f('bad/m.eml')], minutes=2)
     tree('link-tmp', 'a feeder died between link and unlink', [C, E, {'path': 'tmp/t', 'same_as': 'new/m.eml'}], ['tmp/t', 'new/m.eml', 'new/m.envelope'])
     tree('link-tmp-later', 'a minute later', [C, E, {'path': 'tmp/t', 'same_as': 'new/m.eml'}], [], [got], minutes=2)
     tree('unknown-names', 'names that are not of the format', [f('new/README'), f('new/.m.eml'), f('cur/m~.envelope'), f('new/a b.envelope', env)],

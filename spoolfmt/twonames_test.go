@@ -1,0 +1,130 @@
+package spoolfmt
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestTwoNames makes each state that a crash between link and unlink, or a file
+// system that wrote only the new name of a move, leaves of a claim. Whatever it
+// is, the message is claimed once and nothing of it is left over.
+func TestTwoNames(t *testing.T) {
+	for _, names := range [][]string{
+		{"new/C", "cur/C", "new/E"},
+		{"new/C", "cur/C", "cur/E"},
+		{"new/C", "cur/C", "new/E", "cur/E"},
+		{"new/C", "new/E", "cur/E"},
+		{"cur/C", "new/E", "cur/E"},
+		{"tmp/C", "new/C", "new/E"},
+		{"new/C", "new/E", "bad/C"},
+		{"cur/C", "cur/E", "bad/C"},
+		{"tmp/C", "new/C", "cur/C", "new/E", "cur/E"},
+	} {
+		t.Run(strings.ReplaceAll(strings.Join(names, " "), "/", "-"), func(t *testing.T) {
+			x := newTestSpool(t)
+			x.linked(names...)
+			claimed := 0
+			for range 10 {
+				c, err := x.Claim("id")
+				if errors.Is(err, ErrGone) {
+					break
+				}
+				if err == nil {
+					claimed++
+					if err := c.Load(); err != nil {
+						t.Fatal(err)
+					}
+					if err := errors.Join(c.Finish(), x.Flush()); err != nil {
+						t.Fatal(err)
+					}
+				}
+				x.pass(2 * LookAgain)
+			}
+			if claimed != 1 {
+				t.Errorf("claimed %d times", claimed)
+			}
+			x.has()
+		})
+	}
+}
+
+// linked makes one content and one envelope with these names, as box/C and
+// box/E.
+func (x *testSpool) linked(names ...string) {
+	x.t.Helper()
+	x.put("c", "hello\n")
+	x.put("e", envelopeText(6))
+	for _, n := range names {
+		from, to := "c", n[:4]+"id.eml"
+		if n[4] == 'E' {
+			from, to = "e", n[:4]+"id.envelope"
+		}
+		if err := os.Link(filepath.Join(x.dir, from), filepath.Join(x.dir, to)); err != nil {
+			x.t.Fatal(err)
+		}
+	}
+	for _, n := range []string{"c", "e"} {
+		if err := os.Remove(filepath.Join(x.dir, n)); err != nil {
+			x.t.Fatal(err)
+		}
+	}
+}
+
+// TestTwoNamesInBad ends a set aside that stopped when both files had a name in
+// bad and one in cur.
+func TestTwoNamesInBad(t *testing.T) {
+	x := newTestSpool(t)
+	x.linked("cur/C", "cur/E", "bad/C", "bad/E")
+	for range 4 {
+		c, err := x.Claim("id")
+		if err == nil {
+			t.Fatal("claimed", c.ID())
+		}
+		x.pass(2 * LookAgain)
+	}
+	x.has("bad/id.eml", "bad/id.envelope")
+}
+
+// TestTwoNamesOrphan sweeps a content whose move to bad was cut short.
+func TestTwoNamesOrphan(t *testing.T) {
+	x := newTestSpool(t)
+	x.linked("new/C", "bad/C")
+	x.sweep(Orphaned + time.Minute)
+	x.sweep(Orphaned + 3*time.Minute)
+	x.has("bad/id.eml")
+}
+
+// TestUnlinkLinked takes the old name away between link and unlink.
+func TestUnlinkLinked(t *testing.T) {
+	x := newTestSpool(t)
+	x.put("cur/only", "x")
+	if err := unlinkLinked(x.dirs[New], "only", x.dirs[Cur], "only"); err != nil {
+		t.Errorf("a repeated request: %v", err)
+	}
+	x.put("cur/id.envelope", "x")
+	if err := os.Link(filepath.Join(x.dir, "cur/id.envelope"), filepath.Join(x.dir, "theirs")); err != nil {
+		t.Fatal(err)
+	}
+	if err := unlinkLinked(x.dirs[New], "id.envelope", x.dirs[Cur], "id.envelope"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("somebody else's: %v", err)
+	}
+	x.has("cur/only")
+}
+
+// TestDoneIsSynced makes sure that a content without envelope is not removed
+// before the envelope's removal is durable.
+func TestDoneIsSynced(t *testing.T) {
+	x := newTestSpool(t)
+	x.put("cur/id.eml", "x\n")
+	x.sys.fsync = func(int) error { return errInjected }
+	x.cannotClaim("id", errInjected)
+	x.has("cur/id.eml")
+	x.sys = systemCalls()
+	x.cannotClaim("id", ErrGone)
+	x.has()
+}
