@@ -151,7 +151,7 @@ func version() string {
 func checkTable(path string) int {
 	t, err := netperm.Load(path, "smap")
 	if err == nil {
-		for _, w := range t.Warnings() {
+		for _, w := range append(t.Warnings(), netperm.SharedUser(path)...) {
 			fmt.Fprintln(os.Stderr, "smap: warning:", w)
 		}
 		_, err = configure(t, nil, slog.New(slog.DiscardHandler))

@@ -1,0 +1,43 @@
+package netperm
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestSharedUser(t *testing.T) {
+	dir := t.TempDir()
+	for _, dir := range []string{filepath.Dir(dir), dir} {
+		if err := os.Chmod(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, test := range map[string]struct {
+		table string
+		want  string
+	}{
+		"one":       {"smap, smapd: userid 5\n", "table:3: userid: smap and smapd are one user"},
+		"by number": {"smap: userid 5\nsmapd: userid 05\n", "table:3: userid: smap and smapd are one user"},
+		"any":       {"*: userid 5\n", "table:3: userid: smap and smapd are one user"},
+		"two":       {"smap: userid 5\nsmapd: userid 6\n", ""},
+		"no smapd":  {"smap: userid 5\n", ""},
+		"wrong":     {"smap, smapd: userid 5\nsmap: timeout x\n", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(dir, "table")
+			text := "smap, smapd: directory " + dir + "\n*: groupid 7\n" + test.table
+			if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			got := ""
+			for _, w := range SharedUser(path) {
+				got += w.Error()
+			}
+			if got != test.want && (test.want == "" || !strings.HasPrefix(got, test.want)) {
+				t.Errorf("%q, want %q", got, test.want)
+			}
+		})
+	}
+}
