@@ -7,7 +7,7 @@ FUZZTIME = 60s
 PREFIX   = /usr/local
 DESTDIR  =
 
-.PHONY: help build test check lint cross lines unit reader test-system bench fuzz demo install clean
+.PHONY: help build test check lint cross lines unit reader test-system bench fuzz demo install deb clean
 
 help:
 	@echo 'make build        the programs, in bin/'
@@ -17,11 +17,12 @@ help:
 	@echo 'make bench        speed, latency and memory beside their floors and Postfix'
 	@echo 'make fuzz         every fuzz target for FUZZTIME (now $(FUZZTIME))'
 	@echo 'make install      the programs and manuals below $$(DESTDIR)$$(PREFIX)'
+	@echo 'make deb          a Debian package, in build/'
 
 build:
 	@mkdir -p bin
 	@for p in $(PROGRAMS); do \
-		[ ! -d cmd/$$p ] || CGO_ENABLED=0 $(GO) build -trimpath -o bin/$$p ./cmd/$$p || exit 1; \
+		[ ! -d cmd/$$p ] || CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w' -o bin/$$p ./cmd/$$p || exit 1; \
 	done
 
 # The order is from quick to slow; go test comes last, so that its closing lines close the output.
@@ -59,12 +60,15 @@ demo: build
 	@contrib/demo/demo
 
 install: build
-	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/share/man
-	for p in bin/*; do install -m 755 $$p $(DESTDIR)$(PREFIX)/sbin/ || exit 1; done
+	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin
+	install -m 755 bin/smap bin/smapd $(DESTDIR)$(PREFIX)/sbin/
+	install -m 755 bin/smapq $(DESTDIR)$(PREFIX)/bin/
 	for m in man/*.[1-9]; do \
-		[ -f $$m ] || continue; \
 		d=$(DESTDIR)$(PREFIX)/share/man/man$${m##*.}; install -d $$d && install -m 644 $$m $$d/ || exit 1; \
 	done
+
+deb: build
+	@contrib/debian/build
 
 clean:
 	rm -rf bin build

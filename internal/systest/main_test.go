@@ -34,6 +34,9 @@ var wanted = []string{
 	"git",
 	"/usr/lib/git-core/git-send-email=git-email libmailtools-perl",
 	"php=php-cli",
+	"lintian",
+	"systemd-analyze=systemd",
+	"setpriv=util-linux",
 }
 
 func TestMain(m *testing.M) {

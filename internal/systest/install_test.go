@@ -1,0 +1,189 @@
+//go:build system
+
+package systest
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// TestUnits has systemd check the units, and count what they leave open.
+func TestUnits(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	bin := filepath.Dir(program(t, "smap"))
+	units, err := filepath.Glob("../../contrib/systemd/*")
+	if err != nil || len(units) != 5 {
+		t.Fatal(units, err)
+	}
+	var paths []string
+	for _, unit := range units {
+		text := strings.ReplaceAll(readFile(t, unit), "/usr/local/sbin", bin)
+		// A template is checked by one of its instances.
+		path := s.file(strings.Replace(filepath.Base(unit), "@.", "@1.", 1))
+		paths = append(paths, s.write(path, text, 0o644))
+	}
+	out, err := exec.Command("systemd-analyze", append([]string{"verify", "--man=no"}, paths...)...).CombinedOutput()
+	// The socket is looked at without a connection, so its template has no instance.
+	if text := strings.TrimSpace(string(out)); err != nil && text == "" || text != "" && !strings.HasPrefix(text, "smap-inetd.socket: service smap-inetd@") {
+		t.Errorf("verify: %v\n%s", err, out)
+	}
+	for unit, most := range map[string]string{"smap.service": "30", "smap-inetd@1.service": "30", "smapd.service": "45"} {
+		if out, err := exec.Command("systemd-analyze", "security", "--offline=true", "--no-pager", "--threshold="+most, s.file(unit)).CombinedOutput(); err != nil {
+			t.Errorf("%s is more exposed than %s: %v\n%s", unit, most, err, out)
+		}
+	}
+}
+
+// TestHardened delivers through Postfix's set-gid program with what the unit of smapd takes away: capabilities beyond its
+// list, and write access to the system. There is no systemd here to do it, so it is set by hand; its filter of system
+// calls is not.
+func TestHardened(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	bob := newPerson(t, s.dir, "smt-hardened")
+	p := startPostfix(t, s, "", "")
+	s.rules("smapd: log stderr", p.sendmail())
+	var keep []string
+	for line := range strings.Lines(readFile(t, "../../contrib/systemd/smapd.service")) {
+		if caps, ok := strings.CutPrefix(strings.TrimSpace(line), "CapabilityBoundingSet="); ok {
+			keep = append(keep, strings.Fields(caps)...)
+		}
+	}
+	if len(keep) < 5 {
+		t.Fatalf("capabilities %v", keep)
+	}
+	bounding := "-all"
+	for _, name := range keep {
+		bounding += ",+" + strings.ToLower(strings.TrimPrefix(name, "CAP_"))
+	}
+	script := `for dir in /usr /boot /etc; do mount --bind "$dir" "$dir" && mount -o remount,ro,bind "$dir" || exit 1; done
+exec setpriv --bounding-set "$0" "$@"`
+	smapd := startCommand(t, exec.Command("unshare", "-m", "sh", "-c", script, bounding, program(t, "smapd"), "-c", s.table))
+	to := bob.name + "@system.test"
+	text := message(fromAddress, to, "hardened")
+	if out, err := exec.Command(program(t, "smapq"), "-d", s.spool, "submit", "--as-is", "-f", fromAddress, "--file",
+		s.write(s.file("m"), text, 0o644), to).CombinedOutput(); err != nil {
+		t.Fatalf("submit: %v\n%s", err, out)
+	}
+	expect(t, filepath.Join(bob.home, "Maildir"), 30*time.Second, text)
+	s.empty()
+	// The restriction was there.
+	status := readFile(t, fmt.Sprintf("/proc/%d/status", smapd.cmd.Process.Pid))
+	if strings.Contains(status, "CapBnd:\t000001ffffffffff") || !strings.Contains(status, "CapBnd:") {
+		t.Errorf("the bounding set is whole:\n%s", status)
+	}
+}
+
+// TestDebianPackage builds, installs, uses, removes and purges the package.
+func TestDebianPackage(t *testing.T) {
+	t.Parallel()
+	out := run(t, "../../contrib/debian/build")
+	deb, err := filepath.Abs(filepath.Join("../..", strings.TrimSpace(out[strings.LastIndex(strings.TrimSpace(out), "\n")+1:])))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.Remove(deb) //nolint:errcheck // a later build makes it anew
+	if out, err := exec.Command("lintian", "--fail-on", "error", deb).CombinedOutput(); err != nil {
+		t.Errorf("lintian: %v\n%s", err, out)
+	}
+	// The accounts and the spool have fixed names.
+	for _, path := range []string{"/var/spool/smap", "/etc/smap"} {
+		if _, err := os.Stat(path); err == nil {
+			t.Fatalf("%s is there before the package is", path)
+		}
+	}
+	run(t, "dpkg", "-i", deb)
+	t.Cleanup(func() { exec.Command("dpkg", "-P", "smap").Run() }) //nolint:errcheck // done already, unless the test has failed
+	for path, want := range map[string]os.FileMode{
+		"/var/spool/smap": 0o710, "/var/spool/smap/tmp": 0o733 | os.ModeSetgid | os.ModeSticky,
+		"/var/spool/smap/new": 0o737 | os.ModeSetgid | os.ModeSticky, "/var/spool/smap/cur": 0o700, "/var/spool/smap/bad": 0o700,
+		"/etc/smap/netperm-table": 0o600,
+	} {
+		info, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := info.Mode() & (os.ModePerm | os.ModeSetgid | os.ModeSticky); got != want {
+			t.Errorf("%s has mode %v, want %v", path, got, want)
+		}
+	}
+	run(t, "/usr/sbin/smap", "-c", "/etc/smap/netperm-table", "-t")
+	run(t, "/usr/sbin/smapd", "-c", "/etc/smap/netperm-table", "-t")
+	const deliver = "smapd: agent sendmail /usr/sbin/sendmail"
+	maildir := "/var/spool/smap-test"
+	uid, gid := ids(t, "smapd")
+	if err := os.MkdirAll(maildir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(maildir) //nolint:errcheck // on a machine to throw away
+	if err := os.Chown(maildir, uid, gid); err != nil {
+		t.Fatal(err)
+	}
+	table := readFile(t, "/etc/smap/netperm-table")
+	if !strings.Contains(strings.Join(strings.Fields(table), " "), deliver) {
+		t.Fatalf("the table has no %q", deliver)
+	}
+	if err := os.WriteFile("/etc/smap/netperm-table", []byte(strings.ReplaceAll(table, "agent sendmail /usr/sbin/sendmail", "agent maildir "+maildir+"/m")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	// A member of the group feeds; the compiled-in spool needs no option.
+	feeder, group := syscall.Getuid(), groupID(t, "smapfeed")
+	if uid, _ := ids(t, "nobody"); uid > 0 {
+		feeder = uid
+	}
+	if out, err := as(t, feeder, group, "/bin/sh", "-c", "printf 'Subject: x\\n\\nbody\\n' | smapq submit -f a@client.test b@system.test"); err != nil {
+		t.Fatalf("submit: %v\n%s", err, out)
+	}
+	run(t, "/usr/sbin/smapd", "-c", "/etc/smap/netperm-table", "-log", "stderr", "-once")
+	if got, err := filepath.Glob(maildir + "/m/new/*"); err != nil || len(got) != 1 {
+		t.Errorf("in the maildir: %v, %v", got, err)
+	}
+	run(t, "dpkg", "-r", "smap")
+	if _, err := os.Stat("/etc/smap/netperm-table"); err != nil {
+		t.Errorf("removing took the table: %v", err)
+	}
+	// With mail in it the spool outlives a purge.
+	left := "/var/spool/smap/bad/left.eml"
+	if err := os.WriteFile(left, []byte("x\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	run(t, "dpkg", "-P", "smap")
+	if _, err := os.Stat(left); err != nil {
+		t.Errorf("purging took mail: %v", err)
+	}
+	if err := os.Remove(left); err != nil {
+		t.Fatal(err)
+	}
+	run(t, "dpkg", "-i", deb)
+	run(t, "dpkg", "-P", "smap")
+	for _, path := range []string{"/var/spool/smap", "/etc/smap", "/usr/sbin/smap", "/usr/share/doc/smap"} {
+		if _, err := os.Stat(path); !os.IsNotExist(err) {
+			t.Errorf("%s is there after the purge: %v", path, err)
+		}
+	}
+	for _, name := range []string{"smap", "smapd"} {
+		if out, err := exec.Command("getent", "passwd", name).CombinedOutput(); err == nil {
+			t.Errorf("left behind: %s", out)
+		}
+	}
+}
+
+// TestMakeInstall installs below another root.
+func TestMakeInstall(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	run(t, "make", "-s", "-o", "build", "-C", "../..", "install", "DESTDIR="+root, "PREFIX=/opt/smap")
+	for _, name := range []string{"sbin/smap", "sbin/smapd", "bin/smapq", "share/man/man8/smap.8", "share/man/man8/smapd.8", "share/man/man1/smapq.1",
+		"share/man/man5/netperm-table.5", "share/man/man5/smap-spool.5", "share/man/man5/smap-log.5"} {
+		if info, err := os.Stat(filepath.Join(root, "opt/smap", name)); err != nil || info.Size() == 0 {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
