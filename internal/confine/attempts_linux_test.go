@@ -61,6 +61,19 @@ func moveToNew(p *prison) error {
 	return unix.Renameat2(p.tmp, "moved", p.new, "moved", unix.RENAME_NOREPLACE)
 }
 
+// emptyMoved empties a file that was moved to new by the descriptor that made it,
+// as a feeder has to whose content must not be anybody's.
+func emptyMoved(p *prison) error {
+	fd, err := unix.Openat(p.tmp, "moved", unix.O_RDWR|unix.O_CREAT|unix.O_EXCL|unix.O_CLOEXEC, 0o640)
+	if err != nil {
+		return err
+	}
+	if err := unix.Renameat2(p.tmp, "moved", p.new, "moved", unix.RENAME_NOREPLACE); err != nil {
+		return err
+	}
+	return unix.Ftruncate(fd, 0)
+}
+
 func changeInNew(p *prison) error {
 	return errorOf(unix.Openat(p.new, "m.eml", unix.O_WRONLY|unix.O_CLOEXEC, 0))
 }

@@ -169,6 +169,7 @@ func attempts() map[string]func(*prison) error {
 		"read a descriptor left open by an ancestor":  func(*prison) error { _, err := unix.Read(3, make([]byte, 1)); return err },
 		"make a file in tmp/":                         func(p *prison) error { return create(p.tmp, "own") },
 		"move it to new/":                             moveToNew,
+		"empty it there, being its maker":             emptyMoved,
 		"make a file beside tmp/":                     func(p *prison) error { return create(unix.AT_FDCWD, filepath.Join(p.dir, "beside")) },
 		"make a file in cur/":                         func(p *prison) error { return create(unix.AT_FDCWD, filepath.Join(p.dir, "cur/own")) },
 		"read a message in cur/":                      func(p *prison) error { return read(unix.AT_FDCWD, filepath.Join(p.dir, "cur/m.eml")) },

@@ -10,7 +10,8 @@ import (
 )
 
 // A Rule allows something below a directory: Access is made of the constants
-// unix.LANDLOCK_ACCESS_FS_*, Dir the directory's descriptor.
+// unix.LANDLOCK_ACCESS_FS_*, Dir the directory's descriptor. What the kernel's
+// version does not know it allows anyway.
 type Rule struct {
 	Dir    int
 	Access uint64
@@ -55,7 +56,7 @@ func Restrict(allow ...Rule) error {
 	}
 	defer unix.Close(int(set)) // it has been taken over, or was for nothing
 	for _, r := range allow {
-		beneath := unix.LandlockPathBeneathAttr{Allowed_access: r.Access, Parent_fd: int32(r.Dir)}
+		beneath := unix.LandlockPathBeneathAttr{Allowed_access: r.Access & all.Handled_access_fs, Parent_fd: int32(r.Dir)}
 		_, _, errno := unix.Syscall6(unix.SYS_LANDLOCK_ADD_RULE, set, unix.LANDLOCK_RULE_PATH_BENEATH, uintptr(unsafe.Pointer(&beneath)), 0, 0, 0)
 		if errno != 0 {
 			return fmt.Errorf("add rule: %w", errno)
