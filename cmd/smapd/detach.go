@@ -1,12 +1,15 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"syscall"
+	"time"
 
 	"github.com/google/renameio/v2"
 )
@@ -16,8 +19,14 @@ const readyFD = 3
 
 // detach starts this program again in a session of its own and waits until it
 // is at work, so that a start-up script learns of a failure.
-func detach(stderr io.Writer) int {
+func detach(o options, stderr io.Writer) int {
 	exe, err := os.Executable()
+	// The other process has another working directory.
+	for _, path := range []*string{&o.table, &o.pidFile} {
+		if err == nil {
+			*path, err = filepath.Abs(*path)
+		}
+	}
 	if err != nil {
 		fmt.Fprintln(stderr, "smapd:", err)
 		return exOSErr
@@ -27,10 +36,16 @@ func detach(stderr io.Writer) int {
 		fmt.Fprintln(stderr, "smapd:", err)
 		return exOSErr
 	}
-	cmd := exec.Command(exe, append([]string{"-detached"}, os.Args[1:]...)...)
+	cmd := exec.Command(exe, "-detached", "-d", "-c", o.table, "-p", o.pidFile)
+	if o.once {
+		cmd.Args = append(cmd.Args, "-once")
+	}
 	cmd.Dir = "/"
 	cmd.ExtraFiles = []*os.File{out}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	var said bytes.Buffer
+	cmd.Stderr = &said // until we are gone, and with us the other end of the pipe
+	cmd.WaitDelay = time.Second
 	if err := cmd.Start(); err != nil {
 		fmt.Fprintln(stderr, "smapd:", err)
 		return exOSErr
@@ -41,7 +56,8 @@ func detach(stderr io.Writer) int {
 		return exOK
 	}
 	if err := cmd.Wait(); err != nil {
-		fmt.Fprintln(stderr, "smapd: did not start, the log says why:", err)
+		_, _ = stderr.Write(said.Bytes())
+		fmt.Fprintln(stderr, "smapd: did not start; if nothing stands above, the log says why:", err)
 		return max(cmd.ProcessState.ExitCode(), 1)
 	}
 	return exOK
@@ -61,7 +77,7 @@ func detachedReady(o options) {
 func writePid(path string) (remove func(), err error) {
 	text := strconv.Itoa(os.Getpid()) + "\n"
 	if err := renameio.WriteFile(path, []byte(text), 0o644); err != nil {
-		return nil, fmt.Errorf("pid file: %w", err)
+		return nil, fmt.Errorf("pid file: %w; -p names another", err)
 	}
 	return func() {
 		// Only our own: another smapd may have been started meanwhile.

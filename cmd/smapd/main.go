@@ -13,6 +13,8 @@ import (
 	"os"
 	"runtime/debug"
 
+	"golang.org/x/sys/unix"
+
 	"smap/netperm"
 )
 
@@ -60,9 +62,12 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return configErrors(stderr, err)
 	}
 	rules.override(o)
+	if o.inner {
+		unix.CloseOnExec(readyFD) // agents have no use for it
+	}
 	switch {
 	case o.detach && !o.inner:
-		return detach(stderr)
+		return detach(o, stderr)
 	case root:
 		return parent(o, rules, stderr)
 	}
@@ -101,6 +106,9 @@ func parse(args []string, stdout, stderr io.Writer) (options, int) {
 		return o, exOK
 	case f.NArg() > 0:
 		fmt.Fprintf(stderr, "smapd: unexpected argument %q\n", f.Arg(0))
+		return o, exUsage
+	case o.detach && o.log == "stderr":
+		fmt.Fprintln(stderr, "smapd: -log stderr with -d: nobody would see it")
 		return o, exUsage
 	case o.log != "" && o.log != "syslog" && o.log != "stderr":
 		fmt.Fprintf(stderr, "smapd: -log %q is neither syslog nor stderr\n", o.log)

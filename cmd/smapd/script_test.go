@@ -30,6 +30,7 @@ func TestMain(m *testing.M) {
 //	times N FILE TEXT    the text is in so many lines of the file
 //	signal FILE NAME [LOG]  sends a signal to the process whose pid the file holds,
 //	                     or to its child that the log names
+//	dies FILE            waits until the process whose pid the file holds is gone
 //	feed SPOOL ID FILE RCPT...  commits a message with the shell's means
 //	due FILE             makes a deferred message due
 //	expand FILE...       puts the environment's values into files
@@ -58,6 +59,7 @@ func TestScripts(t *testing.T) {
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("PATH", bin+":"+e.Getenv("PATH"))
 			e.Setenv("AGENT", filepath.Join(bin, "agent"))
+			e.Setenv("SMAPD", filepath.Join(bin, "smapd"))
 			// Parents of a table must not be writable by others.
 			return os.Chmod(e.WorkDir, 0o755)
 		},
@@ -70,7 +72,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"until": until, "gone": goneCmd, "logged": loggedCmd, "times": times,
 			"signal": signalCmd, "expand": expand, "feed": feed, "due": due,
-			"manager": managerCmd, "atleast": atleast, "again": again, "quiet": quiet,
+			"manager": managerCmd, "dies": dies, "atleast": atleast, "again": again, "quiet": quiet,
 		},
 	})
 }
@@ -205,6 +207,12 @@ func quiet(ts *testscript.TestScript, _ bool, args []string) {
 		time.Sleep(500 * time.Millisecond)
 		return lines(ts, args[0], args[1]) == had
 	})
+}
+
+func dies(ts *testscript.TestScript, _ bool, args []string) {
+	pid, err := strconv.Atoi(strings.TrimSpace(ts.ReadFile(args[0])))
+	ts.Check(err)
+	wait(ts, "the end of "+args[0], func() bool { return errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) })
 }
 
 func feed(ts *testscript.TestScript, _ bool, args []string) {

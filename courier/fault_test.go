@@ -1,0 +1,61 @@
+package courier
+
+import (
+	"context"
+	"os"
+	"testing"
+	"time"
+)
+
+// TestDeletedUnderIt: somebody removes a message's files while an agent has it.
+// What was delivered is done; what was not is not invented again; other mail
+// goes on.
+func TestDeletedUnderIt(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		remove []string
+		result Result
+		left   int // names in cur
+	}{
+		{"content, delivered", []string{".eml"}, Result{Outcome: Delivered}, 0},
+		{"envelope, delivered", []string{".envelope"}, Result{Outcome: Delivered}, 0},
+		{"both, delivered", []string{".eml", ".envelope"}, Result{Outcome: Delivered}, 0},
+		{"content, deferred", []string{".eml"}, Result{Text: "later"}, 1}, // an envelope alone, for the sweeper
+		{"envelope, deferred", []string{".envelope"}, Result{Text: "later"}, 1}, // a content alone, also for the sweeper
+		{"both, deferred", []string{".eml", ".envelope"}, Result{Text: "later"}, 0},
+		{"envelope, failed", []string{".envelope"}, Result{Outcome: Failed, Text: "no"}, 1},
+		{"both, failed", []string{".eml", ".envelope"}, Result{Outcome: Failed, Text: "no"}, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := newBench(t, nil)
+			calls := 0
+			b.cfg.MaxChildren = 1
+			b.cfg.Wakeup = 50 * time.Millisecond
+			b.cfg.Agent = agentFunc(func(_ context.Context, job *Job) ([]Result, error) {
+				if job.Recipients[0].Address != "victim@x.test" {
+					return job.same(Result{Outcome: Delivered}), nil
+				}
+				calls++
+				for _, suffix := range c.remove {
+					if err := os.Remove(b.path("cur/" + job.ID + suffix)); err != nil {
+						t.Error(err)
+					}
+				}
+				return job.same(c.result), nil
+			})
+			b.message("x\n", "victim@x.test")
+			b.message("y\n", "other@x.test")
+			b.run()
+			b.eventually("the other one", func() bool { return b.log.count("to=<other@x.test>") == 1 })
+			b.eventually("what is left", func() bool { return len(b.names("new")) == 0 && len(b.names("cur")) == c.left })
+			for range 3 {
+				b.c.Rescan()
+				time.Sleep(20 * time.Millisecond)
+			}
+			b.halt()
+			if calls != 1 || len(b.names("bad")) != 0 || len(b.names("cur")) != c.left {
+				t.Errorf("%d calls; cur %v, bad %v", calls, b.names("cur"), b.names("bad"))
+			}
+		})
+	}
+}
