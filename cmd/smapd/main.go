@@ -1,8 +1,3 @@
-// Smapd takes mail out of a spool and hands it to an agent, such as sendmail(1).
-//
-// Started as root it is a small parent that reads the table, starts the
-// program that does the work as another user with the rules on a pipe, and
-// starts it again if it dies. Otherwise it is one process. See smapd(8).
 package main
 
 import (
