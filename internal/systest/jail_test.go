@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 	"unsafe"
@@ -91,6 +92,32 @@ func TestJailInetd(t *testing.T) {
 	}
 	if got := linesWith(smap.log(), " sandbox "); len(got) > 0 {
 		t.Errorf("a complete sandbox is worth no line: %q", got)
+	}
+}
+
+// TestJailNotRoot is started by the user itself: no chroot, everything else.
+func TestJailNotRoot(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.write(s.table, "smap: directory "+s.spool+"\nsmap: hostname mx.system.test\nsmap: log stderr\nsmap: sandbox strict\n", 0o644)
+	conn, theirs := socketPair(t)
+	uid, _ := ids(t, smapUser)
+	cmd := exec.Command(program(t, "smap"), "-c", s.table)
+	cmd.Stdin = theirs
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(groupID(t, feeders))}}
+	smap := startCommand(t, cmd)
+	c := newConn(t, conn)
+	const to = "bob@mx.system.test"
+	c.mail(message(fromAddress, to, "not root"), to)
+	<-smap.done
+	if code := cmd.ProcessState.ExitCode(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	if got := s.count("new"); got != 2 {
+		t.Errorf("%d files in new/, want 2", got)
+	}
+	if len(linesWith(smap.log(), " start note=\"not root: ")) != 1 {
+		t.Error("the log does not say that it is not root")
 	}
 }
 
