@@ -1,6 +1,7 @@
 package receiver
 
 import (
+	"math/bits"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -20,19 +21,8 @@ const (
 
 // String returns the phase's name.
 func (p Phase) String() string {
-	switch p {
-	case Connected:
-		return "connected"
-	case Greeted:
-		return "greeted"
-	case Sender:
-		return "sender"
-	case Rcpt:
-		return "recipients"
-	case Chunks:
-		return "chunks"
-	}
-	return "unknown"
+	names := [...]string{"", "connected", "greeted", "sender", "recipients", "chunks"}
+	return names[bits.Len(uint(p))]
 }
 
 const (

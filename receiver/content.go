@@ -118,28 +118,18 @@ func (c *content) take(p []byte) (used int, err error) {
 	return used, nil
 }
 
-func lineIn(p []byte) (n int, whole bool) {
-	if i := bytes.IndexByte(p, '\n'); i >= 0 {
-		return i + 1, true
-	}
-	return len(p), false
-}
-
 // check looks at line lengths, and at the header's size and Received fields.
 func (c *content) check(out []byte) {
-	for len(out) > 0 {
-		n, whole := lineIn(out)
+	for line := range bytes.Lines(out) {
 		if !c.body {
-			c.header += n
-			copy(c.begin[min(c.line, len(c.begin)):], out[:n])
+			c.header += len(line)
+			copy(c.begin[min(c.line, len(c.begin)):], line)
 		}
-		c.line += n
-		if c.line > maxTextLine {
+		if c.line += len(line); c.line > maxTextLine {
 			c.fail(replyTextLine)
 			return
 		}
-		out = out[n:]
-		if whole {
+		if line[len(line)-1] == '\n' {
 			c.endLine()
 		}
 	}
@@ -214,24 +204,22 @@ func (s *session) envelope() (*spoolfmt.Envelope, error) {
 	if err != nil {
 		return nil, err
 	}
-	facts := []struct{ name, value string }{
-		{"Received-At", spoolfmt.FormatTime(s.Now())},
-		{"Client-Address", s.client.address()},
-		{"Client-Name", s.client.Name},
-		{"Client-Ident", spoolfmt.Text(s.client.Ident, maxHeloName)},
-		{"Helo", spoolfmt.Text(s.heloName, maxHeloName)},
-		{"Protocol", s.protocol()},
+	tls := ""
+	if s.tls != nil {
+		tls = s.tls.String()
 	}
-	for _, f := range facts {
-		if f.value == "" {
-			continue
-		}
-		if err := e.Set(f.name, f.value); err != nil {
+	for _, f := range []spoolfmt.Field{
+		{Name: "Received-At", Value: spoolfmt.FormatTime(s.Now())},
+		{Name: "Client-Address", Value: s.client.address()},
+		{Name: "Client-Name", Value: s.client.Name},
+		{Name: "Client-Ident", Value: spoolfmt.Text(s.client.Ident, maxHeloName)},
+		{Name: "Helo", Value: spoolfmt.Text(s.heloName, maxHeloName)},
+		{Name: "Protocol", Value: s.protocol()},
+		{Name: "TLS", Value: tls},
+	} {
+		if err := e.Set(f.Name, f.Value); err != nil { // an empty value is none
 			return nil, err
 		}
-	}
-	if s.tls != nil {
-		return e, e.Set("TLS", s.tls.String())
 	}
 	return e, nil
 }

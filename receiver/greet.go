@@ -33,21 +33,18 @@ func (s *session) ehlo(name string) Reply {
 	}
 	s.esmtp = true
 	r := replyFor(250, "", s.Hostname, " pleased to meet you")
-	r.More = []string{"8BITMIME", "PIPELINING", "CHUNKING", "ENHANCEDSTATUSCODES"}
+	r.More = []string{"8BITMIME", "PIPELINING", "CHUNKING", "ENHANCEDSTATUSCODES", "SIZE"}
 	if s.MaxBytes > 0 {
-		r.More = append(r.More, "SIZE "+strconv.FormatInt(s.MaxBytes, 10))
-	} else {
-		r.More = append(r.More, "SIZE")
+		r.More[4] = "SIZE " + strconv.FormatInt(s.MaxBytes, 10)
 	}
-	if s.OfferDSN {
-		r.More = append(r.More, "DSN")
+	offer := func(keyword string, on bool) {
+		if on {
+			r.More = append(r.More, keyword)
+		}
 	}
-	if s.OfferUTF8 {
-		r.More = append(r.More, "SMTPUTF8")
-	}
-	if s.StartTLS != nil && s.tls == nil {
-		r.More = append(r.More, "STARTTLS")
-	}
+	offer("DSN", s.OfferDSN)
+	offer("SMTPUTF8", s.OfferUTF8)
+	offer("STARTTLS", s.StartTLS != nil && s.tls == nil)
 	return r
 }
 
