@@ -179,36 +179,21 @@ type actor struct {
 
 func (c *actor) act(line string) {
 	c.t.Helper()
-	verb, text, _ := strings.Cut(line, ": ")
-	verb = strings.TrimSuffix(verb, ":")
-	verb, times, repeated := strings.Cut(verb, "*")
-	n := 1
-	if repeated {
-		var err error
-		if n, err = strconv.Atoi(times); err != nil {
-			c.t.Fatal(err)
-		}
-	}
+	verb, times, text := cutLine(line)
 	if verb != "S" {
 		c.saying = false
 		fmt.Fprintln(&c.script, line)
 	}
 	switch verb {
-	case "C":
-		c.batch.WriteString(strings.Repeat(text+"\r\n", n))
-	case "R":
-		raw, err := strconv.Unquote(`"` + text + `"`)
-		if err != nil {
-			c.t.Fatalf("%s: %v", line, err)
-		}
-		c.batch.WriteString(strings.Repeat(raw, n))
+	case "C", "R":
+		c.batch.WriteString(strings.Repeat(text, times))
 	case "S":
 		c.send()
 		if *update {
 			c.learn()
 			return
 		}
-		c.hear(verb, times, n)
+		c.hear(times)
 	case "TLS":
 		c.send()
 		<-c.sent
@@ -230,8 +215,31 @@ func (c *actor) act(line string) {
 	}
 }
 
+// cutLine takes a line of a dialogue apart; text is what the client sends.
+func cutLine(line string) (verb string, times int, text string) {
+	verb, text, _ = strings.Cut(line, ": ")
+	verb, n, repeated := strings.Cut(strings.TrimSuffix(verb, ":"), "*")
+	times = 1
+	var err error
+	if repeated {
+		times, err = strconv.Atoi(n)
+	}
+	switch verb {
+	case "C":
+		text += "\r\n"
+	case "R":
+		var uerr error
+		text, uerr = strconv.Unquote(`"` + text + `"`)
+		err = errors.Join(err, uerr)
+	}
+	if err != nil {
+		panic(fmt.Sprint(line, ": ", err))
+	}
+	return verb, times, text
+}
+
 // hear takes n reply lines, all alike.
-func (c *actor) hear(verb, times string, n int) {
+func (c *actor) hear(n int) {
 	c.t.Helper()
 	said := ""
 	for i := range n {
@@ -246,10 +254,17 @@ func (c *actor) hear(verb, times string, n int) {
 		}
 		said = line
 	}
-	if n > 1 {
-		verb += "*" + times
+	c.heard(said, n)
+}
+
+// heard writes n reply lines into the script.
+func (c *actor) heard(line string, n int) {
+	switch {
+	case n == 1:
+		fmt.Fprintf(&c.script, "S: %s\n", line)
+	case n > 1:
+		fmt.Fprintf(&c.script, "S*%d: %s\n", n, line)
 	}
-	fmt.Fprintf(&c.script, "%s: %s\n", verb, said)
 }
 
 // learn takes what the server says until it is silent.
@@ -265,19 +280,11 @@ func (c *actor) learn() {
 	}
 	defer deadline(patience)
 	last, n := "", 0
-	flush := func() {
-		switch {
-		case n == 1:
-			fmt.Fprintf(&c.script, "S: %s\n", last)
-		case n > 1:
-			fmt.Fprintf(&c.script, "S*%d: %s\n", n, last)
-		}
-	}
 	for {
 		deadline(c.silence)
 		line, err := c.in.ReadString('\n')
 		if err != nil {
-			flush()
+			c.heard(last, n)
 			return
 		}
 		line = anID.ReplaceAllString(strings.TrimSuffix(line, "\r\n"), "ID")
@@ -285,7 +292,7 @@ func (c *actor) learn() {
 			n++
 			continue
 		}
-		flush()
+		c.heard(last, n)
 		last, n = line, 1
 	}
 }

@@ -2,10 +2,13 @@ package receiver
 
 import (
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"github.com/rogpeppe/go-internal/txtar"
 
 	"smap/spoolfmt"
 )
@@ -193,6 +196,31 @@ func withoutRefusal(replies []string) []string {
 	return replies
 }
 
+// dialogueStreams are what clients say in testdata/smtp.
+func dialogueStreams(t testing.TB) []string {
+	t.Helper()
+	files, err := filepath.Glob("../testdata/smtp/*.txtar")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("%d dialogues: %v", len(files), err)
+	}
+	var streams []string
+	for _, file := range files {
+		archive, err := txtar.ParseFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var b strings.Builder
+		for line := range strings.Lines(string(archive.Files[0].Data)) {
+			verb, times, text := cutLine(strings.TrimSuffix(line, "\n"))
+			if (verb == "C" || verb == "R") && times*len(text) < 1<<14 {
+				b.WriteString(strings.Repeat(text, times))
+			}
+		}
+		streams = append(streams, b.String())
+	}
+	return streams
+}
+
 // FuzzSession is a whole session: what is spooled was answered by 250 and is
 // what was sent, and nothing is accepted after a bad line end.
 func FuzzSession(f *testing.F) {
@@ -211,6 +239,9 @@ func FuzzSession(f *testing.F) {
 		"NOOP\rNOOP\r\n", "\x00\r\n", "STARTTLS\r\nGET / HTTP/1.1\r\n", strings.Repeat("x", 3000) + "\r\nNOOP\r\n",
 	} {
 		f.Add([]byte(s), uint16(40))
+	}
+	for _, s := range dialogueStreams(f) {
+		f.Add([]byte(s), uint16(len(s)/2))
 	}
 	f.Fuzz(func(t *testing.T, stream []byte, at uint16) { checkSession(t, string(stream), int(at)) })
 }
