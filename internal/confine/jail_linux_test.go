@@ -248,11 +248,12 @@ func expected(cell, without string, abi int) string {
 
 // TestInside makes every attempt in every column of SECURITY.md's tables.
 func TestInside(t *testing.T) {
-	s := newSite(t)
+	needRoot(t)
 	abi, err := landlock.Version()
 	if err != nil {
-		t.Fatalf("Landlock: %v; this test is for a kernel that has it", err)
+		t.Skipf("this kernel has no Landlock, with which all of SECURITY.md's table was made: %v", err)
 	}
+	s := newSite(t)
 	rows := table(t)
 	if len(rows) < 40 {
 		t.Fatalf("SECURITY.md has %d attempts; its table is not to be found", len(rows))
