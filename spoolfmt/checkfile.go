@@ -16,6 +16,10 @@ import (
 
 // look returns what is wrong with a name in a box, or nil. buf is for reading.
 func (k *checker) look(b Box, name string, buf []byte) *Finding {
+	id, kind := SplitName(name)
+	if kind == KindContent && (b == New || b == Cur) && k.has(b, id, KindEnvelope) {
+		return nil // looked at with its envelope
+	}
 	f := &Finding{File: b.String() + "/" + name, box: b, name: name}
 	st, err := lstat(k.s.dirs[b], name)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -24,7 +28,6 @@ func (k *checker) look(b Box, name string, buf []byte) *Finding {
 	if err != nil {
 		return f.say("2.1", "%v", err)
 	}
-	id, kind := SplitName(name)
 	switch {
 	case b == Tmp:
 		return k.lookTmp(f, &st)

@@ -16,10 +16,25 @@ import (
 // user whose cron job sends mail.
 const defaultSpool = "/var/spool/smap"
 
-// locate finds the spool: -d, else the environment, else the table, else the
-// default. badDir is another directory for what is set aside, if the table has
-// one.
+// A place is where a spool is. badDir is another directory for what is set
+// aside, if the table has one.
+type place struct{ dir, badDir string }
+
+// locate finds the spool, once: after root has become its owner, the table may
+// not be readable any more.
 func (a *app) locate() (dir, badDir string, err error) {
+	if a.place == nil {
+		if dir, badDir, err = a.search(); err != nil {
+			return "", "", err
+		}
+		a.place = &place{dir, badDir}
+	}
+	return a.place.dir, a.place.badDir, nil
+}
+
+// search looks for the spool: -d, else the environment, else the table, else
+// the default.
+func (a *app) search() (dir, badDir string, err error) {
 	dir = a.dir
 	if dir == "" && a.table == "" {
 		dir = a.getenv("SMAP_SPOOL")

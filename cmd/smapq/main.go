@@ -30,6 +30,8 @@ type app struct {
 	dir   string // -d
 	table string // -c
 	json  bool   // --json, of the commands that have it
+
+	place *place // where the spool is, once that is known
 }
 
 func main() {
