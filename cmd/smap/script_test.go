@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -16,10 +17,6 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
-
-func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"smap": main})
-}
 
 // TestScripts runs testdata/script/smap-*.txtar. Besides testscript's own
 // commands they have:
@@ -43,6 +40,10 @@ func TestMain(m *testing.M) {
 //	                     the file holds, or to the last of its children that the
 //	                     log names, or to the look-up child of that
 //	identd ANSWER        answers on port 113, until the script ends
+//	status FILE LOG LINE the status in /proc of the last child has that line
+//	certificate CERT KEY NAME  makes a key and a certificate
+//	tls LOG NAME         the server's certificate, after STARTTLS, is for that name
+//	until-tls LOG NAME   waits until it is
 //	gone FILE            waits until the process whose pid the file holds is gone
 //	count N GLOB         so many files are there
 //	expand FILE...       puts the environment's values into files, mode 600
@@ -84,24 +85,22 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"inetd": c.inetd, "listening": c.listening, "code": c.code, "talk": c.talk, "connect": c.connect, "served": c.served, "says": c.says, "close": c.close,
-			"logged": logged, "identd": identd, "times": times, "signal": signalCmd, "gone": gone, "count": count, "expand": expand,
+			"logged": logged, "identd": identd, "status": status, "certificate": certificate, "tls": withTLS, "until-tls": untilTLS, "times": times, "signal": signalCmd, "gone": gone, "count": count, "expand": expand,
 		},
 	})
 }
 
-// program puts this binary under the name of the program that it can be.
+// program builds smap as it is installed: tests themselves may be linked with C,
+// which its jail does not know.
 func program(t *testing.T, dir string) string {
 	t.Helper()
-	self, err := os.Executable()
-	if err != nil {
+	if err := os.Mkdir(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	data, err := os.ReadFile(self)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := errors.Join(os.Mkdir(dir, 0o755), os.WriteFile(filepath.Join(dir, "smap"), data, 0o755)); err != nil {
-		t.Fatal(err)
+	cmd := exec.Command("go", "build", "-trimpath", "-o", filepath.Join(dir, "smap"), ".")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
 	}
 	return dir
 }
@@ -164,12 +163,28 @@ func pidIn(ts *testscript.TestScript, file string) int {
 	return pid
 }
 
+// lastChild is the last child that a parent's log says is ready.
+func lastChild(ts *testscript.TestScript, log string) int {
+	text, pid := ts.ReadFile(log), 0
+	_, err := fmt.Sscanf(text[max(0, strings.LastIndex(text, ": ready pid=")):], ": ready pid=%d", &pid)
+	ts.Check(err)
+	return pid
+}
+
+func status(ts *testscript.TestScript, _ bool, args []string) {
+	logged(ts, false, []string{args[1], ": ready pid="})
+	text := ts.ReadFile(fmt.Sprintf("/proc/%d/status", lastChild(ts, args[1])))
+	want, err := strconv.Unquote(`"` + args[2] + `"`)
+	ts.Check(err)
+	if !strings.Contains(text, "\n"+want+"\n") {
+		ts.Fatalf("no %q in:\n%s", want, text)
+	}
+}
+
 func signalCmd(ts *testscript.TestScript, _ bool, args []string) {
 	pid := pidIn(ts, args[0])
 	if len(args) > 2 {
-		log := ts.ReadFile(args[3])
-		_, err := fmt.Sscanf(log[max(0, strings.LastIndex(log, ": ready pid=")):], ": ready pid=%d", &pid)
-		ts.Check(err)
+		pid = lastChild(ts, args[3])
 		if args[2] == "lookup" {
 			pid = lookupChild(ts, pid)
 		}

@@ -16,7 +16,7 @@ var allowed = []uint32{
 	unix.SYS_OPENAT, sysFstatat, unix.SYS_FSTATFS, unix.SYS_UNAME,
 	unix.SYS_FSYNC, unix.SYS_FDATASYNC, unix.SYS_SYNCFS, unix.SYS_SYNC_FILE_RANGE, unix.SYS_FTRUNCATE, unix.SYS_FALLOCATE,
 	unix.SYS_FCHMOD, unix.SYS_FLOCK, unix.SYS_RENAMEAT2, unix.SYS_LINKAT, unix.SYS_UNLINKAT,
-	unix.SYS_SHUTDOWN, unix.SYS_GETSOCKNAME, unix.SYS_GETPEERNAME, unix.SYS_GETSOCKOPT,
+	unix.SYS_SHUTDOWN, unix.SYS_RECVFROM, unix.SYS_GETSOCKNAME, unix.SYS_GETPEERNAME, unix.SYS_GETSOCKOPT,
 }
 
 // What nobody but an attacker does here: it is worth ending the process for. The
