@@ -106,7 +106,9 @@ func (k *checker) lookContent(f *Finding, id string, st *unix.Stat_t) *Finding {
 		if k.has(Cur, id, KindEnvelope) || k.has(Bad, id, KindEnvelope) || !older(st, k.now, Orphaned) {
 			return nil // TAKING is found by its envelope, and a feeder may be at work
 		}
-		f.mend = func(s *Spool) error { return (&Sweeper{s: s, atOnce: true}).orphanInNew(Entry{f.name, id, KindContent}, s.now()) }
+		f.mend = func(s *Spool) error {
+			return (&Sweeper{s: s, atOnce: true}).orphanInNew(Entry{f.name, id, KindContent}, s.now())
+		}
 		return f.say("10.4", "ORPHAN: no envelope came for it in 36 hours")
 	case k.locked(Cur, f.name):
 		return nil
