@@ -69,6 +69,7 @@ type delivery struct {
 	counted bool   // Attempts has been counted up
 	last    string // why recipients are still waiting
 	ours    bool   // a report or digest that a courier wrote
+	apart   bool   // by the bounce-agent: what becomes of it says nothing of the agent
 	ended   bool   // attempts are over, reports may have gone out
 	bounced bool   // the sender was told of a failure
 	feeding error  // why a report could not be fed
@@ -79,7 +80,7 @@ type delivery struct {
 
 // tell adds to a report what the delivery has counted.
 func (d *delivery) tell(r report) report {
-	r.count, r.feeding = d.count, d.feeding
+	r.count, r.feeding, r.tried = d.count, d.feeding, r.tried && !d.apart
 	d.count, d.feeding = counts{}, nil
 	return r
 }
@@ -96,7 +97,7 @@ func (d *delivery) run(ctx context.Context) report {
 	d.env = d.claim.Envelope()
 	d.agent, d.ours = d.cfg.Agent, d.wroteIt()
 	if d.ours && d.cfg.BounceAgent != nil {
-		d.agent = d.cfg.BounceAgent
+		d.agent, d.apart = d.cfg.BounceAgent, true
 	}
 	if !d.roomForOutcomes() {
 		return d.setAside("", "the envelope is so long that the outcome of each recipient would not fit into it")
@@ -280,8 +281,9 @@ func (d *delivery) attempt(ctx context.Context, batch []spoolfmt.Path) (report, 
 	}
 	results, err := d.call(ctx, batch)
 	if err != nil {
-		if d.tried {
-			// Some batches were attempted: an attempt like any other.
+		if d.tried || d.apart {
+			// Some batches were attempted: an attempt like any other. Or the
+			// bounce-agent is at fault, and other mail must not wait for that.
 			d.last = err.Error()
 			return report{}, true
 		}

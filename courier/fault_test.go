@@ -20,7 +20,7 @@ func TestDeletedUnderIt(t *testing.T) {
 		{"content, delivered", []string{".eml"}, Result{Outcome: Delivered}, 0},
 		{"envelope, delivered", []string{".envelope"}, Result{Outcome: Delivered}, 0},
 		{"both, delivered", []string{".eml", ".envelope"}, Result{Outcome: Delivered}, 0},
-		{"content, deferred", []string{".eml"}, Result{Text: "later"}, 1}, // an envelope alone, for the sweeper
+		{"content, deferred", []string{".eml"}, Result{Text: "later"}, 1},       // an envelope alone, for the sweeper
 		{"envelope, deferred", []string{".envelope"}, Result{Text: "later"}, 1}, // a content alone, also for the sweeper
 		{"both, deferred", []string{".eml", ".envelope"}, Result{Text: "later"}, 0},
 		{"envelope, failed", []string{".envelope"}, Result{Outcome: Failed, Text: "no"}, 1},

@@ -12,7 +12,7 @@ import (
 const delayAfter = 4 * time.Hour
 
 // fieldDelay notes in the envelope that the sender was told of a delay.
-const fieldDelay = "Delay-Reported"
+const fieldDelay = "X-Smapd-Delay"
 
 // reports tells whether the sender of this message may get reports at all.
 func (d *delivery) reports() bool {

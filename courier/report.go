@@ -16,7 +16,7 @@ import (
 
 // fieldReport marks an envelope that the courier wrote, with what it is.
 // Reports have the null sender, so none is ever answered by another.
-const fieldReport = "Courier-Report"
+const fieldReport = "X-Smapd-Report"
 
 const (
 	// fullReport is how long a content may be to come back whole where RET does

@@ -547,6 +547,22 @@ func TestOurs(t *testing.T) {
 	}
 }
 
+// TestBounceAgentMissing: reports wait, other mail does not.
+func TestBounceAgentMissing(t *testing.T) {
+	b, a := newReporter(t)
+	b.cfg.BounceAgent = &Exec{Argv: []string{"/nonexistent/agent"}}
+	b.send("x\n", "a@example.com", "bad@x.test")
+	b.reports(a)
+	b.send("y\n", "a@example.com", "good@x.test")
+	b.reports(a)
+	if b.log.count("what=agent") != 0 || b.log.count("to=<good@x.test>") != 1 || b.log.count("msg=deferred") != 1 {
+		t.Error("log")
+	}
+	if got := b.names("cur"); len(got) != 2 || len(b.names("bad")) != 0 {
+		t.Errorf("cur %v, bad %v", got, b.names("bad"))
+	}
+}
+
 func TestSuccessReport(t *testing.T) {
 	b, a := newReporter(t)
 	a.results["taken"] = Result{Outcome: Delivered, Text: "250 ok", DSN: true} // the next host will report
