@@ -52,9 +52,13 @@ func (b *bulk) commit(id, sender, content string, recipients ...string) {
 	for _, r := range recipients {
 		fmt.Fprintf(&env, "Recipient: <%s>\n", r)
 	}
-	fmt.Fprintf(&env, "Size: %d\n\n", len(content))
+	b.raw(id, env.String(), content)
+}
+
+// raw commits a message whose envelope has these lines, to which the size is added.
+func (b *bulk) raw(id, lines, content string) {
 	b.write(id+".eml", content)
-	b.write(id+".envelope", env.String())
+	b.write(id+".envelope", fmt.Sprintf("%sSize: %d\n\n", lines, len(content)))
 	b.move(id + ".eml")
 	b.move(id + ".envelope")
 }
