@@ -159,7 +159,7 @@ func (o *Remote) deliver(ctx context.Context, c *smtpConn, client string, job *J
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) }) // wakes what reads and writes
 	defer stop()
 	if client != c.client {
-		if err := c.introduce(client); err != nil {
+		if err := c.introduce(client, o.heloFor(job.Envelope)); err != nil {
 			return o.notIntroduced(c, job, err)
 		}
 	}
@@ -317,8 +317,17 @@ func xtext(s string) string {
 	return b.String()
 }
 
+// heloFor is the name to say hello with after XCLIENT: the client's own, if it
+// is one. Postfix takes that and not the HELO attribute for the client's.
+func (o *Remote) heloFor(env *spoolfmt.Envelope) string {
+	if helo := env.Get("Helo"); spoolfmt.CheckAddress("x@"+helo) == nil {
+		return helo
+	}
+	return o.Helo
+}
+
 // introduce tells the server on whose behalf the next message comes.
-func (c *smtpConn) introduce(client string) error {
+func (c *smtpConn) introduce(client, helo string) error {
 	offered, ok := c.ext["XCLIENT"]
 	if !ok {
 		return errors.New("the server does not offer XCLIENT to us")
@@ -340,7 +349,12 @@ func (c *smtpConn) introduce(client string) error {
 		return &replyError{"XCLIENT", r}
 	}
 	c.client = client
-	if err := c.hello(); err != nil {
+	err = c.hello(helo)
+	var said *replyError
+	if errors.As(err, &said) {
+		return &replyError{"XCLIENT", said.reply} // the client's name is refused, not ours
+	}
+	if err != nil {
 		return err
 	}
 	return c.login()

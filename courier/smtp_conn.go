@@ -147,7 +147,7 @@ func (c *smtpConn) startTLS(ctx context.Context) error {
 	if err := c.handshake(ctx); err != nil {
 		return err
 	}
-	return c.hello()
+	return c.hello(c.opt.Helo)
 }
 
 func (c *smtpConn) handshake(ctx context.Context) error {
@@ -170,17 +170,17 @@ func (c *smtpConn) greeted() error {
 		return &replyError{"greeting", r}
 	}
 	c.name, _, _ = strings.Cut(r.text, " ")
-	return c.hello()
+	return c.hello(c.opt.Helo)
 }
 
-func (c *smtpConn) hello() error {
+func (c *smtpConn) hello(name string) error {
 	verb := "EHLO "
 	if c.opt.LMTP {
 		verb = "LHLO "
 	}
-	r, err := c.command(verb + c.opt.Helo)
+	r, err := c.command(verb + name)
 	if err == nil && r.code/100 == 5 && !c.opt.LMTP {
-		r, err = c.command("HELO " + c.opt.Helo)
+		r, err = c.command("HELO " + name)
 		r.keys = nil
 	}
 	if err != nil {

@@ -152,6 +152,33 @@ func TestSMTPXClient(t *testing.T) {
 	}
 }
 
+// TestXClientHelo: after XCLIENT we say hello by the client's name, and a server
+// that refuses that name refuses this message, not all mail.
+func TestXClientHelo(t *testing.T) {
+	for _, c := range []struct {
+		say  string
+		want Outcome
+	}{
+		{"S: 250 sink.test\nC: MAIL\nS: 250 ok\nC: RCPT\nS: 250 ok\nC: DATA\nS: 354 go\nC: x\nC: .\nS: 250 taken\n", Delivered},
+		{"S: 550 5.7.1 bad name\nC: HELO client.test\nS: 550 5.7.1 bad name\n", Failed},
+		{"S: 450 4.7.1 later\n", Retry},
+	} {
+		a := scripted(t, "S: 220 sink.test\nC: EHLO me.test\nS: 250-sink.test\nS: 250 XCLIENT ADDR HELO\n"+
+			"C: XCLIENT ADDR=192.0.2.1 HELO=client.test\nS: 220 sink.test\nC: EHLO client.test\n"+c.say)
+		a.XClient = true
+		j := job(t, "x\n", "b@x.test")
+		for name, v := range map[string]string{"Client-Address": "192.0.2.1", "Helo": "client.test"} {
+			if err := j.Envelope.Set(name, v); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if r, err := a.Deliver(t.Context(), j); err != nil || r[0].Outcome != c.want {
+			t.Errorf("%q: %+v %v", c.say, r, err)
+		}
+		a.Close()
+	}
+}
+
 func TestSMTPStops(t *testing.T) {
 	a := scripted(t, "S: 220 sink.test\nC: EHLO me.test\nS: 250 sink.test\nC: MAIL\nWAIT\n")
 	ctx, cancel := context.WithTimeoutCause(t.Context(), 200*time.Millisecond, errTimeout)
