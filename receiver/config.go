@@ -4,32 +4,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"time"
-
-	"smap/spoolfmt"
 )
-
-// A Spool takes messages: a *[spoolfmt.Spool] through [FromSpool].
-type Spool interface {
-	NewDraft() (Draft, error)
-	// Free returns the octets and inodes that are left.
-	Free() (bytes, inodes uint64, err error)
-}
-
-// A Draft is a message that is being received: a *[spoolfmt.Draft].
-type Draft interface {
-	ID() string
-	Write([]byte) (int, error)
-	Size() int64
-	Commit(*spoolfmt.Envelope) error
-	Abort() error
-}
-
-type feeder struct{ *spoolfmt.Spool }
-
-func (f feeder) NewDraft() (Draft, error) { return f.Spool.NewDraft() }
-
-// FromSpool makes a spool that sessions write to.
-func FromSpool(s *spoolfmt.Spool) Spool { return feeder{s} }
 
 // A Config is what sessions share. It does not change while they run. The zero
 // value of a limit means none.

@@ -7,8 +7,10 @@ import (
 	"time"
 )
 
-// readBuffer is what a session holds of the client's input at a time.
-const readBuffer = 16 << 10
+// readBuffer is what a session holds of the client's input at a time. Twice as
+// much makes a large message cost a tenth less, and takes 16 MiB with 2,000
+// sessions.
+const readBuffer = 8 << 10
 
 // maxCommand is the longest command line, with CR LF: RFC 5321 demands 512, and
 // MAIL's and RCPT's parameters add to that (RFC 1870, 3461, 6152, 6531).

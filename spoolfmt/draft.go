@@ -14,7 +14,7 @@ const fileMode = 0o640
 
 // draftBuffer gathers the small pieces that a session writes. Larger ones go
 // straight to the file.
-const draftBuffer = 8 << 10
+const draftBuffer = 2 << 10
 
 // A Draft is a message that is being fed: its content file is open in tmp.
 // It is used by one goroutine.

@@ -1,0 +1,66 @@
+package receiver
+
+import "smap/spoolfmt"
+
+// A Spool takes messages: a *[spoolfmt.Spool] through [FromSpool].
+type Spool interface {
+	NewDraft() (Draft, error)
+	// Free returns the octets and inodes that are left.
+	Free() (bytes, inodes uint64, err error)
+}
+
+// A Draft is a message that is being received: a *[spoolfmt.Draft].
+type Draft interface {
+	ID() string
+	Write([]byte) (int, error)
+	Size() int64
+	Commit(*spoolfmt.Envelope) error
+	Abort() error
+}
+
+// maxCalls is how many sessions of a process may be at the disk at once. Each that
+// waits there holds a thread; more than these would not make it faster.
+const maxCalls = 64
+
+// FromSpool makes a spool that sessions write to.
+func FromSpool(s *spoolfmt.Spool) Spool { return feeder{s, make(chan struct{}, maxCalls)} }
+
+// A feeder lets its sessions take turns.
+type feeder struct {
+	*spoolfmt.Spool
+	turns chan struct{}
+}
+
+func (f feeder) turn() (end func()) {
+	f.turns <- struct{}{}
+	return func() { <-f.turns }
+}
+
+func (f feeder) NewDraft() (Draft, error) {
+	defer f.turn()()
+	d, err := f.Spool.NewDraft()
+	if err != nil {
+		return nil, err
+	}
+	return draft{d, f}, nil
+}
+
+type draft struct {
+	*spoolfmt.Draft
+	feeder feeder
+}
+
+func (d draft) Write(p []byte) (int, error) {
+	defer d.feeder.turn()()
+	return d.Draft.Write(p)
+}
+
+func (d draft) Commit(e *spoolfmt.Envelope) error {
+	defer d.feeder.turn()()
+	return d.Draft.Commit(e)
+}
+
+func (d draft) Abort() error {
+	defer d.feeder.turn()()
+	return d.Draft.Abort()
+}
