@@ -23,44 +23,41 @@ type Draft interface {
 const maxCalls = 64
 
 // FromSpool makes a spool that sessions write to.
-func FromSpool(s *spoolfmt.Spool) Spool { return feeder{s, make(chan struct{}, maxCalls)} }
+func FromSpool(s *spoolfmt.Spool) Spool { return feeder{s, make(turns, maxCalls)} }
 
-// A feeder lets its sessions take turns.
+// Turns are what sessions take one of while they are at the disk.
+type turns chan struct{}
+
+func (t turns) take() turns { t <- struct{}{}; return t }
+func (t turns) end()        { <-t }
+
 type feeder struct {
 	*spoolfmt.Spool
-	turns chan struct{}
-}
-
-func (f feeder) turn() (end func()) {
-	f.turns <- struct{}{}
-	return func() { <-f.turns }
+	turns
 }
 
 func (f feeder) NewDraft() (Draft, error) {
-	defer f.turn()()
+	defer f.take().end()
 	d, err := f.Spool.NewDraft()
-	if err != nil {
-		return nil, err
-	}
-	return draft{d, f}, nil
+	return draft{d, f.turns}, err
 }
 
 type draft struct {
 	*spoolfmt.Draft
-	feeder feeder
+	turns
 }
 
 func (d draft) Write(p []byte) (int, error) {
-	defer d.feeder.turn()()
+	defer d.take().end()
 	return d.Draft.Write(p)
 }
 
 func (d draft) Commit(e *spoolfmt.Envelope) error {
-	defer d.feeder.turn()()
+	defer d.take().end()
 	return d.Draft.Commit(e)
 }
 
 func (d draft) Abort() error {
-	defer d.feeder.turn()()
+	defer d.take().end()
 	return d.Draft.Abort()
 }

@@ -10,9 +10,8 @@ import (
 // lets one on.
 func TestTurns(t *testing.T) {
 	f := newStage(t).config.Spool.(feeder)
-	var ends []func()
 	for range maxCalls {
-		ends = append(ends, f.turn())
+		f.take()
 	}
 	const many = 10
 	var made sync.WaitGroup
@@ -33,7 +32,7 @@ func TestTurns(t *testing.T) {
 	if n := len(drafts); n > 0 {
 		t.Errorf("%d drafts without a turn", n)
 	}
-	ends[0]()
+	f.end()
 	made.Wait()
 	for range many {
 		if err := (<-drafts).Abort(); err != nil {

@@ -32,8 +32,7 @@ var killed = []uint32{
 // rulesFor is the filter's policy; what is not in it is absent.
 func rulesFor(j *Jail, pid uint32) []seccomp.Rule {
 	rules := slices.Concat(seccomp.GoRuntime(pid),
-		seccomp.All(seccomp.Allow, allowed...),
-		seccomp.All(seccomp.Kill, killed...), seccomp.All(seccomp.Kill, killedArch...))
+		seccomp.All(seccomp.Allow, allowed...), seccomp.All(seccomp.Kill, killed...), seccomp.All(seccomp.Kill, killedArch...))
 	if j.Accept {
 		rules = append(rules, seccomp.Rule{Call: unix.SYS_ACCEPT4, Verdict: seccomp.Allow})
 	}
