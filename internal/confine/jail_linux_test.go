@@ -281,6 +281,22 @@ func TestInside(t *testing.T) {
 	}
 }
 
+// TestLogFile has standard error on a disk: the limit of a file's size would end
+// the log when that is as large.
+func TestLogFile(t *testing.T) {
+	s := newSite(t)
+	log, err := os.Create(filepath.Join(s.dir, "log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close() // nothing is written there
+	cmd := s.command(t.Context(), "limits", "write more than the largest file", s.spool(t))
+	cmd.Stderr = log
+	if out, err := cmd.Output(); err != nil || string(out) != "-\n" {
+		t.Errorf("%q, %v; want that it is possible", out, err)
+	}
+}
+
 // TestThreads looks at every thread of a process that is in the jail.
 func TestThreads(t *testing.T) {
 	s := newSite(t)

@@ -95,7 +95,7 @@ func TestJailInetd(t *testing.T) {
 	}
 }
 
-// TestJailNotRoot is started by the user itself: no chroot, everything else.
+// TestJailNotRoot is started by the user itself, with a capability as systemd can give one: no chroot, everything else.
 func TestJailNotRoot(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -104,11 +104,18 @@ func TestJailNotRoot(t *testing.T) {
 	uid, _ := ids(t, smapUser)
 	cmd := exec.Command(program(t, "smap"), "-c", s.table)
 	cmd.Stdin = theirs
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(groupID(t, feeders))}}
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Credential:  &syscall.Credential{Uid: uint32(uid), Gid: uint32(groupID(t, feeders))},
+		AmbientCaps: []uintptr{unix.CAP_NET_BIND_SERVICE},
+	}
 	smap := startCommand(t, cmd)
 	c := newConn(t, conn)
 	const to = "bob@mx.system.test"
-	c.mail(message(fromAddress, to, "not root"), to)
+	c.reply("220 ")
+	has(t, cmd.Process.Pid, harmless...)
+	c.transaction(to)
+	c.say(stuffed(message(fromAddress, to, "not root"))+".", "250 2.0.0 Mail accepted")
+	c.say("QUIT", "221 ")
 	<-smap.done
 	if code := cmd.ProcessState.ExitCode(); code != 0 {
 		t.Errorf("exit code %d", code)
@@ -214,21 +221,36 @@ func sendMail(port int, secure bool, to, text string) error {
 	return errors.Join(err, w.Close(), c.Quit())
 }
 
-// confined looks at a process from outside.
+// harmless is what the kernel says of every process in the jail.
+var harmless = []string{"NoNewPrivs:\t1", "Seccomp:\t2",
+	"CapInh:\t0000000000000000", "CapPrm:\t0000000000000000", "CapEff:\t0000000000000000", "CapAmb:\t0000000000000000"}
+
+// has looks at all threads of a process from outside.
+func has(t *testing.T, pid int, lines ...string) {
+	t.Helper()
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", pid))
+	if err != nil || len(threads) == 0 {
+		t.Fatalf("threads: %v, %v", threads, err)
+	}
+	for _, thread := range threads {
+		data, err := os.ReadFile(thread)
+		if err != nil {
+			continue // it has ended
+		}
+		for _, line := range lines {
+			if !strings.Contains(string(data), line+"\n") {
+				t.Errorf("%s is not so: %s", thread, line)
+			}
+		}
+	}
+}
+
+// confined looks at one that was started by root.
 func confined(t *testing.T, pid int, server bool) {
 	t.Helper()
-	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := []string{"NoNewPrivs:\t1", "Seccomp:\t2", "CapPrm:\t0000000000000000", "CapEff:\t0000000000000000", "CapAmb:\t0000000000000000"}
+	has(t, pid, harmless...)
 	if server {
-		want = append(want, "CapBnd:\t0000000000000000")
-	}
-	for _, line := range want {
-		if !strings.Contains(string(data), line+"\n") {
-			t.Errorf("process %d is not so: %s", pid, line)
-		}
+		has(t, pid, "CapBnd:\t0000000000000000")
 	}
 	if root, err := os.Readlink(fmt.Sprintf("/proc/%d/root", pid)); err != nil || root == "/" {
 		t.Errorf("its root is %s, %v", root, err)
