@@ -8,7 +8,7 @@ import (
 
 // queueLimit bounds what one scan leaves in memory. The rest stays on disk and
 // is found by the next scan, which starts when these are used up.
-const queueLimit = 8192
+const queueLimit = 32768
 
 // An item is a name of a box that wants a look at a time: its arrival, its next
 // attempt or its next look, in nanoseconds since 1970.
