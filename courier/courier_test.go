@@ -16,6 +16,7 @@ import (
 )
 
 func TestDeliversWhatIsThereAndWhatComes(t *testing.T) {
+	t.Parallel()
 	var got tally
 	b := newBench(t, agentFunc(got.Deliver))
 	b.message("one\n")
@@ -39,6 +40,7 @@ func TestDeliversWhatIsThereAndWhatComes(t *testing.T) {
 
 // A shell moves with ln, and rm a moment later: by the event, the content has two names.
 func TestLinkedForAMoment(t *testing.T) {
+	t.Parallel()
 	var got tally
 	b := newBench(t, agentFunc(got.Deliver))
 	b.run()
@@ -61,6 +63,7 @@ func TestLinkedForAMoment(t *testing.T) {
 
 // A feeder may take an id again while the message that had it before is being delivered; neither waits for a rescan.
 func TestSameNameWhileDelivering(t *testing.T) {
+	t.Parallel()
 	release := make(chan struct{})
 	var got tally
 	b := newBench(t, agentFunc(func(ctx context.Context, job *Job) ([]Result, error) {
@@ -214,6 +217,7 @@ func TestMaxAge(t *testing.T) {
 }
 
 func TestAgentMissing(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	program := filepath.Join(dir, "agent")
 	b := newBench(t, &Exec{Argv: []string{program}})
@@ -262,6 +266,7 @@ func TestStopInterrupts(t *testing.T) {
 }
 
 func TestTwoCouriers(t *testing.T) {
+	t.Parallel()
 	const messages = 600
 	var got tally
 	agent := agentFunc(got.Deliver)
@@ -289,6 +294,7 @@ func TestTwoCouriers(t *testing.T) {
 // TestOutcomeHeld: an outcome that cannot be written stays in memory and blocks
 // another delivery; it is written when that is possible again.
 func TestOutcomeHeld(t *testing.T) {
+	t.Parallel()
 	var old syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_FSIZE, &old); err != nil {
 		t.Fatal(err)
@@ -324,6 +330,7 @@ func TestOutcomeHeld(t *testing.T) {
 }
 
 func TestNewMoved(t *testing.T) {
+	t.Parallel()
 	var got tally
 	b := newBench(t, agentFunc(got.Deliver))
 	b.run()

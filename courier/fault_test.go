@@ -11,6 +11,7 @@ import (
 // What was delivered is done; what was not is not invented again; other mail
 // goes on.
 func TestDeletedUnderIt(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name   string
 		remove []string
@@ -27,6 +28,7 @@ func TestDeletedUnderIt(t *testing.T) {
 		{"both, failed", []string{".eml", ".envelope"}, Result{Outcome: Failed, Text: "no"}, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			b := newBench(t, nil)
 			calls := 0
 			b.cfg.MaxChildren = 1

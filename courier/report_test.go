@@ -485,6 +485,7 @@ func TestReportOnceMore(t *testing.T) {
 // TestTmpRemoved: somebody removes tmp/ during a delivery. The message stays
 // claimed, and goes on when tmp/ is there again.
 func TestTmpRemoved(t *testing.T) {
+	t.Parallel()
 	b, a := newReporter(t)
 	b.cfg.Wakeup = 50 * time.Millisecond
 	var once sync.Once

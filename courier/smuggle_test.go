@@ -105,6 +105,7 @@ func (s *strictServer) content(r *bufio.Reader) (string, bool) {
 // another message, and every sender and recipient that tries to be a command.
 // What arrives is one message for each that may leave at all, octet for octet.
 func TestNothingSmuggled(t *testing.T) {
+	t.Parallel()
 	long := strings.Repeat("x", 3<<20)
 	good := []string{
 		"", ".", ".\n", "..\n", ".\n.\n.\n", "a\n.\nMAIL FROM:<evil@x.test>\nRCPT TO:<evil@x.test>\nDATA\nx\n.\n",
