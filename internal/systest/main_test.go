@@ -20,6 +20,7 @@ var wanted = []string{
 	"/usr/bin/python3=python3",
 	"useradd=passwd",
 	"pgrep=procps",
+	"strace",
 	"mkfs.ext4=e2fsprogs",
 	"mount",
 	"ip=iproute2",
