@@ -2,7 +2,6 @@
 # installed by .ci/need when it runs as root on Debian, and named in a message otherwise.
 
 GO       = go
-PROGRAMS = smap smapd smapq
 FUZZTIME = 60s
 PREFIX   = /usr/local
 DESTDIR  =
@@ -19,11 +18,14 @@ help:
 	@echo 'make install      the programs and manuals below $$(DESTDIR)$$(PREFIX)'
 	@echo 'make deb          a Debian package, in build/'
 
+# smap is built twice: lean, which inetd starts for each connection, and whole, as smap-server, for which it makes way
+# where a table or an option asks for more (cmd/smap/lean.go).
 build:
 	@mkdir -p bin
-	@for p in $(PROGRAMS); do \
-		[ ! -d cmd/$$p ] || CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w' -o bin/$$p ./cmd/$$p || exit 1; \
-	done
+	@CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w' -tags lean -o bin/smap ./cmd/smap
+	@CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w' -o bin/smap-server ./cmd/smap
+	@CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w' -o bin/smapd ./cmd/smapd
+	@CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w' -o bin/smapq ./cmd/smapq
 
 # The order is from quick to slow; go test comes last, so that its closing lines close the output.
 test: check reader unit
@@ -61,7 +63,7 @@ demo: build
 
 install: build
 	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin
-	install -m 755 bin/smap bin/smapd $(DESTDIR)$(PREFIX)/sbin/
+	install -m 755 bin/smap bin/smap-server bin/smapd $(DESTDIR)$(PREFIX)/sbin/
 	install -m 755 bin/smapq $(DESTDIR)$(PREFIX)/bin/
 	for m in man/*.[1-9]; do \
 		d=$(DESTDIR)$(PREFIX)/share/man/man$${m##*.}; install -d $$d && install -m 644 $$m $$d/ || exit 1; \

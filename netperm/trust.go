@@ -2,6 +2,7 @@ package netperm
 
 import (
 	"errors"
+	"io"
 	"os"
 	"path"
 	"strings"
@@ -41,6 +42,24 @@ func OpenFile(path string) (*os.File, error) {
 		return nil, err
 	}
 	return os.NewFile(uintptr(fd), path), nil
+}
+
+// MaxFile is how many octets of a file [ReadFile] takes: keys and passwords are
+// short.
+const MaxFile = 1 << 20
+
+// ReadFile reads a file that passes [CheckFile]. A longer one than [MaxFile] is
+// an error.
+func ReadFile(path string) ([]byte, error) {
+	f, err := OpenFile(path)
+	if err != nil {
+		return nil, err
+	}
+	data, err := io.ReadAll(io.LimitReader(f, MaxFile+1))
+	if err = errors.Join(err, f.Close()); err == nil && len(data) > MaxFile {
+		err = &os.PathError{Op: "read", Path: path, Err: unix.EFBIG}
+	}
+	return data, err
 }
 
 // openTrusted opens without following a link and without waiting, and makes sure

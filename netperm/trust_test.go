@@ -253,3 +253,21 @@ func TestCheckFiles(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestReadFile(t *testing.T) {
+	dir := t.TempDir()
+	for name, size := range map[string]int{"most": MaxFile, "more": MaxFile + 1} {
+		if err := os.WriteFile(filepath.Join(dir, name), make([]byte, size), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if data, err := ReadFile(filepath.Join(dir, "most")); err != nil || len(data) != MaxFile {
+		t.Errorf("%d octets, %v", len(data), err)
+	}
+	if _, err := ReadFile(filepath.Join(dir, "more")); !errors.Is(err, syscall.EFBIG) {
+		t.Errorf("a longer one: %v", err)
+	}
+	if _, err := ReadFile(filepath.Join(dir, "none")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("none: %v", err)
+	}
+}

@@ -12,6 +12,7 @@ import (
 
 	"smap/internal/sockets"
 	"smap/internal/supervise"
+	"smap/internal/tally"
 )
 
 // drainTime is how long sessions may finish a message after TERM.
@@ -35,13 +36,11 @@ func serveChild(o options) int {
 	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGTERM, unix.SIGINT)
 	defer stop()
 	s.lookupLost = stop // the parent starts another child, with another look-up child
-	server := &server{setup: s, tally: tally{
-		max: int(s.table.Int("maxsessions")), maxEach: int(s.table.Int("maxperclient")), each: make(map[netip.Prefix]int),
-	}}
-	server.rest = restless
+	rest := func(bool) {}
 	if o.idle {
-		server.rest = resting(s.table.Duration("idle-exit"), stop)
+		rest = resting(s.table.Duration("idle-exit"), stop)
 	}
+	server := &server{setup: s, Tally: tally.New(int(s.table.Int("maxsessions")), int(s.table.Int("maxperclient")), rest)}
 	var accepting sync.WaitGroup
 	for _, f := range listeners {
 		s.config.Log.Info("listen", "address", boundTo(f))
@@ -55,8 +54,6 @@ func serveChild(o options) int {
 	accepting.Wait()
 	return server.drain()
 }
-
-func restless(bool) {}
 
 // resting returns a function that ends the server after a while without work.
 func resting(idle time.Duration, stop func()) func(bool) {
@@ -81,7 +78,7 @@ func boundTo(f *os.File) string {
 // A server serves many clients at once.
 type server struct {
 	*setup
-	tally
+	*tally.Tally
 	running sync.WaitGroup
 }
 
@@ -126,8 +123,8 @@ func (s *server) accept(ctx context.Context, f *os.File) {
 // start begins a session, if there is room for one more. Without room it is over
 // at once, so that any number of clients hears of it quickly.
 func (s *server) start(ctx context.Context, v visitor, conn *os.File) {
-	if !s.enter() {
-		s.turnAway(v, "maxsessions", &s.tally)
+	if !s.Enter() {
+		s.turnAway(v, "maxsessions", s.Tally)
 		_ = conn.Close() // the client has its reply, or is gone
 		return
 	}
@@ -137,9 +134,9 @@ func (s *server) start(ctx context.Context, v visitor, conn *os.File) {
 				s.panicked(p, conn)
 			}
 			_ = conn.Close() // the client has its replies, or is gone
-			s.leave()
+			s.Leave()
 		}()
-		s.meet(ctx, v, &s.tally)
+		s.meet(ctx, v, s.Tally)
 	})
 }
 

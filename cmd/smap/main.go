@@ -18,6 +18,7 @@ import (
 	"smap/internal/eventlog"
 	"smap/internal/lookup"
 	"smap/internal/sockets"
+	"smap/internal/version"
 	"smap/netperm"
 	"smap/receiver"
 )
@@ -99,12 +100,18 @@ func run(args []string) int {
 		}
 		return exitUsage
 	case o.version:
-		fmt.Println("smap", version())
+		fmt.Println("smap", version.String())
 		return exitOK
+	}
+	if err := handOver(o, nil); err != nil {
+		fmt.Fprintln(os.Stderr, "smap:", err)
+		return exitOS
+	}
+	switch {
 	case o.check:
 		return checkTable(o.table)
 	case o.lookup:
-		return lookup.Main()
+		return lookupMain()
 	case o.child > 0:
 		return serveChild(o)
 	case len(o.listen) > 0:
@@ -138,13 +145,6 @@ func inherit(o options) int {
 		return serve(o, sockets.Inherit(0, 1))
 	}
 	return session(o)
-}
-
-func version() string {
-	if info, ok := debug.ReadBuildInfo(); ok {
-		return info.Main.Version
-	}
-	return "unknown"
 }
 
 // checkTable prints everything that is wrong with a table.
@@ -187,6 +187,7 @@ func openLog(o options, t *netperm.Table) (*slog.Logger, io.Closer, error) {
 // A failure is logged, and the exit code is not exitOK.
 func prepare(o options) (*setup, int) {
 	t, err := netperm.Load(o.table, "smap")
+	herr := handOver(o, t)
 	log, closer, lerr := openLog(o, t)
 	if lerr != nil {
 		fmt.Fprintln(os.Stderr, "smap:", lerr)
@@ -207,8 +208,8 @@ func prepare(o options) (*setup, int) {
 	if err != nil {
 		return nil, configError(log, err)
 	}
-	if s.lookup, err = startLookup(t); err != nil {
-		log.Error("fwtksyserr: lookup", "error", err)
+	if s.lookup, err = startLookup(t); err != nil || herr != nil {
+		log.Error("fwtksyserr: start", "error", errors.Join(herr, err))
 		return nil, exitOS
 	}
 	spool, err := imprison(t, log, o.child > 0)
@@ -226,15 +227,16 @@ func startLookup(t *netperm.Table) (*lookup.Client, error) {
 	if !t.Bool("names") && !t.Bool("ident") {
 		return nil, nil
 	}
-	program, err := os.Executable()
-	if err != nil {
-		return nil, err
-	}
 	var uid, gid int
+	var err error
 	if os.Geteuid() == 0 {
 		if uid, gid, err = t.Identity(); err != nil {
 			return nil, err
 		}
+	}
+	program, err := os.Executable()
+	if err != nil {
+		return nil, err
 	}
 	return lookup.Start(program, []string{"-lookup"}, uid, gid)
 }
@@ -254,9 +256,9 @@ func session(o options) int {
 			os.Exit(exitSoftware)
 		}
 	}()
-	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGTERM)
-	defer stop()
-	s.meet(ctx, v, nil)
+	// TERM simply ends us, since the runtime takes long to begin to listen for it:
+	// nothing has been promised that is not in the spool.
+	s.meet(context.Background(), v, nil)
 	return exitOK
 }
 

@@ -1,9 +1,10 @@
+//go:build !lean
+
 package main
 
 import (
 	"crypto/tls"
 	"errors"
-	"io"
 	"net"
 	"strings"
 	"time"
@@ -20,12 +21,8 @@ func startTLS(t *netperm.Table) (func(receiver.Conn) (receiver.Conn, receiver.TL
 	}
 	var pem [2][]byte
 	for i, clause := range []string{"tls-cert", "tls-key"} {
-		f, err := netperm.OpenFile(t.String(clause))
-		if err != nil {
-			return nil, t.Errorf(clause, "%w", err)
-		}
-		pem[i], err = io.ReadAll(f)
-		if err = errors.Join(err, f.Close()); err != nil {
+		var err error
+		if pem[i], err = netperm.ReadFile(t.String(clause)); err != nil {
 			return nil, t.Errorf(clause, "%w", err)
 		}
 	}

@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"runtime/debug"
 
 	"golang.org/x/sys/unix"
 
+	"smap/internal/version"
 	"smap/netperm"
 )
 
@@ -44,7 +44,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	switch {
 	case o.version:
-		fmt.Fprintln(stdout, "smapd", version())
+		fmt.Fprintln(stdout, "smapd", version.String())
 		return exOK
 	case o.child:
 		return child(stderr)
@@ -147,11 +147,4 @@ func exitCode(err error) int {
 		return exConfig
 	}
 	return exOSErr
-}
-
-func version() string {
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
-		return info.Main.Version
-	}
-	return "unknown"
 }

@@ -14,9 +14,6 @@ import (
 	"smap/spoolfmt"
 )
 
-// maxFile bounds the files that a table names and the child cannot read.
-const maxFile = 64 << 10
-
 // rules is a table with what is needed to put it to work. It crosses the pipe
 // from the parent, which may read a table of mode 600, to the child, which may
 // not; the fields are those of the JSON text there.
@@ -98,12 +95,8 @@ func (r *rules) readFiles() error {
 			if words[0] != "smtp" && words[0] != "lmtp" || words[i] != "auth" && words[i] != "ca" {
 				continue
 			}
-			f, err := netperm.OpenFile(words[i+1])
+			data, err := netperm.ReadFile(words[i+1])
 			if err != nil {
-				return r.table.Errorf(clause, "%w", err)
-			}
-			data, err := io.ReadAll(io.LimitReader(f, maxFile))
-			if err = errors.Join(err, f.Close()); err != nil {
 				return r.table.Errorf(clause, "%w", err)
 			}
 			r.Files[words[i+1]] = data

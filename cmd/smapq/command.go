@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"smap/internal/eventlog"
+	"smap/internal/version"
 	"smap/spoolfmt"
 )
 
@@ -36,7 +37,7 @@ func (a *app) root(begin func()) *cobra.Command {
 		Use:           "smapq [command]",
 		Short:         "Show and change what is in a mail spool",
 		Long:          "Smapq shows and changes what is in a mail spool, feeds it and drains it.\nCalled as sendmail, mailq or newaliases it behaves as those.",
-		Version:       version(),
+		Version:       version.String(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          cobra.NoArgs,

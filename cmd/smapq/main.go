@@ -11,7 +11,6 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"runtime/debug"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -65,11 +64,4 @@ func (a *app) run(ctx context.Context, name string, args []string) int {
 		fmt.Fprintf(a.err, "%s: %v\n", name, err)
 	}
 	return exitCode(err)
-}
-
-func version() string {
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
-		return info.Main.Version
-	}
-	return "unknown"
 }

@@ -27,7 +27,7 @@ func Drop(dir string, uid, gid int) error {
 	}{
 		{"chroot " + dir, func() error { return syscall.Chroot(dir) }},
 		{"chdir in the chroot", func() error { return os.Chdir("/") }},
-		{"setgroups", func() error { return syscall.Setgroups([]int{gid}) }},
+		{"setgroups", func() error { return setgroups(gid) }},
 		{"setgid " + strconv.Itoa(gid), func() error { return setgid(gid) }},
 		{"setuid " + strconv.Itoa(uid), func() error { return setuid(uid) }},
 	} {
@@ -38,9 +38,20 @@ func Drop(dir string, uid, gid int) error {
 	return prove(uid, gid)
 }
 
+// setgroups leaves no group but one. Under inetd there often is none to leave, and
+// each change stops all threads.
+func setgroups(gid int) error {
+	if groups, err := unix.Getgroups(); err == nil && len(groups) == 0 {
+		return nil
+	}
+	return syscall.Setgroups([]int{gid})
+}
+
 var errNotGone = errors.New("privileges are not gone")
 
-// prove tries to get root back in every way there is.
+// prove tries to get root back in every way there is. One thread tries for all:
+// that it cannot is what counts, and the syscall package would stop the others
+// each time.
 func prove(uid, gid int) error {
 	if os.Getuid() != uid || os.Geteuid() != uid || os.Getgid() != gid || os.Getegid() != gid {
 		return fmt.Errorf("%w: uid %d, euid %d, gid %d, egid %d", errNotGone, os.Getuid(), os.Geteuid(), os.Getgid(), os.Getegid())
@@ -53,10 +64,10 @@ func prove(uid, gid int) error {
 		name string
 		err  error
 	}{
-		{"setuid(0)", syscall.Setuid(0)},
-		{"setreuid(0, 0)", syscall.Setreuid(0, 0)},
-		{"setregid(0, 0)", syscall.Setregid(0, 0)},
-		{"setgroups(0)", syscall.Setgroups([]int{0})},
+		{"setuid(0)", tryRoot()},
+		{"setreuid(0, 0)", unix.Setreuid(0, 0)},
+		{"setregid(0, 0)", unix.Setregid(0, 0)},
+		{"setgroups(0)", unix.Setgroups([]int{0})},
 	} {
 		if back.err == nil {
 			return fmt.Errorf("%w: %s succeeded", errNotGone, back.name)

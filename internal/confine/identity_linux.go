@@ -12,6 +12,14 @@ import (
 func setuid(uid int) error { return syscall.Setresuid(uid, uid, uid) }
 func setgid(gid int) error { return syscall.Setresgid(gid, gid, gid) }
 
+// tryRoot is setuid(0) of one thread.
+func tryRoot() error {
+	if _, _, errno := unix.RawSyscall(unix.SYS_SETUID, 0, 0, 0); errno != 0 {
+		return errno
+	}
+	return nil
+}
+
 // proveSystem looks at the saved ids and the capabilities, which Linux keeps
 // beside the ids.
 func proveSystem(uid, gid int) error {

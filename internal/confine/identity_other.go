@@ -8,6 +8,8 @@ import "syscall"
 func setuid(uid int) error { return syscall.Setuid(uid) }
 func setgid(gid int) error { return syscall.Setgid(gid) }
 
+func tryRoot() error { return syscall.Setuid(0) }
+
 func proveSystem(int, int) error { return nil }
 
 func noDump() error { return nil }

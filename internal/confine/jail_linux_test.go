@@ -297,14 +297,26 @@ func TestLogFile(t *testing.T) {
 	}
 }
 
-// TestThreads looks at every thread of a process that is in the jail.
+// TestThreads looks at every thread of a process that is in the jail, and came
+// there with groups and without.
 func TestThreads(t *testing.T) {
 	s := newSite(t)
-	cmd, ready := s.start(t, "all", s.spool(t), nil)
-	if ready != "ready" {
-		t.Fatalf("the jailed process says %q", ready)
+	id := strconv.Itoa(nobody)
+	for _, c := range []struct {
+		before []uint32
+		after  string
+	}{{[]uint32{0, 4, 6}, id}, {[]uint32{}, ""}} {
+		cmd, ready := s.start(t, "all", s.spool(t), &syscall.Credential{Groups: c.before})
+		if ready != "ready" {
+			t.Fatalf("the jailed process says %q", ready)
+		}
+		checkThreads(t, cmd.Process.Pid, c.after)
 	}
-	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", cmd.Process.Pid))
+}
+
+func checkThreads(t *testing.T, pid int, groups string) {
+	t.Helper()
+	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", pid))
 	if err != nil || len(files) < 4 {
 		t.Fatalf("threads: %v, %v", files, err)
 	}
@@ -325,7 +337,7 @@ func TestThreads(t *testing.T) {
 		id := strconv.Itoa(nobody)
 		ids := strings.Join([]string{id, id, id, id}, "\t")
 		for name, want := range map[string]string{
-			"Uid": ids, "Gid": ids, "Groups": id, "NoNewPrivs": "1", "Seccomp": "2",
+			"Uid": ids, "Gid": ids, "Groups": groups, "NoNewPrivs": "1", "Seccomp": "2",
 			"CapInh": none, "CapPrm": none, "CapEff": none, "CapBnd": none, "CapAmb": none,
 		} {
 			if status[name] != want {

@@ -180,7 +180,7 @@ func TestMakeInstall(t *testing.T) {
 	t.Parallel()
 	root := t.TempDir()
 	run(t, "make", "-s", "-o", "build", "-C", "../..", "install", "DESTDIR="+root, "PREFIX=/opt/smap")
-	for _, name := range []string{"sbin/smap", "sbin/smapd", "bin/smapq", "share/man/man8/smap.8", "share/man/man8/smapd.8", "share/man/man1/smapq.1",
+	for _, name := range []string{"sbin/smap", "sbin/smap-server", "sbin/smapd", "bin/smapq", "share/man/man8/smap.8", "share/man/man8/smapd.8", "share/man/man1/smapq.1",
 		"share/man/man5/netperm-table.5", "share/man/man5/smap-spool.5", "share/man/man5/smap-log.5"} {
 		if info, err := os.Stat(filepath.Join(root, "opt/smap", name)); err != nil || info.Size() == 0 {
 			t.Errorf("%s: %v", name, err)

@@ -1,4 +1,4 @@
-package main
+package tally
 
 import (
 	"net/netip"
@@ -26,20 +26,20 @@ func TestNetwork(t *testing.T) {
 
 func TestTally(t *testing.T) {
 	resting := true
-	l := &tally{max: 2, maxEach: 1, each: make(map[netip.Prefix]int), rest: func(b bool) { resting = b }}
+	l := New(2, 1, func(b bool) { resting = b })
 	a, b := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")
-	if !l.enter() || resting || !l.enter() || l.enter() || l.turned != 1 {
+	if !l.Enter() || resting || !l.Enter() || l.Enter() || l.turned != 1 {
 		t.Errorf("all %d, turned away %d", l.all, l.turned)
 	}
-	done, ok := l.client(a)
-	if _, again := l.client(a); !ok || again || l.turned != 2 {
+	done, ok := l.Client(a)
+	if _, again := l.Client(a); !ok || again || l.turned != 2 {
 		t.Errorf("each %v, turned away %d", l.each, l.turned)
 	}
-	if _, ok := l.client(b); !ok {
+	if _, ok := l.Client(b); !ok {
 		t.Error("one client takes another's place")
 	}
 	done()
-	if _, ok := l.client(a); !ok {
+	if _, ok := l.Client(a); !ok {
 		t.Error("a place is not free again")
 	}
 	now := time.Now()
@@ -47,16 +47,16 @@ func TestTally(t *testing.T) {
 		after time.Duration
 		say   bool
 	}{{0, true}, {quiet / 2, false}, {quiet, true}, {quiet + 1, false}} {
-		if n, say := l.turnedAway(now.Add(c.after)); n != 2 || say != c.say {
+		if n, say := l.TurnedAway(now.Add(c.after)); n != 2 || say != c.say {
 			t.Errorf("%d: turned away %d, to be said: %v", i, n, say)
 		}
 	}
-	l.leave()
+	l.Leave()
 	if resting {
 		t.Error("rests with a session")
 	}
-	l.leave()
-	if !resting || !l.enter() {
+	l.Leave()
+	if !resting || !l.Enter() {
 		t.Error("does not rest, or has no room again")
 	}
 }

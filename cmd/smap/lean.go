@@ -1,0 +1,43 @@
+//go:build lean
+
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"smap/internal/sockets"
+	"smap/netperm"
+	"smap/receiver"
+)
+
+// The lean program is what inetd starts for each connection: it has linked what
+// one session in plain needs, since everything else costs every start. The
+// whole one stands beside it.
+const whole = "-server"
+
+// handOver replaces this program by the whole one where the command line, the
+// descriptors or the table, once it is read, ask for TLS, for look-ups or for
+// more than one session.
+func handOver(o options, t *netperm.Table) error {
+	if t == nil && !o.check && !o.lookup && o.child == 0 && len(o.listen) == 0 && sockets.Passed() == 0 && !sockets.Listening(0) {
+		return nil
+	}
+	if t != nil && !t.Has("tls-cert") && !t.Bool("names") && !t.Bool("ident") {
+		return nil
+	}
+	program, err := os.Executable()
+	if err == nil {
+		err = unix.Exec(program+whole, os.Args, os.Environ())
+	}
+	return fmt.Errorf("%s%s: %w; it has to stand beside smap, where make install puts it", program, whole, err)
+}
+
+// startTLS and lookupMain are never reached: handOver has replaced us.
+func startTLS(*netperm.Table) (func(receiver.Conn) (receiver.Conn, receiver.TLS, error), error) {
+	return nil, nil
+}
+
+func lookupMain() int { return exitSoftware }
