@@ -135,17 +135,27 @@ func archives(t *testing.T, packages ...string) []string {
 	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX); err != nil {
 		t.Fatal(err)
 	}
+	files, err := download(t, packages)
+	if err != nil {
+		// A fresh machine has no lists of packages, and another one may have old ones.
+		run(t, "apt-get", "-qq", "update")
+		files, err = download(t, packages)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+func download(t *testing.T, packages []string) ([]string, error) {
+	t.Helper()
 	empty := t.TempDir()
 	if err := os.MkdirAll(filepath.Join(empty, "partial"), 0o700); err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	list, err := apt(empty, "--print-uris", packages)
 	if err != nil {
-		// A fresh machine has no lists of packages.
-		run(t, "apt-get", "-qq", "update")
-		if list, err = apt(empty, "--print-uris", packages); err != nil {
-			t.Fatal(err)
-		}
+		return nil, err
 	}
 	var files []string
 	missing := 0
@@ -162,15 +172,15 @@ func archives(t *testing.T, packages ...string) []string {
 		}
 	}
 	if len(files) == 0 {
-		t.Fatalf("apt-get names no archives for %v:\n%s", packages, list)
+		return nil, fmt.Errorf("apt-get names no archives for %v: %s", packages, list)
 	}
 	if missing > 0 {
 		t.Logf("downloading %d MB for %v", (missing+999_999)/1_000_000, packages)
-		if out, err := apt(rootCache, "--download-only", packages); err != nil {
-			t.Fatalf("%v\n%s", err, out)
+		if _, err := apt(rootCache, "--download-only", packages); err != nil {
+			return nil, err
 		}
 	}
-	return files
+	return files, nil
 }
 
 // apt plans the installation of packages on a machine that has none: apt-get then names or downloads all of them.
