@@ -56,7 +56,7 @@ func feedError(err error) error {
 	if errors.Is(err, os.ErrPermission) {
 		return failf(exNoPerm, "%w; who feeds this spool is in its group", err)
 	}
-	return failure(exTempFail, err)
+	return failf(exTempFail, "the spool did not take the message: %w", err)
 }
 
 // write writes the content and returns the envelope.

@@ -104,7 +104,7 @@ func (a *app) list(ctx context.Context, o listOptions) error {
 	rows := make([]row, chunkSize)
 	errs := make([]error, chunkSize)
 	seen := 0
-	sorted, err := walk(ctx, s, walkBoxes(s), func(part []ref) error {
+	sorted, err := walk(ctx, s, walkBoxes(s), maxSorted, func(part []ref) error {
 		parallel(len(part), func(i int, buf []byte) { rows[i], errs[i] = read(s, part[i], now, buf) })
 		for i := range part {
 			seen++

@@ -173,7 +173,7 @@ func idsOf(ctx context.Context, s *spoolfmt.Spool, of []string, now time.Time) (
 		box = spoolfmt.Bad
 	}
 	var ids []string
-	_, err := walk(ctx, s, []spoolfmt.Box{box}, func(part []ref) error {
+	_, err := walk(ctx, s, []spoolfmt.Box{box}, maxSorted, func(part []ref) error {
 		for _, r := range part {
 			state, _, err := stateOf(s, r, now)
 			if errors.Is(err, fs.ErrNotExist) {

@@ -2,11 +2,16 @@ package main
 
 import (
 	"bufio"
+	"fmt"
 	"io"
+	"os"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
 	"time"
+
+	"smap/spoolfmt"
 )
 
 func TestAge(t *testing.T) {
@@ -90,6 +95,39 @@ func TestCleaner(t *testing.T) {
 			if got.String() != want {
 				t.Errorf("%q is %q, want %q", in, got.String(), want)
 			}
+		}
+	}
+}
+
+// TestWalk walks more messages than it may sort: all are seen, once.
+func TestWalk(t *testing.T) {
+	dir := t.TempDir()
+	s, err := spoolfmt.OpenDrainer(dir, spoolfmt.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	const messages = chunkSize + 88
+	for i := range messages {
+		if err := os.WriteFile(fmt.Sprintf("%s/new/%04d.envelope", dir, i), nil, 0o640); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, most := range []int{messages, messages - 1} {
+		seen := make(map[string]int)
+		var ids []string
+		sorted, err := walk(t.Context(), s, walkBoxes(s), most, func(part []ref) error {
+			for _, r := range part {
+				seen[r.id]++
+				ids = append(ids, r.id)
+			}
+			return nil
+		})
+		if err != nil || len(seen) != messages || len(ids) != messages {
+			t.Errorf("at most %d: %d messages, %d of them different, %v", most, len(ids), len(seen), err)
+		}
+		if want := most == messages; sorted != want || sorted && !slices.IsSorted(ids) {
+			t.Errorf("at most %d: sorted is %v", most, sorted)
 		}
 	}
 }

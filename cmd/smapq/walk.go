@@ -62,11 +62,12 @@ func walkBoxes(s *spoolfmt.Spool) []spoolfmt.Box {
 }
 
 // walk calls f for every message, sorted by id, which is by time, as long as
-// there are not too many; then in no order. Memory does not grow beyond that.
-func walk(ctx context.Context, s *spoolfmt.Spool, boxes []spoolfmt.Box, f func([]ref) error) (sorted bool, err error) {
+// there are not more than most; then in no order. Memory does not grow beyond
+// that.
+func walk(ctx context.Context, s *spoolfmt.Spool, boxes []spoolfmt.Box, most int, f func([]ref) error) (sorted bool, err error) {
 	var all []ref
 	err = eachRef(ctx, s, boxes, func(r ref) error {
-		if len(all) == maxSorted {
+		if len(all) == most {
 			return errManyMessages
 		}
 		all = append(all, r)
