@@ -71,7 +71,8 @@ func fieldName(line []byte) (string, bool) {
 }
 
 // complete puts the fields in front that RFC 5322 wants and that are missing.
-func (h *header) complete(name string, now time.Time, id string) {
+// login is who sends it, name what people call them.
+func (h *header) complete(login, name string, now time.Time, id string) {
 	var b strings.Builder
 	if !h.names["date"] {
 		fmt.Fprintf(&b, "Date: %s\n", now.Format("Mon, 02 Jan 2006 15:04:05 -0700"))
@@ -80,7 +81,7 @@ func (h *header) complete(name string, now time.Time, id string) {
 		fmt.Fprintf(&b, "Message-ID: <%s@%s>\n", id, hostName())
 	}
 	if !h.names["from"] {
-		address := loginName() + "@" + hostName()
+		address := login + "@" + hostName()
 		if name = spoolfmt.Text(name, 200); name != "" {
 			address = quoted(name) + " <" + address + ">"
 		}

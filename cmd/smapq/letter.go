@@ -28,10 +28,32 @@ type letter struct {
 	asIs       bool     // no field is added to the header
 	notify     string   // NOTIFY of every recipient
 	ret, envid string   // RET and ENVID
+
+	caller caller
 }
+
+// A caller is who runs the program. It has to be found out before root becomes
+// the spool's owner.
+type caller struct {
+	uid  int
+	name string // an address of this host
+}
+
+func whoCalls() caller {
+	c := caller{uid: os.Getuid()}
+	c.name = "uid-" + strconv.Itoa(c.uid)
+	if u, err := user.Current(); err == nil && spoolfmt.CheckAddress(u.Username) == nil {
+		c.name = u.Username
+	}
+	return c
+}
+
+// String is the caller in an envelope.
+func (c caller) String() string { return fmt.Sprintf("uid %d (%s)", c.uid, c.name) }
 
 // submit feeds the letter whose text is in and returns its id.
 func (a *app) submitLetter(ctx context.Context, l *letter, in io.Reader) (string, error) {
+	l.caller = whoCalls()
 	s, err := a.open(spoolfmt.OpenFeeder)
 	if err != nil {
 		return "", err
@@ -66,7 +88,7 @@ func (l *letter) write(d *spoolfmt.Draft, in *cleaner, now time.Time) (*spoolfmt
 		return nil, err
 	}
 	if !l.asIs {
-		h.complete(l.name, now, d.ID())
+		h.complete(l.caller.name, l.name, now, d.ID())
 	}
 	sender, recipients, err := l.addressees(h, d)
 	if err != nil {
@@ -88,7 +110,7 @@ func (l *letter) write(d *spoolfmt.Draft, in *cleaner, now time.Time) (*spoolfmt
 		return nil, failure(exDataErr, err)
 	}
 	err = errors.Join(env.Set("Received-At", spoolfmt.FormatTime(now)), env.Set("Client-Address", "local"),
-		env.Set("X-Submitter", submitter()))
+		env.Set("X-Submitter", l.caller.String()))
 	return env, err
 }
 
@@ -122,7 +144,7 @@ func (l *letter) addressees(h *header, w io.Writer) (sender spoolfmt.Path, to []
 	case l.from != nil:
 		sender.Address = *l.from
 	case l.login || !l.fromHeader:
-		sender.Address = loginName()
+		sender.Address = l.caller.name
 	}
 	if sender.Address != "" {
 		if err := spoolfmt.CheckAddress(sender.Address); err != nil {
@@ -174,17 +196,6 @@ func addresses(arg string) ([]spoolfmt.Path, error) {
 	}
 	return to, nil
 }
-
-// loginName is who runs this, as an address of this host.
-func loginName() string {
-	if u, err := user.Current(); err == nil && spoolfmt.CheckAddress(u.Username) == nil {
-		return u.Username
-	}
-	return "uid-" + strconv.Itoa(os.Getuid())
-}
-
-// submitter is who runs this, for the record.
-func submitter() string { return fmt.Sprintf("uid %d (%s)", os.Getuid(), loginName()) }
 
 // A cleaner turns what programs write into what a content may be: lines end in
 // LF, and in nothing else.
