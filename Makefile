@@ -65,6 +65,11 @@ install: build
 	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin
 	install -m 755 bin/smap bin/smap-server bin/smapd $(DESTDIR)$(PREFIX)/sbin/
 	install -m 755 bin/smapq $(DESTDIR)$(PREFIX)/bin/
+	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(PREFIX)/share/zsh/site-functions \
+		$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
+	install -m 644 contrib/completion/smapq.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/smapq
+	install -m 644 contrib/completion/_smapq $(DESTDIR)$(PREFIX)/share/zsh/site-functions/
+	install -m 644 contrib/completion/smapq.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/
 	for m in man/*.[1-9]; do \
 		d=$(DESTDIR)$(PREFIX)/share/man/man$${m##*.}; install -d $$d && install -m 644 $$m $$d/ || exit 1; \
 	done
