@@ -101,7 +101,6 @@ func TestMetrics(t *testing.T) {
 	b, _ := newReporter(t)
 	b.cfg.BadAdmin = "postmaster"
 	b.cfg.Metrics = filepath.Join(t.TempDir(), "smapd.prom")
-	b.cfg.Wakeup = 50 * time.Millisecond
 	b.send("x\n", "a@example.com", "good@x.test", "bad@x.test")
 	waits := b.send("x\n", "a@example.com", "wait@x.test")
 	b.send("x\n", "a@example.com", "bad@x.test NOTIFY=NEVER")
@@ -113,7 +112,13 @@ func TestMetrics(t *testing.T) {
 	b.eventually("all is done", func() bool {
 		return b.log.count("msg=finished") == 2 && b.log.count("msg=aside") == 1 && b.log.count("msg=deferred") == 1
 	})
-	time.Sleep(200 * time.Millisecond) // a rescan or two
+	b.c.Rescan() // what the queue looks like is of the last one
+	b.eventually("rescan", func() bool { return len(b.c.rescan) == 0 })
+	for range 2 {
+		if err := b.c.Ping(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
 	b.halt()
 	data, err := os.ReadFile(b.cfg.Metrics)
 	if err != nil {

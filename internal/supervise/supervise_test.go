@@ -386,11 +386,16 @@ func TestAlive(t *testing.T) {
 	if err := unix.Kill(pid, unix.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	time.Sleep(200 * time.Millisecond) // what was on its way is heard
-	was := n.Load()
-	time.Sleep(200 * time.Millisecond)
-	if n.Load() != was {
-		t.Error("the child stands still, and the parent says that all is well")
+	// What was on its way is heard; then there is silence.
+	for end := time.Now().Add(20 * time.Second); ; {
+		was := n.Load()
+		time.Sleep(300 * time.Millisecond)
+		if n.Load() == was {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatal("the child stands still, and the parent says that all is well")
+		}
 	}
 	if err := unix.Kill(pid, unix.SIGKILL); err != nil {
 		t.Fatal(err)
