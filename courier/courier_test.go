@@ -293,8 +293,7 @@ func TestTwoCouriers(t *testing.T) {
 
 // TestOutcomeHeld: an outcome that cannot be written stays in memory and blocks
 // another delivery; it is written when that is possible again.
-func TestOutcomeHeld(t *testing.T) {
-	t.Parallel()
+func TestOutcomeHeld(t *testing.T) { // not parallel: its limit is the process's
 	var old syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_FSIZE, &old); err != nil {
 		t.Fatal(err)

@@ -59,7 +59,6 @@ func (l *loop) retryHeld(now time.Time) {
 func (l *loop) stop() error {
 	l.stopping = true
 	l.ev.stop(l.running)
-	l.w.close()
 	grace := time.NewTimer(l.cfg.StopGrace)
 	defer grace.Stop()
 	for l.running > 0 {
@@ -81,6 +80,7 @@ func (l *loop) stop() error {
 func (l *loop) finish() error {
 	left := l.cfg.Once && (l.agentGate.shut || l.spoolGate.shut)
 	l.stopping = true
+	l.w.close()
 	l.kill(errStopping)
 	for l.scanning || l.sweeping || l.flushing {
 		select {

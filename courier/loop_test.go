@@ -271,3 +271,22 @@ func TestLogOfALife(t *testing.T) {
 		}
 	}
 }
+
+// TestOnceLeavesNothing: a courier that ran once has given back its watch. The
+// system has few of them.
+func TestOnceLeavesNothing(t *testing.T) {
+	b := newBench(t, all(Result{Outcome: Delivered}))
+	cfg := b.cfg
+	cfg.Once = true
+	c, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := newLoop(c)
+	if err := l.run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if l.w.fs != nil {
+		t.Error("the watch is open")
+	}
+}
