@@ -6,7 +6,7 @@ FUZZTIME = 60s
 PREFIX   = /usr/local
 DESTDIR  =
 
-.PHONY: help build test check lint cross lines unit reader test-system bench fuzz demo install deb clean
+.PHONY: help build test check lint cross lines unit reader test-system bench fuzz model proof demo install deb clean
 
 help:
 	@echo 'make build        the programs, in bin/'
@@ -15,6 +15,8 @@ help:
 	@echo 'make test-system  as root on a Debian machine to throw away: real clients, inetds and mail servers'
 	@echo 'make bench        speed, latency and memory beside their floors and Postfix'
 	@echo 'make fuzz         every fuzz target for FUZZTIME (now $(FUZZTIME))'
+	@echo 'make model        every state of the spool protocol, within bounds, and each check left out in turn'
+	@echo 'make proof        as root: the model, many crash states, every fault; see PROOF.md'
 	@echo 'make install      the programs and manuals below $$(DESTDIR)$$(PREFIX)'
 	@echo 'make deb          a Debian package, in build/'
 
@@ -57,6 +59,13 @@ bench: build
 
 fuzz:
 	@.ci/fuzz $(FUZZTIME)
+
+model:
+	@model/run
+
+proof: build model
+	@.ci/need root strace
+	CRASH_STATES=100 PROOF_FAULTS=100000 $(GO) test -tags system -count=1 -timeout 60m -v -run 'TestCrashRecords|TestFaults' ./internal/systest
 
 demo: build
 	@contrib/demo/demo

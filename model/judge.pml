@@ -1,0 +1,171 @@
+/* What ends processes, and what must hold when all has come to its end. */
+
+/* The power is out or all is over: nobody is left, and no lock. */
+inline all_killed() {
+	killed(D1);
+#if DRAINERS > 1
+	killed(D2);
+#endif
+#if MOVERS > 0
+	killed(MOVER);
+#endif
+	if :: alive[1] -> killed(F1) :: else fi;
+	if :: alive[2] -> killed(F2) :: else fi;
+	lock[1] = 0; lock[2] = 0; busy[1] = 0; busy[2] = 0;
+	linking[1] = false; linking[2] = false
+}
+
+/* Without a power cut to come, the disk does not matter. */
+inline forget() {
+	k_i = 0;
+	do
+	:: k_i < SLOTS -> disk[k_i] = 0; k_i++
+	:: else -> break
+	od;
+	k_i = 0;
+	do
+	:: k_i < 9 -> durable[k_i] = false; k_i++
+	:: else -> break
+	od;
+	k_i = 0;
+	left_new = 0
+}
+
+#if CUTS > 0
+#define named(i) (disk[TC] == i || disk[TC + 1] == i || disk[NC] == i || disk[NE] == i || disk[CC] == i || disk[CE] == i || \
+	disk[MC] == i || disk[ME] == i || disk[BC] == i || disk[BE] == i || disk[BC + 1] == i || disk[BE + 1] == i)
+
+/* A power cut: each name that is not durable is there or is not, for itself; data that is not durable is short. */
+inline cut() {
+	d_step {
+		all_killed();
+		may[1] = may[1] | unsynced[1]; unsynced[1] = 0;
+		may[2] = may[2] | unsynced[2]; unsynced[2] = 0;
+		if :: mem[ME] != 0 -> may[MESSAGE(mem[ME])] = 3 :: else fi;
+		if :: gone != 0 -> may[gone] = 3; gone = 0 :: else fi;
+		acked[2] = false;
+		s = 0;
+		do :: s < SLOTS -> was[s] = disk[s]; s++ :: else -> break od;
+		s = 0
+	};
+	do
+	:: s < SLOTS && disk[s] != mem[s] -> s++
+	:: s < SLOTS -> disk[s] = mem[s]; s++
+	:: s == SLOTS -> break
+	od;
+	s = 0;
+#ifndef NEITHER
+	d_step {
+		do   /* a file that was moved has the new name, or still the old one: a stale name in tmp does not count */
+		:: s < SLOTS ->
+			if
+			:: was[s] != 0 && disk[s] != was[s] ->
+				x = (s < NC -> 0 : NC);
+				do :: x < SLOTS && disk[x] != was[s] -> x++ :: else -> break od;
+				if
+				:: x == SLOTS ->
+					x = 0;
+					do :: x < SLOTS && mem[x] != was[s] -> x++ :: else -> break od;
+					if :: x < SLOTS -> disk[x] = mem[x] :: else fi
+				:: else
+				fi
+			:: else
+			fi;
+			s++
+		:: else -> break
+		od;
+		x = 0
+	};
+#endif
+	s = 1;
+	do
+	:: s < 9 && !durable[s] && named(s) -> cut_short[s] = true; s++
+	:: s < 9 -> s++
+	:: s == 9 -> break
+	od;
+	s = 0;
+	d_step {
+		do :: s < SLOTS -> mem[s] = disk[s]; was[s] = 0; s++ :: else -> break od;
+		s = 0;
+		cuts--; left_new = 0;
+		if :: cuts == 0 -> forget() :: else fi
+	}
+}
+#endif
+
+hidden byte v_m, v_k, v_e, v_c, v_pair;
+byte gone;     /* the message that the mover has served and removed from its directory */
+
+/* Two messages with one id may end in halves: under two names in bad, or the content in new. Nothing of them is lost. */
+#if FEEDERS == 2
+#define HALVES (v_e == 1 && (v_c == 1 || mem[NC] == v_m))
+#else
+#define HALVES false
+#endif
+
+/* All that could be done has been done. */
+inline verdict() {
+	d_step {
+		assert(mem[NE] == 0 && mem[CE] == 0 && mem[CC] == 0);
+		v_m = 1;
+		do
+		:: v_m < 3 ->
+			v_k = 0; v_e = 0; v_c = 0; v_pair = 0;
+			do
+			:: v_k < BADS ->
+				if :: mem[BC + v_k] == v_m -> v_c++ :: else fi;
+				if
+				:: mem[BE + v_k] != 0 && MESSAGE(mem[BE + v_k]) == v_m ->
+					v_e++;
+					if :: mem[BC + v_k] == v_m -> v_pair++ :: else fi
+				:: else
+				fi;
+				v_k++
+			:: else -> break
+			od;
+			assert(v_c <= 1 && (v_e <= 1 || v_c == 0));   /* without a content there is no lock: see ALONE */
+			if
+			:: mem[MC] == v_m                            /* it has left the spool */
+			:: mem[MC] != v_m && mem[ME] != 0 && MESSAGE(mem[ME]) == v_m -> assert(v_c == 1 || mem[NC] == v_m)
+			:: gone == v_m && mem[MC] != v_m && (mem[ME] == 0 || MESSAGE(mem[ME]) != v_m)
+			:: else ->
+				assert(!acked[v_m] || got[v_m] == 3 || v_pair == 1 || HALVES);   /* not lost */
+				assert(got[v_m] != 3 || v_e == 0 || (may[v_m] != 0 && (!acked[v_m] || v_pair == 1 || HALVES)))   /* nor set aside too */
+			fi;
+			v_m++
+		:: else -> break
+		od
+	}
+}
+
+#ifdef KILLS
+#define MORE (kills > 0)
+#define SPEND kills--
+#else
+#define MORE true
+#define SPEND skip
+#endif
+
+/* reaper kills processes, cuts the power, and at last leaves one drainer alone. */
+proctype reaper()
+{
+	byte s, x;
+	byte was[SLOTS];
+	do
+	:: d_step { !over && MORE; SPEND; killed(D1) }
+#if DRAINERS > 1
+	:: d_step { !over && MORE; SPEND; killed(D2) }
+#endif
+#if MOVERS > 0
+	:: d_step { !over && MORE; SPEND; killed(MOVER) }
+#endif
+	:: d_step { !over && alive[1] && MORE; SPEND; killed(F1) }
+	:: d_step { !over && alive[2] && MORE; SPEND; killed(F2) }
+	:: d_step { busy[1] == AGENT; busy[1] = 0; if :: lock[1] == AGENT -> lock[1] = 0 :: else fi }
+	:: d_step { busy[2] == AGENT; busy[2] = 0; if :: lock[2] == AGENT -> lock[2] = 0 :: else fi }
+#if CUTS > 0
+	:: atomic { !over && cuts > 0; cut() }
+#endif
+	:: d_step { !over; all_killed(); over = true; cuts = 0; forget() } -> break
+	od
+}

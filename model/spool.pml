@@ -1,0 +1,63 @@
+/*
+ * A model of the spool directory format, for spin(1): ./run checks it, and that each of its checks is needed.
+ *
+ * Two feeders choose the same id, two drainers lock, one cannot; any of them is killed at any step, any number of times,
+ * and the power goes out, CUTS times, at any step. From every state that comes about, one drainer that is left alone
+ * must bring everything to its end. The switches FEEDERS, DRAINERS, MOVERS and CUTS bound a run; ./run says which.
+ *
+ * Asserted: no accepted message is lost, or is both delivered and set aside; none is delivered by two drainers at once,
+ * or twice but for the reasons of section 13; none that was not committed, or in part; no envelope with another
+ * message's content.
+ *
+ * Not in one run: two feeders with one id, and power cuts. An id that is used again, against section 3, within a moment of
+ * a power cut can have its envelope beside the old content; Size and SHA256 tell. And the drainer that cannot lock, and
+ * power cuts or moves by link and unlink: what is in its directory is its own affair, and where drainers that link are
+ * killed between link and unlink, it can take what they deliver too. A lone envelope
+ * is set aside without a lock (10.1): a feeder that takes its id in just that moment, against section 3, can have its content
+ * taken for the lone envelope's, or its envelope taken to bad. Size and SHA256 tell the former.
+ *
+ * Left out: single-file drops, contents that are no files, requeue and delete, failing system calls.
+ */
+#ifndef FEEDERS
+#define FEEDERS 2   /* 1: only F1, 2: both, 3: only F2 */
+#endif
+#ifndef DRAINERS
+#define DRAINERS 2
+#endif
+#ifndef MOVERS
+#define MOVERS 0
+#endif
+#ifndef CUTS
+#define CUTS 0
+#endif
+
+#include "disk.pml"
+byte survivor;   /* the process that goes on when all else is over */
+bool taking;   /* the mover has an envelope and not yet its content */
+#include "judge.pml"
+#include "feeder.pml"
+#include "drainer.pml"
+#include "mover.pml"
+
+init {
+	atomic {
+#ifdef ALONE
+		/* Left by an earlier power cut: F2's envelope, whose content is lost. */
+		mem[NE] = ENV(2); committed[2] = true;
+#endif
+		run reaper();
+#if FEEDERS != 3
+		run careful();
+#endif
+#if FEEDERS > 1
+		run shell();
+#endif
+		survivor = run drainer(D1);
+#if DRAINERS > 1
+		run drainer(D2);
+#endif
+#if MOVERS > 0
+		run mover();
+#endif
+	}
+}
