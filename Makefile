@@ -55,7 +55,7 @@ test-system: build
 
 bench: build
 	@.ci/need root postfix inetd=openbsd-inetd gcc mkfs.ext4=e2fsprogs
-	$(GO) run ./bench $(BENCHFLAGS)
+	$(GO) run ./bench -report bench $(BENCHFLAGS)
 
 fuzz:
 	@.ci/fuzz $(FUZZTIME)

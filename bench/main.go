@@ -60,6 +60,7 @@ func main() {
 	asJSON := flag.Bool("json", false, "print JSON instead of tables")
 	runs := flag.Int("runs", 3, "runs of each throughput measurement; the median counts")
 	quick := flag.Bool("quick", false, "a tenth of the messages, to see whether everything works")
+	report := flag.String("report", "", "write RESULT.md and its plots into this directory")
 	only := flag.String("only", "", "comma-separated sections: floor, serve, inetd, latency, drain, scale, size, memory")
 	flag.Parse()
 	b, err := run(*runs, *quick, *only)
@@ -68,6 +69,9 @@ func main() {
 			err = errors.Join(err, json.NewEncoder(os.Stdout).Encode(b.results))
 		} else {
 			b.print(os.Stdout)
+		}
+		if *report != "" && err == nil {
+			err = b.report(*report, "make bench")
 		}
 	}
 	if err != nil {

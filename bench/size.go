@@ -61,7 +61,7 @@ func (b *bench) size() error {
 	if err != nil {
 		return err
 	}
-	rss, err := b.largest("smap", "VmHWM")
+	rss, err := b.largest("smap-server", "VmHWM")
 	b.add("smap -listen, peak memory", column, "KiB", float64(rss))
 	return err
 }

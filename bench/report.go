@@ -1,0 +1,219 @@
+//go:build linux
+
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"time"
+)
+
+// A target is a ratio between two results of one run.
+type target struct {
+	what         string
+	group, name  string
+	over, column string
+	least        float64 // the ratio should be at least this; below 0: at most its amount
+}
+
+const (
+	perMessage = ", connection per message"
+	perMany    = ", many messages per connection"
+	postfixIs  = "Postfix smtpd, held"
+	groupFloor = "group commit: write all, one syncfs, rename all, one directory fsync"
+	goFloor    = "floor: Go program under inetd"
+	eximIs     = "Exim -bs under inetd"
+	besideIs   = "smapd beside messages that wait: new mail"
+)
+
+// targets are what the project has set itself, each against a peer or a floor of the same run.
+var targets = []target{
+	{"connection per message, 1 session, over Postfix", "smap -listen" + perMessage, "1", postfixIs + perMessage, "1", 1},
+	{"the same, 16 sessions", "smap -listen" + perMessage, "16", postfixIs + perMessage, "16", 2},
+	{"the same, 64 sessions", "smap -listen" + perMessage, "64", postfixIs + perMessage, "64", 2.5},
+	{"many messages per connection, 16, over Postfix", "smap -listen" + perMany, "16", postfixIs + perMany, "16", 2},
+	{"the same, 64", "smap -listen" + perMany, "64", postfixIs + perMany, "64", 3},
+	{"connection per message, 64, over the group-commit floor", "smap -listen" + perMessage, "64", groupFloor, "64", 0.8},
+	{"inetd: connect, 220, QUIT, 16 clients, over a Go program that only answers", "smap under inetd: connect, 220, QUIT", "16", goFloor + ": connect, 220, QUIT", "16", 0.8},
+	{"inetd: one durable message, 16 clients, over one that stores the same", "smap under inetd: one durable message", "16", goFloor + ": one durable message", "16", 0.8},
+	{"inetd: connect, 220, QUIT, 64 clients, over Exim -bs", "smap under inetd: connect, 220, QUIT", "64", eximIs + ": connect, 220, QUIT", "64", 1.2},
+	{"inetd: one durable message, 64 clients, over Exim -bs", "smap under inetd: one durable message", "64", eximIs + ": one durable message", "64", 1.2},
+	{"latency, p50, over the C floor", "smapd, agent exec", "p50", "C floor: inotify, vfork, exec", "p50", -1.5},
+	{"latency, p99", "smapd, agent exec", "p99", "C floor: inotify, vfork, exec", "p99", -3},
+	{"latency of a .mail drop, p50", "smapd, agent exec, .mail drop", "p50", "C floor: inotify, vfork, exec", "p50", -1.5},
+	{"latency of a .mail drop, p99", "smapd, agent exec, .mail drop", "p99", "C floor: inotify, vfork, exec", "p99", -3},
+	{"latency under 200 messages/s, p50", "smapd, agent exec, 200 messages/s", "p50", "C floor, 200 messages/s", "p50", -1.5},
+	{"latency under 200 messages/s, p99", "smapd, agent exec, 200 messages/s", "p99", "C floor, 200 messages/s", "p99", -3},
+	{"draining: exec agent over vfork and exec", "smapd, agent exec", "6", "floor: vfork, exec, wait", "6", 0.8},
+	{"draining: maildir over one durable file each", "smapd, agent maildir", "6", "raw: one file, fsync, rename, directory fsync", "6", 0.5},
+	{"cost of a message beside 1,000,000 that wait, over 1,000", besideIs, "1000", besideIs, "1000000", -1.3},
+	{"1 GiB message over writing a file with fsync", "smap -listen, DATA", "1024 MiB", "floor: write to a file, fsync", "1024 MiB", 0.5},
+}
+
+func (b *bench) value(group, name string) (float64, bool) {
+	for _, r := range b.results {
+		if r.Group == group && r.Name == name {
+			return r.Value, true
+		}
+	}
+	return 0, false
+}
+
+// report writes RESULT.md and its plots.
+func (b *bench) report(dir, command string) error {
+	var w strings.Builder
+	fmt.Fprintf(&w, "# Measured\n\n`%s`, on %s. %s.\n", command, time.Now().UTC().Format("2006-01-02"), b.machine())
+	fmt.Fprintf(&w, "Machines are noisy: what counts are the ratios, each within one run; medians of %d runs.\n", b.runs)
+	fmt.Fprint(&w, "\n| target | ratio | wanted | |\n| --- | --- | --- | --- |\n")
+	for _, t := range targets {
+		ours, ok := b.value(t.group, t.name)
+		floor, there := b.value(t.over, t.column)
+		if !ok || !there || floor == 0 {
+			continue
+		}
+		ratio, wanted, met := ours/floor, fmt.Sprintf("at least %g", t.least), ours/floor >= t.least
+		if t.least < 0 {
+			wanted, met = fmt.Sprintf("at most %g", -t.least), ratio <= -t.least
+		}
+		fmt.Fprintf(&w, "| %s | %.2f | %s | %s |\n", t.what, ratio, wanted, map[bool]string{true: "met", false: "not met"}[met])
+	}
+	fmt.Fprint(&w, "\n![durable messages by sessions](throughput.svg)\n\n![from commit to agent](latency.svg)\n\n![beside a backlog](backlog.svg)\n\n```\n")
+	b.print(&w)
+	fmt.Fprint(&w, "```\n")
+	if notes, err := os.ReadFile(filepath.Join(dir, "NOTES.md")); err == nil {
+		w.WriteString("\n" + string(notes))
+	}
+	err := os.WriteFile(filepath.Join(dir, "RESULT.md"), []byte(w.String()), 0o644)
+	for name, p := range b.plots() {
+		f, ferr := os.Create(filepath.Join(dir, name))
+		if ferr != nil {
+			return ferr
+		}
+		p.write(f)
+		err = errors.Join(err, f.Close())
+	}
+	return err
+}
+
+// machine says what was measured with what.
+func (b *bench) machine() string {
+	version := func(name string, args ...string) string {
+		out, err := exec.Command(name, args...).CombinedOutput()
+		if err != nil {
+			return name + " ?"
+		}
+		first, _, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
+		return first
+	}
+	return fmt.Sprintf("%d processors, %s, %s; queues on a loop-mounted journaled ext4; %s, Postfix %s", runtime.NumCPU(), version("uname", "-sr"),
+		runtime.Version(), version(filepath.Join(b.bin, "smap"), "-version"), version("postconf", "-h", "mail_version"))
+}
+
+// plots are the pictures of the report, by file name.
+func (b *bench) plots() map[string]*plot {
+	through := &plot{title: "durable messages per second, by sessions", unit: "messages/s"}
+	for _, n := range sessions {
+		through.x = append(through.x, fmt.Sprint(n))
+	}
+	for _, group := range []string{"smap -listen" + perMessage, "smap -listen" + perMany, "smap under inetd" + perMessage, postfixIs + perMessage,
+		postfixIs + perMany, groupFloor} {
+		through.line(b, group, through.x)
+	}
+	latency := &plot{title: "from the commit to the agent's first instruction", unit: "ms", x: percentiles}
+	for _, group := range []string{"C floor: inotify, vfork, exec", "smapd, agent exec", "smapd, agent exec, .mail drop", "smapd, agent exec, 200 messages/s"} {
+		latency.line(b, group, percentiles)
+	}
+	backlog := &plot{title: "new messages per second, by messages that wait", unit: "messages/s", x: []string{"1000", "1000000"}}
+	backlog.line(b, besideIs, backlog.x)
+	return map[string]*plot{"throughput.svg": through, "latency.svg": latency, "backlog.svg": backlog}
+}
+
+// percentiles are the columns of a distribution.
+var percentiles = []string{"p10", "p25", "p50", "p75", "p90", "p99"}
+
+// A plot is a few lines over the same columns.
+type plot struct {
+	title, unit string
+	x           []string
+	lines       []line
+}
+
+type line struct {
+	name   string
+	values []float64
+}
+
+// line adds the results of a group, if all columns are there.
+func (p *plot) line(b *bench, group string, columns []string) {
+	l := line{name: group}
+	for _, c := range columns {
+		v, ok := b.value(group, c)
+		if !ok {
+			return
+		}
+		l.values = append(l.values, v)
+	}
+	p.lines = append(p.lines, l)
+}
+
+const (
+	plotWidth, plotHeight = 760, 400
+	plotLeft, plotTop     = 70, 50
+	plotRight, plotBottom = 420, 350 // of the area that the lines take; names stand beside it
+)
+
+// write draws the plot as SVG.
+func (p *plot) write(w io.Writer) {
+	most := 0.0
+	for _, l := range p.lines {
+		for _, v := range l.values {
+			most = max(most, v)
+		}
+	}
+	if most == 0 {
+		most = 1
+	}
+	px := func(i int) float64 {
+		return plotLeft + float64(plotRight-plotLeft)*float64(i)/float64(max(1, len(p.x)-1))
+	}
+	py := func(v float64) float64 { return plotBottom - float64(plotBottom-plotTop)*v/most }
+	fmt.Fprintf(w, "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %d\" font-family=\"sans-serif\" font-size=\"12\">\n", plotWidth, plotHeight)
+	fmt.Fprintf(w, "<rect width=\"%d\" height=\"%d\" fill=\"#fff\"/>\n<text x=\"%d\" y=\"24\" font-size=\"14\">%s</text>\n", plotWidth, plotHeight, plotLeft, p.title)
+	for i := range 5 {
+		v := most * float64(i) / 4
+		fmt.Fprintf(w, "<path d=\"M%d %.1fH%d\" stroke=\"#ddd\"/><text x=\"%d\" y=\"%.1f\" text-anchor=\"end\">%.3g</text>\n",
+			plotLeft, py(v), plotRight, plotLeft-6, py(v)+4, v)
+	}
+	fmt.Fprintf(w, "<text x=\"%d\" y=\"42\" font-size=\"11\" fill=\"#555\">%s</text>\n", plotLeft, p.unit)
+	for i, x := range p.x {
+		fmt.Fprintf(w, "<text x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">%s</text>\n", px(i), plotBottom+18, x)
+	}
+	colours := []string{"#b22", "#267", "#d80", "#555", "#999", "#383"}
+	for n, l := range p.lines {
+		colour := colours[n%len(colours)]
+		var path strings.Builder
+		for i, v := range l.values {
+			fmt.Fprintf(&path, "%c%.1f %.1f", "ML"[min(i, 1)], px(i), py(v))
+		}
+		at := plotTop + 10 + 18*n
+		fmt.Fprintf(w, "<path d=\"%s\" fill=\"none\" stroke=\"%s\" stroke-width=\"2\"/>\n", path.String(), colour)
+		fmt.Fprintf(w, "<path d=\"M%d %dh20\" stroke=\"%s\" stroke-width=\"2\"/><text x=\"%d\" y=\"%d\" font-size=\"11\">%s</text>\n",
+			plotRight+20, at-4, colour, plotRight+46, at, shorten(l.name))
+	}
+	fmt.Fprintln(w, "</svg>")
+}
+
+// shorten makes a name fit beside a plot.
+func shorten(name string) string {
+	for _, r := range [][2]string{{"connection per message", "1 message each"}, {"many messages per connection", "many each"},
+		{"group commit: write all, one syncfs, rename all, one directory fsync", "floor: group commit"}} {
+		name = strings.ReplaceAll(name, r[0], r[1])
+	}
+	return strings.NewReplacer("&", "&amp;", "<", "&lt;").Replace(name)
+}
