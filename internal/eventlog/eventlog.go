@@ -21,8 +21,9 @@ import (
 
 // Limits of a line, in octets.
 const (
-	maxValue = 512
-	maxLine  = 2000 // with less, some syslog daemons cut
+	maxValue  = 512
+	maxQuoted = 640  // a value with what makes it plain; three fit into a line
+	maxLine   = 2000 // with more, some syslog daemons cut
 )
 
 // Open returns a logger that writes to "syslog" (facility mail) or "stderr".
@@ -112,7 +113,7 @@ func fact(b *strings.Builder, group string, a slog.Attr) {
 
 // Quote returns a value as it stands in a line: as it is when it is plain,
 // otherwise in double quotes with everything escaped that is not a printable
-// character.
+// character. What is too long to be so is cut, and ends in three dots.
 func Quote(s string) string {
 	cut := ""
 	if len(s) > maxValue {
@@ -120,7 +121,12 @@ func Quote(s string) string {
 	}
 	for i := 0; i < len(s); i++ {
 		if c := s[i]; c <= ' ' || c >= 0x7f || c == '"' || c == '\\' || c == '=' {
-			return strconv.Quote(s) + cut
+			q := strconv.Quote(s)
+			for len(q) > maxQuoted { // else the line could lack the facts behind it
+				s, cut = s[:len(s)/2], "..."
+				q = strconv.Quote(s)
+			}
+			return q + cut
 		}
 	}
 	return s + cut

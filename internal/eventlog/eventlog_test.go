@@ -54,7 +54,7 @@ func TestLine(t *testing.T) {
 // hostile are values that a stranger could choose.
 var hostile = []string{
 	"a\nsmap[1]: message id=forged", "a\r\nb", "\x00", "a id=forged", `a" id="forged`, `\`, "\x1b[2J", "\x7f", "\u2028",
-	"\u202e", "\xff\xfe", "a\tb", "=", "grün", "\u0085", "<22>", strings.Repeat("x", 10000), strings.Repeat("\n", 10000),
+	"\u202e", "\xff\xfe", "a\tb", "=", "grün", "\u0085", "<22>", strings.Repeat("x", 10000), strings.Repeat("\n", 10000), strings.Repeat("\xed", 600),
 }
 
 // No value makes a second line, a second fact, or an octet that a terminal obeys.
