@@ -123,6 +123,12 @@ func endMoved(moved []*commit, err error) {
 		err = &CommitError{Step: "fsync new/", Visible: true, Err: err}
 	}
 	for _, c := range moved {
-		c.end(err)
+		if !c.d.s.lockTillSync {
+			c.end(err)
+		} else if lerr := c.d.letGo(); err == nil {
+			c.end(lerr)
+		} else {
+			c.end(err)
+		}
 	}
 }

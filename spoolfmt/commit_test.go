@@ -222,6 +222,40 @@ func TestTapeFindsDefects(t *testing.T) {
 	}
 }
 
+// TestLockTillSync has new synced while a drainer tries to claim.
+func TestLockTillSync(t *testing.T) {
+	for _, hold := range []bool{true, false} {
+		x := newTestSpool(t)
+		x.lockTillSync = hold
+		claimed := false
+		x.sys.fsync = func(fd int) error {
+			if fd == x.dirs[New] && !claimed {
+				claimed = true
+				c, err := x.Claim(strings.TrimSuffix(strings.TrimPrefix(x.names()[0], "new/"), ".eml"))
+				switch {
+				case hold && !errors.Is(err, ErrBusy):
+					t.Errorf("a claim before the name is durable: %v", err)
+				case !hold && err != nil:
+					t.Errorf("claim: %v", err)
+				case !hold:
+					if err := c.Release(); err != nil {
+						t.Error(err)
+					}
+				}
+			}
+			return fsync(fd)
+		}
+		id := x.feed("x\n")
+		x.sys = systemCalls()
+		if !claimed {
+			t.Fatal("new was not synced")
+		}
+		if err := x.claim(id).Release(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // TestSharedSyncFails has the sync of many fail once: no message that was begun
 // before may be said to be accepted, and later ones are.
 func TestSharedSyncFails(t *testing.T) {

@@ -198,7 +198,8 @@ func (s *Spool) fillAndClose(fd int, data []byte) (step string, err error) {
 const maxIDs = 8
 
 // publish moves both files to new, the envelope last: SPOOL-FORMAT.md, Feed.
-// When it returns nil, new has to be synced.
+// When it returns nil, new has to be synced; then letGo is due, if it was not
+// here.
 func (d *Draft) publish() error {
 	// A file system without locks is one without drainers that need them.
 	_ = lock(d.content)
@@ -209,9 +210,14 @@ func (d *Draft) publish() error {
 		}
 		d.id = NewID(d.s.now())
 	}
-	if err != nil {
+	if err != nil || d.s.lockTillSync {
 		return err
 	}
+	return d.letGo()
+}
+
+// letGo gives up the lock on a message that is in new.
+func (d *Draft) letGo() error {
 	fd := d.content
 	d.content, d.buf = -1, nil
 	uerr := unlock(fd)

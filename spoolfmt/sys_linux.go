@@ -70,3 +70,6 @@ func kernelSince(major, minor int) bool {
 func startWriting(fd int) {
 	_ = unix.SyncFileRange(fd, 0, 0, unix.SYNC_FILE_RANGE_WRITE) // fsync does it, too
 }
+
+// lockTillSync: Linux' file systems keep moves in their order.
+const lockTillSync = false

@@ -15,3 +15,6 @@ func reserve(fd int, size int64) error { return fill(fd, size) }
 func syncfs(int) error { return errors.ErrUnsupported }
 
 func startWriting(int) {}
+
+// lockTillSync: UFS with soft updates does not keep moves in their order.
+const lockTillSync = true
