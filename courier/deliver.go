@@ -102,8 +102,9 @@ func (d *delivery) run(ctx context.Context) report {
 	if !d.roomForOutcomes() {
 		return d.setAside("", "the envelope is so long that the outcome of each recipient would not fit into it")
 	}
-	if d.item.cur {
-		// Another drainer may have tried it since it was scanned.
+	if d.item.cur || d.env.Get("Next-Attempt") != "" {
+		// Another drainer may have tried it since it was scanned, or we have:
+		// a message that comes while a scan runs is met twice.
 		info, err := d.spool.Stat(spoolfmt.Cur, d.claim.ID()+spoolfmt.KindEnvelope.Suffix())
 		if err == nil {
 			if due := dueTime(info.ModTime, d.begin, d.cfg.Schedule.Longest()); due.After(d.begin) {

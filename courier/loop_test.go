@@ -290,3 +290,24 @@ func TestOnceLeavesNothing(t *testing.T) {
 		t.Error("the watch is open")
 	}
 }
+
+// TestMetTwice: a name that both an event and a scan of new/ told of is tried
+// once, though it is in cur/ by then.
+func TestMetTwice(t *testing.T) {
+	calls := 0
+	b := newBench(t, agentFunc(func(_ context.Context, job *Job) ([]Result, error) {
+		calls++
+		return job.same(Result{Text: "later"}), nil
+	}))
+	cfg, err := b.cfg.complete()
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := b.message("x\n")
+	for _, want := range []verdict{verdictDeferred, verdictLater} {
+		d := &delivery{cfg: &cfg, ev: events{cfg.Log}, spool: b.feed, item: item{name: id + ".envelope"}}
+		if r := d.run(t.Context()); r.verdict != want || calls != 1 {
+			t.Fatalf("verdict %d, %d calls", r.verdict, calls)
+		}
+	}
+}
