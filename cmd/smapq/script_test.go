@@ -88,12 +88,13 @@ func mtimeCmd(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 func wait(ts *testscript.TestScript, what string, ok func() bool) {
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		if ok() {
 			return
 		}
 	}
-	ts.Fatalf("not in time: %s", what)
+	log, _ := os.ReadFile(ts.MkAbs("log")) // what a command in the background said, if there is one
+	ts.Fatalf("not in time: %s\n%s", what, log)
 }
 
 func there(ts *testscript.TestScript, pattern string) bool {
