@@ -53,6 +53,7 @@ var sections = []struct {
 	{"drain", (*bench).drain},
 	{"scale", (*bench).scale},
 	{"size", (*bench).size},
+	{"idle", (*bench).idleCourier},
 	{"memory", (*bench).memory},
 }
 
@@ -61,7 +62,7 @@ func main() {
 	runs := flag.Int("runs", 3, "runs of each throughput measurement; the median counts")
 	quick := flag.Bool("quick", false, "a tenth of the messages, to see whether everything works")
 	report := flag.String("report", "", "write RESULT.md and its plots into this directory")
-	only := flag.String("only", "", "comma-separated sections: floor, serve, inetd, latency, drain, scale, size, memory")
+	only := flag.String("only", "", "comma-separated sections: floor, serve, inetd, latency, drain, scale, size, idle, memory")
 	flag.Parse()
 	b, err := run(*runs, *quick, *only)
 	if b != nil {
