@@ -78,6 +78,10 @@ func (o *takeOptions) schedule() (s courier.Schedule, timeout time.Duration, err
 	return s, timeout, nil
 }
 
+// rescan is the time between two looks with --follow, for what comes without an
+// event: from another machine, or where the system has no events left to give.
+const rescan = 10 * time.Second
+
 // take drains the spool with a courier whose agent is the command.
 func (a *app) take(ctx context.Context, o takeOptions, argv []string) error {
 	schedule, timeout, err := o.schedule()
@@ -105,7 +109,7 @@ func (a *app) take(ctx context.Context, o takeOptions, argv []string) error {
 	agent := &command{path: path, argv: argv, each: o.each, err: a.err}
 	cfg := courier.Config{
 		Dir: dir, BadDir: badDir, Agent: agent, MaxChildren: o.jobs,
-		AgentTimeout: timeout, Schedule: schedule, Once: !o.follow,
+		AgentTimeout: timeout, Schedule: schedule, Once: !o.follow, Wakeup: rescan,
 	}
 	if !o.quiet {
 		cfg.Log = a.log()
