@@ -3,10 +3,12 @@
 
 GO       = go
 FUZZTIME = 60s
+BUILD    = $(GO) build -trimpath -ldflags='-s -w'
+BIN      = bin
 PREFIX   = /usr/local
 DESTDIR  =
 
-.PHONY: help build test check lint cross lines unit reader test-system bench fuzz model proof demo install deb clean
+.PHONY: help build test check lint cross lines unit reader test-system bench fuzz model proof vuln release reproducible demo install deb clean
 
 help:
 	@echo 'make build        the programs, in bin/'
@@ -18,16 +20,19 @@ help:
 	@echo 'make model        every state of the spool protocol, within bounds, and each check left out in turn'
 	@echo 'make proof        as root: the model, many crash states, every fault; see PROOF.md'
 	@echo 'make install      the programs and manuals below $$(DESTDIR)$$(PREFIX)'
+	@echo 'make vuln         govulncheck: known weaknesses in what the programs link'
+	@echo 'make reproducible two builds of the last commit in two places: one hash'
+	@echo 'make release      source, programs for each system, bill of materials and checksums, in build/release'
 	@echo 'make deb          a Debian package, in build/'
 
 # smap is built twice: lean, which inetd starts for each connection, and whole, as smap-server, for which it makes way
 # where a table or an option asks for more (cmd/smap/lean.go).
 build:
-	@mkdir -p bin
-	@CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w' -tags lean -o bin/smap ./cmd/smap
-	@CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w' -o bin/smap-server ./cmd/smap
-	@CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w' -o bin/smapd ./cmd/smapd
-	@CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w' -o bin/smapq ./cmd/smapq
+	@mkdir -p $(BIN)
+	@CGO_ENABLED=0 $(BUILD) -tags lean -o $(BIN)/smap ./cmd/smap
+	@CGO_ENABLED=0 $(BUILD) -o $(BIN)/smap-server ./cmd/smap
+	@CGO_ENABLED=0 $(BUILD) -o $(BIN)/smapd ./cmd/smapd
+	@CGO_ENABLED=0 $(BUILD) -o $(BIN)/smapq ./cmd/smapq
 
 # The order is from quick to slow; go test comes last, so that its closing lines close the output.
 test: check reader unit
@@ -66,6 +71,16 @@ model:
 proof: build model
 	@.ci/need root strace
 	CRASH_STATES=100 PROOF_FAULTS=100000 $(GO) test -tags system -count=1 -timeout 60m -v -run 'TestCrashRecords|TestFaults' ./internal/systest
+
+# The database is not reachable from every machine, so this is no gate.
+vuln:
+	CGO_ENABLED=0 $(GO) run golang.org/x/vuln/cmd/govulncheck@v1.9.0 ./...
+
+reproducible:
+	@.ci/reproducible
+
+release:
+	@.ci/release
 
 demo: build
 	@contrib/demo/demo
