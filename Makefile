@@ -19,7 +19,7 @@ help:
 	@echo 'make fuzz         every fuzz target for FUZZTIME (now $(FUZZTIME))'
 	@echo 'make model        every state of the spool protocol, within bounds, and each check left out in turn'
 	@echo 'make proof        as root: the model, many crash states, every fault; see PROOF.md'
-	@echo 'make install      the programs and manuals below $$(DESTDIR)$$(PREFIX)'
+	@echo 'make install      the programs, manuals and completions below $$(DESTDIR)$$(PREFIX)'
 	@echo 'make vuln         govulncheck: known weaknesses in what the programs link'
 	@echo 'make reproducible two builds of the last commit in two places: one hash'
 	@echo 'make release      source, programs for each system, bill of materials and checksums, in build/release'
