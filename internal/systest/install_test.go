@@ -32,7 +32,7 @@ func TestUnits(t *testing.T) {
 	if text := strings.TrimSpace(string(out)); err != nil && text == "" || text != "" && !strings.HasPrefix(text, "smap-inetd.socket: service smap-inetd@") {
 		t.Errorf("verify: %v\n%s", err, out)
 	}
-	for unit, most := range map[string]string{"smap.service": "30", "smap-inetd@1.service": "30", "smapd.service": "45"} {
+	for unit, most := range map[string]string{"smap.service": "26", "smap-inetd@1.service": "26", "smapd.service": "38"} {
 		if out, err := exec.Command("systemd-analyze", "security", "--offline=true", "--no-pager", "--threshold="+most, s.file(unit)).CombinedOutput(); err != nil {
 			t.Errorf("%s is more exposed than %s: %v\n%s", unit, most, err, out)
 		}
