@@ -124,6 +124,25 @@ func TestCrashStatesFindDefects(t *testing.T) {
 	}
 }
 
+// TestCrashStatesFindSharedSync leaves out the sync that several commits share.
+func TestCrashStatesFindSharedSync(t *testing.T) {
+	var planted []crash.Op
+	shared := 0
+	for _, o := range readRecord(t, filepath.Join(crashRecords, "together.strace")) {
+		if o.Kind == crash.SyncAll {
+			shared++
+		} else {
+			planted = append(planted, o)
+		}
+	}
+	if shared == 0 {
+		t.Fatal("no sync was shared")
+	}
+	if n, err := crash.States(planted, 24, 1, func(s crash.State) error { return recoverState(t, planted, s) }); err == nil {
+		t.Errorf("not found in %d states", n)
+	}
+}
+
 // A fate is what is known of one message at a cut.
 type fate struct {
 	content string
@@ -132,7 +151,8 @@ type fate struct {
 	aside   bool // it was being set aside
 }
 
-var acceptedReply = regexp.MustCompile(`(?m)^250 .*[Mm]ail accepted`)
+// acceptedReply names its message where several sessions run at once.
+var acceptedReply = regexp.MustCompile(`(?m)^250 .*[Mm]ail accepted(?:, id (\S+))?`)
 
 // fates follows the record up to the cut.
 func fates(ops []crash.Op, s crash.State) map[string]*fate {
@@ -155,6 +175,10 @@ func fates(ops []crash.Op, s crash.State) map[string]*fate {
 		}
 		switch {
 		case o.Kind == crash.Say && acceptedReply.Match(o.Data):
+			if id := string(acceptedReply.FindSubmatch(o.Data)[1]); id != "" {
+				all[id].told = true
+				continue
+			}
 			all[order[answers]].told = true
 			answers++
 		case o.Kind == crash.Move && strings.HasPrefix(o.To, "new/") && kind == KindEnvelope:

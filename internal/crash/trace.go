@@ -21,6 +21,7 @@ const (
 	SyncFile
 	SyncDir
 	SyncAll
+	nothing // a sync that failed
 	Link
 	Move
 	Remove
@@ -48,16 +49,22 @@ var (
 )
 
 // Read reads what strace wrote about the programs that worked on the spool at
-// root. An operation stands where it ended.
+// root. An operation stands where it ended, and a sync where it began: what
+// others did meanwhile is not certain to be part of it.
 func Read(r io.Reader, root string) ([]Op, error) {
-	var ops []Op
+	var ops []*Op
 	waiting := map[string]string{}
+	place := map[string]*Op{} // of a sync that has not ended
 	s := bufio.NewScanner(r)
 	s.Buffer(nil, 16<<20)
 	for n := 1; s.Scan(); n++ {
 		text := s.Text()
 		if m := begun.FindStringSubmatch(text); m != nil {
 			waiting[m[1]] = m[2]
+			if strings.Contains(m[2], "sync") {
+				place[m[1]] = &Op{Kind: nothing}
+				ops = append(ops, place[m[1]])
+			}
 			continue
 		}
 		if m := resumed.FindStringSubmatch(text); m != nil {
@@ -72,11 +79,20 @@ func Read(r io.Reader, root string) ([]Op, error) {
 		if err != nil {
 			return nil, fmt.Errorf("line %d: %w", n, err)
 		}
-		if ok {
-			ops = append(ops, op)
+		if begin := place[m[1]]; ok && begin != nil {
+			*begin = op
+		} else if ok {
+			ops = append(ops, &op)
+		}
+		delete(place, m[1])
+	}
+	var done []Op
+	for _, op := range ops {
+		if op.Kind != nothing {
+			done = append(done, *op)
 		}
 	}
-	return ops, s.Err()
+	return done, s.Err()
 }
 
 // parse makes one call into an operation. False: it is none of the spool's.

@@ -15,7 +15,7 @@ import (
 // TestDemo runs make demo as a new user would: without root, in a clone of this tree, with nothing built before. It
 // may take a minute and must leave nothing running and nothing behind.
 func TestDemo(t *testing.T) {
-	t.Parallel()
+	// Alone: with others beside it on two processors it would measure them.
 	s := newSite(t)
 	who := newPerson(t, s.dir, "smt-demo")
 	tree := filepath.Join(who.home, "smap")

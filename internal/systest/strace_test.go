@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -137,6 +138,46 @@ func (x *traced) session(to ...string) []string {
 	return replies
 }
 
+// together has several clients send at the same time, to one server that leaves
+// when it has no work any more, so that commits share their syncs.
+func (x *traced) together(t *testing.T, clients, messages int) {
+	t.Helper()
+	text := readFile(t, x.table)
+	if err := os.WriteFile(x.table, []byte(text+"smap: idle-exit 1\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	socket, err := l.(*net.TCPListener).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer socket.Close()
+	var sending sync.WaitGroup
+	for i := range clients {
+		sending.Go(func() {
+			file := filepath.Join(t.TempDir(), "m")
+			if err := os.WriteFile(file, []byte(fmt.Sprintf("Subject: %d\n\nx\n", i)), 0o600); err != nil {
+				t.Error(err)
+				return
+			}
+			out, err := exec.Command("smtp-source", "-d", "-m", fmt.Sprint(messages), "-f", "a@client.test", "-t", "b@system.test",
+				"-F", file, l.Addr().String()).CombinedOutput()
+			if err != nil {
+				t.Errorf("smtp-source: %v: %s", err, out)
+			}
+		})
+	}
+	err = x.run(socket, nil, "smap", "-c", x.table)
+	sending.Wait()
+	if err != nil {
+		t.Errorf("smap: %v\n%s", err, x.output)
+	}
+}
+
 // TestCrashRecords records smap, smapd and smapq at work, and has the states
 // checked that a power cut could leave of that. CRASH_KEEP keeps the records.
 func TestCrashRecords(t *testing.T) {
@@ -174,6 +215,12 @@ func TestCrashRecords(t *testing.T) {
 		t.Fatalf("smapd: %v\n%s", err, x.output)
 	}
 	keepOurs(t, filepath.Join(root, "session.strace"), filepath.Join(out, "session.strace"), x.spool)
+	record("together.strace")
+	x.together(t, 6, 1)
+	keepOurs(t, filepath.Join(root, "together.strace"), filepath.Join(out, "together.strace"), x.spool)
+	if text := readFile(t, filepath.Join(out, "together.strace")); !strings.Contains(text, " syncfs(") {
+		t.Error("no sync was shared")
+	}
 	cmd := exec.Command("go", "test", "-count=1", "-v", "-run", "TestCrashStates$", "./spoolfmt")
 	cmd.Dir = filepath.Join("..", "..")
 	states := cmp.Or(os.Getenv("CRASH_STATES"), "20")
