@@ -43,7 +43,7 @@ func syncfs(fd int) error {
 	if err := unix.Fstatfs(fd, &st); err != nil {
 		return err
 	}
-	switch st.Type {
+	switch uint32(st.Type) { // signed, and short, on some machines
 	case unix.EXT4_SUPER_MAGIC, unix.XFS_SUPER_MAGIC, unix.BTRFS_SUPER_MAGIC, unix.TMPFS_MAGIC:
 		if kernelSince(5, 8) {
 			return unix.Syncfs(fd)
