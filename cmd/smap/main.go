@@ -162,6 +162,7 @@ func checkTable(path string) int {
 	if err != nil {
 		return exitConfig
 	}
+	fmt.Println(path + ": ok")
 	return exitOK
 }
 
