@@ -140,7 +140,8 @@ def bad_envelopes():
             ('aside-bare', 'Set-Aside: ' + TIME, 'no reason'),
             ('outcome-stranger', f'Delivered: <c@example.org> {TIME}', 'an outcome of no recipient'),
             ('outcome-case', f'Delivered: <B@example.org> {TIME}', 'not the same octets'),
-            ('outcome-time', 'Delivered: <b@example.org> now', 'no time'), ('failed-bare', f'Failed: <b@example.org> {TIME}', 'no text')):
+            ('outcome-time', 'Delivered: <b@example.org> now', 'no time'), ('failed-bare', f'Failed: <b@example.org> {TIME}', 'no text'),
+            ('failed-space', f'Failed: <b@example.org> {TIME}  x', 'two spaces'), ('aside-space', f'Set-Aside: {TIME}  x', 'two spaces')):
         envelope(name, f'{ok}{line}\n\n', why, 5)
     envelope('outcome-twice', f'{ok}Delivered: <b@example.org> {TIME}\nFailed: <b@example.org> {TIME} x\n\n', 'two outcomes', 6)
     envelope('not-utf8', ok.encode() + b'Helo: \xff\n\n', 'not UTF-8', 5)
@@ -192,7 +193,8 @@ def mail(name, text, why, sender=None, recipients=None, content=None, line=None)
     path = f'mail/{name}.eml'
     put('mail', name, text, '.mail', valid=True, why=why, sender=sender, recipients=recipients, content=path)
     with open(os.path.join(BASE, path), 'wb') as f:
-        f.write((text if content is None else content).encode())
+        whole = text if content is None else content
+        f.write(whole if isinstance(whole, bytes) else whole.encode())
 
 
 def mails():
@@ -233,6 +235,8 @@ def mails():
     mail('case', 'FROM: a@example.com\ntO: b@example.org\nbCC: c@example.net\n\n', 'names in any case', A, B + ['c@example.net'],
          'FROM: a@example.com\ntO: b@example.org\n\n')
     mail('utf8', 'From: Jürgen <jürgen@example.com>\n' + b + '\nß\n', 'beyond ASCII', 'jürgen@example.com', B)
+    mail('latin1', b'From: J\xfcrgen <a@example.com>\nTo: \xff <b@example.org>\n\n\xdf\n', 'names in another character set', A, B)
+    mail('latin1-address', b'From: a@example.com\nTo: b\xff@example.org\n\n', 'an address is UTF-8')
     mail('dot', a + b + '\n.\n..\n', 'dots mean nothing', A, B)
     mail('empty', '', 'an empty file')
     mail('no-recipient', a + '\nhello\n', 'no recipient')

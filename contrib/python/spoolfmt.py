@@ -150,7 +150,7 @@ def check_time(s):
 
 def parse_outcome(status, value):
     address, rest = cut_path(value)
-    m = re.fullmatch(r' ([^ ]+)(?: (.+))?', rest)
+    m = re.fullmatch(r' ([^ ]+)(?: ([^ ].*))?', rest)
     if not m or (status == 'failed' and not m.group(2)):
         raise Malformed('bad outcome')
     check_time(m.group(1))
@@ -223,7 +223,7 @@ def parse_field(env, line, seen, outcomes, number):
     elif key in ('received-at', 'next-attempt'):
         check_time(value)
     elif key == 'set-aside':
-        if ' ' not in value:
+        if not re.fullmatch(r'[^ ]+ [^ ].*', value):
             raise Malformed('no reason')
         check_time(value.split(' ')[0])
     elif key in ('delivered', 'failed'):
@@ -313,9 +313,12 @@ TOKEN = re.compile(r'(?P<blank>[ \t]+)|(?P<word>"(?:\\.|[^"\\])*"|\[[^\]]*\]|[^ 
 
 def address_list(value, at):
     try:
-        return read_list(value.decode())
-    except UnicodeDecodeError:
-        raise Malformed('not UTF-8', at) from None
+        # What stands around the addresses may be in any character set.
+        found = read_list(value.decode(errors='surrogateescape'))
+        ''.join(found).encode()
+        return found
+    except UnicodeEncodeError:
+        raise Malformed('address is not UTF-8', at) from None
     except Malformed as e:
         raise Malformed(str(e), at) from None
 
