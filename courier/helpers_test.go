@@ -44,7 +44,7 @@ func agentMain(mode string, args []string) int {
 			os.Stdout.Write(chunk)
 		}
 		fmt.Println("the end")
-		return 75
+		syscall.Exit(75) // at once: with coverage, the end of a process may have something to say as well
 	case "hang": // deaf to TERM, with a child that is deaf too
 		p, err := os.StartProcess(os.Args[0], []string{"x", "agent", "sleep", args[0]}, &os.ProcAttr{})
 		if err != nil {
