@@ -8,7 +8,7 @@ BIN      = bin
 PREFIX   = /usr/local
 DESTDIR  =
 
-.PHONY: help build test check lint cross lines unit reader test-system bench fuzz model proof vuln release reproducible demo install deb clean
+.PHONY: help build test check lint cross lines coverage unit reader test-system bench fuzz model mutants proof vuln release reproducible demo install deb clean
 
 help:
 	@echo 'make build        the programs, in bin/'
@@ -18,7 +18,8 @@ help:
 	@echo 'make bench        speed, latency and memory beside their floors and Postfix'
 	@echo 'make fuzz         every fuzz target for FUZZTIME (now $(FUZZTIME))'
 	@echo 'make model        every state of the spool protocol, within bounds, and each check left out in turn'
-	@echo 'make proof        as root: the model, many crash states, every fault; see PROOF.md'
+	@echo 'make mutants      changes that break spoolfmt and the dot reader: the tests must notice'
+	@echo 'make proof        as root: the model, mutants, many crash states, every fault; see PROOF.md'
 	@echo 'make install      the programs, manuals and completions below $$(DESTDIR)$$(PREFIX)'
 	@echo 'make vuln         govulncheck: known weaknesses in what the programs link'
 	@echo 'make reproducible two builds of the last commit in two places: one hash'
@@ -35,7 +36,7 @@ build:
 	@CGO_ENABLED=0 $(BUILD) -o $(BIN)/smapq ./cmd/smapq
 
 # The order is from quick to slow; go test comes last, so that its closing lines close the output.
-test: check reader unit
+test: check reader coverage unit
 
 check: lint lines cross
 
@@ -50,6 +51,14 @@ lines:
 
 reader:
 	@.ci/reader
+
+# Without the race detector, under which the counters would cost minutes.
+CORE = ./spoolfmt ./netperm ./receiver ./courier
+
+coverage:
+	@mkdir -p build
+	$(GO) test -short -coverprofile=build/coverage -coverpkg=$$(echo $(CORE) | tr ' ' ,) $(CORE)
+	@.ci/coverage build/coverage
 
 unit:
 	$(GO) test -race ./...
@@ -68,7 +77,10 @@ fuzz:
 model:
 	@model/run
 
-proof: build model
+mutants:
+	$(GO) run ./internal/mutants
+
+proof: build model mutants reproducible
 	@.ci/need root strace
 	CRASH_STATES=100 PROOF_FAULTS=100000 $(GO) test -tags system -count=1 -timeout 60m -v -run 'TestCrashRecords|TestFaults' ./internal/systest
 
