@@ -18,7 +18,9 @@ type gate struct {
 	probe item // what met the trouble, and is tried first
 }
 
-// trip shuts the gate and returns true when it was open.
+// trip shuts the gate and returns true when it was open. What meets the trouble
+// as a probe is not the next probe: the trouble may be its own, such as a content
+// too large for the room that is left, and others must not wait for that.
 func (g *gate) trip(now time.Time, it item) bool {
 	first := !g.shut
 	switch {
@@ -30,7 +32,9 @@ func (g *gate) trip(now time.Time, it item) bool {
 		g.wait = min(2*g.wait, lastProbe)
 	}
 	g.until = now.Add(g.wait)
-	g.probe = it
+	if g.probe = (item{}); first {
+		g.probe = it
+	}
 	return first
 }
 
