@@ -37,7 +37,9 @@ func reserve(fd int, size int64) error {
 
 // syncfs is trusted where it is known to write data, names and the journal, to
 // make the disk empty its cache, and to say when that failed: on these file
-// systems, from Linux 5.8 on. FUSE and NFS leave more to a file's own fsync.
+// systems, from Linux 5.17 on. (5.8 began to tell of contents, but what the file
+// system itself said, of its journal for example, was thrown away until 5.17.)
+// FUSE and NFS leave more to a file's own fsync.
 func syncfs(fd int) error {
 	var st unix.Statfs_t
 	if err := unix.Fstatfs(fd, &st); err != nil {
@@ -45,11 +47,29 @@ func syncfs(fd int) error {
 	}
 	switch uint32(st.Type) { // signed, and short, on some machines
 	case unix.EXT4_SUPER_MAGIC, unix.XFS_SUPER_MAGIC, unix.BTRFS_SUPER_MAGIC, unix.TMPFS_MAGIC:
-		if kernelSince(5, 8) {
-			return unix.Syncfs(fd)
+		if kernelSince(5, 17) {
+			return syncfsWritable(fd)
 		}
 	}
 	return errors.ErrUnsupported
+}
+
+// syncfsWritable does not believe a sync of a file system that is read-only: the
+// kernel then does nothing and says that all is well, also where it was trouble
+// with the disk that made it so (errors=remount-ro), and what was not written by
+// then never will be. So the look comes after the sync.
+func syncfsWritable(fd int) error {
+	if err := unix.Syncfs(fd); err != nil {
+		return err
+	}
+	var st unix.Statfs_t
+	if err := again(func() error { return unix.Fstatfs(fd, &st) }); err != nil {
+		return err
+	}
+	if st.Flags&unix.ST_RDONLY != 0 {
+		return unix.EROFS
+	}
+	return nil
 }
 
 // kernelSince tells whether the kernel has at least this version.
