@@ -65,7 +65,7 @@ type delivery struct {
 	begin   time.Time
 	arrival time.Time
 	tried   bool   // the agent was called
-	dirty   bool   // outcomes that are only in memory
+	dirty   bool   // outcomes, or that the sender was told, are only in memory
 	counted bool   // Attempts has been counted up
 	last    string // why recipients are still waiting
 	ours    bool   // a report or digest that a courier wrote

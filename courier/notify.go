@@ -81,7 +81,7 @@ func (d *delivery) reportFailure(expired bool) (bool, error) {
 		return false, err
 	}
 	d.reported(id, failureReport, len(notices))
-	d.bounced = true
+	d.bounced, d.dirty = true, true // nobody else knows it, until the message is at its end
 	return quiet == 0, nil
 }
 

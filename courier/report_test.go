@@ -482,6 +482,51 @@ func TestReportOnceMore(t *testing.T) {
 	}
 }
 
+// TestReportedOnce: a message whose end cannot be written, after its sender was
+// told, stays claimed: else each look at it would tell the sender again.
+func TestReportedOnce(t *testing.T) {
+	b, a := newReporter(t)
+	id := b.send("x\n", "a@example.com", "bad@x.test")
+	b.cfg.Log = events{}.log
+	cfg, err := b.cfg.complete()
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &delivery{cfg: &cfg, ev: events{cfg.Log}, spool: b.feed, item: item{name: id + ".envelope"}, begin: time.Now()}
+	if err := d.take(); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.claim.Load(); err != nil {
+		t.Fatal(err)
+	}
+	d.env, d.agent = d.claim.Envelope(), a
+	if _, ok := d.attempt(t.Context(), d.env.Pending()); !ok {
+		t.Fatal("attempt")
+	}
+	if err := d.claim.Record(time.Time{}); err != nil {
+		t.Fatal(err)
+	}
+	d.dirty = false
+	envelope := b.path("cur/" + id + ".envelope")
+	if err := errors.Join(os.Remove(envelope), os.Mkdir(envelope, 0o700)); err != nil { // no file that unlink removes
+		t.Fatal(err)
+	}
+	for range 3 {
+		if r := d.conclude(); r.verdict != verdictHeld {
+			t.Fatalf("verdict %d, error %v", r.verdict, r.err)
+		}
+	}
+	if new := b.names("new"); len(new) != 2 {
+		t.Errorf("more or less than one report: %v", new)
+	}
+	if err := os.Remove(envelope); err != nil {
+		t.Fatal(err)
+	}
+	if r := d.conclude(); r.verdict != verdictFinished {
+		t.Errorf("verdict %d, error %v", r.verdict, r.err)
+	}
+}
+
 // TestTmpRemoved: somebody removes tmp/ during a delivery. The message stays
 // claimed, and goes on when tmp/ is there again.
 func TestTmpRemoved(t *testing.T) {
