@@ -136,7 +136,9 @@ func report(ctx context.Context, c *courier.Courier, beat time.Duration, to repo
 func work(ctx context.Context, r *rules, log *slog.Logger, reread func() (*rules, error), pushed <-chan *rules, to reporting) int {
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGUSR1)
-	signal.Ignore(syscall.SIGPIPE)
+	// Caught and not ignored: that agents would inherit, and their pipelines
+	// would not end.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	c, err := r.courier(log)
 	if err != nil {
 		log.Error("fatal", "error", err)

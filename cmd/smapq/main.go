@@ -34,7 +34,9 @@ type app struct {
 }
 
 func main() {
-	signal.Ignore(unix.SIGPIPE) // a write to a pager that is gone is an error like any other
+	// A write to a pager that is gone is an error like any other. Caught and not
+	// ignored: what "take" runs would inherit that.
+	signal.Notify(make(chan os.Signal, 1), unix.SIGPIPE)
 	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM)
 	a := &app{in: os.Stdin, out: bufio.NewWriterSize(os.Stdout, 64<<10), err: os.Stderr, getenv: os.Getenv, now: time.Now}
 	a.term = terminalOf(os.Stdout, a.getenv)
