@@ -28,7 +28,7 @@ var wanted = []string{
 	"mfsmaster=moosefs-master",
 	"mfschunkserver=moosefs-chunkserver",
 	"mfsmount=moosefs-client",
-	"=libpython3.11-testsuite",
+	"/usr/lib/python3.11/test/test_email/data=libpython3.11-testsuite",
 	"ripmime",
 	"tmux",
 	"s-nail",
