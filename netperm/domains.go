@@ -3,6 +3,8 @@ package netperm
 import (
 	"bufio"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // Domains are the names that a clause of kind [KindDomains] lists.
@@ -32,7 +34,7 @@ func (t *Table) Domains(clause, otherwise string) (*Domains, error) {
 }
 
 func (d *Domains) add(domain string) {
-	domain = strings.ToLower(domain)
+	domain = strings.Map(fold, domain)
 	if strings.HasPrefix(domain, ".") {
 		d.suffixes = append(d.suffixes, domain)
 		domain = domain[1:]
@@ -56,9 +58,19 @@ func (d *Domains) addFile(path string) error {
 	return lines.Err()
 }
 
-// Contain reports whether a domain, in lower case, is listed, or is below one that
+// fold is lower case, but makes no ASCII letter of another character: in DNS
+// "İ" is not "i", and who owns one domain need not own the other.
+func fold(r rune) rune {
+	if l := unicode.ToLower(r); r < utf8.RuneSelf || l >= utf8.RuneSelf {
+		return l
+	}
+	return r
+}
+
+// Contain reports whether a domain, in any case, is listed, or is below one that
 // is listed with a dot in front.
 func (d *Domains) Contain(domain string) bool {
+	domain = strings.Map(fold, domain)
 	if d.exact[domain] {
 		return true
 	}

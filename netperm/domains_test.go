@@ -35,6 +35,20 @@ func TestDomains(t *testing.T) {
 			t.Errorf("Contain(%q) is not %v", domain, want)
 		}
 	}
+	d, err = parse("smap: local-domains mail.example kelvin.example BÜCHER.example\n").Domains("local-domains", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for domain, want := range map[string]bool{
+		"MAIL.Example": true, "bücher.example": true, "BÜCHER.EXAMPLE": true,
+		// Other domains, that somebody else can have, of which some are ours to who
+		// folds Unicode's capitals.
+		"maİl.example": false, "\u212Aelvin.example": false, "maıl.example": false,
+	} {
+		if d.Contain(domain) != want {
+			t.Errorf("Contain(%q) is not %v", domain, want)
+		}
+	}
 	if d, err = parse("").Domains("local-domains", "Host.Example.com"); err != nil || !d.Contain("host.example.com") || d.Contain("example.com") {
 		t.Errorf("without the clause: %+v, %v", d, err)
 	}

@@ -25,8 +25,8 @@ type Config struct {
 	// StartTLS makes a connection secure; nil when TLS is not configured.
 	StartTLS func(Conn) (Conn, TLS, error)
 
-	// Local tells whether recipients of a domain, given in lower case, are
-	// accepted from anyone.
+	// Local tells whether recipients of a domain, in whatever case, are accepted
+	// from anyone.
 	Local func(domain string) bool
 	// Known tells whether a local recipient exists; nil knows all.
 	Known func(address string) (bool, error)

@@ -80,7 +80,7 @@ func newStage(t testing.TB) *stage {
 		MaxBytes:  1 << 20,
 		MaxRecip:  100,
 		MaxErrors: 10,
-		Local:     func(domain string) bool { return domain == "local.test" },
+		Local:     func(domain string) bool { return strings.ToLower(domain) == "local.test" },
 		Now:       func() time.Time { return time.Date(2026, 11, 23, 20, 0, 0, 0, time.UTC) },
 	}, client: Client{Addr: netip.MustParseAddr("192.0.2.1")}}
 }

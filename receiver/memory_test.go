@@ -115,7 +115,7 @@ func splitReplies(out string) []string {
 func everything(spool Spool) Config {
 	return Config{
 		Hostname: "mx.local.test", Spool: spool, Log: discard(), MaxBytes: 1 << 20, MaxRecip: 100, MaxErrors: 10,
-		OfferDSN: true, OfferUTF8: true, Local: func(d string) bool { return d == "local.test" },
+		OfferDSN: true, OfferUTF8: true, Local: func(d string) bool { return strings.ToLower(d) == "local.test" },
 		Now: func() time.Time { return time.Unix(1764000000, 0) },
 	}
 }

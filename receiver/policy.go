@@ -18,7 +18,7 @@ func (s *session) policy(address string) Reply {
 	case domain == "":
 		return replyNoDomain
 	}
-	if !s.Local(strings.ToLower(domain)) {
+	if !s.Local(domain) {
 		if s.client.Relay {
 			return Reply{}
 		}
