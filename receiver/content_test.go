@@ -88,10 +88,11 @@ func TestTooSlow(t *testing.T) {
 
 // TestSlowClients send an octet now and then, which must not keep them alive.
 func TestSlowClients(t *testing.T) {
-	tests := map[string]struct{ first, reply string }{
-		"command": {"EHLO c.test\r\n", "421 4.4.2 mx.local.test Timeout, closing connection\r\n"},
-		"DATA":    {envelopeOf + "DATA\r\n", "421 4.4.2 mx.local.test Too slow, closing connection\r\n"},
-		"BDAT":    {envelopeOf + "BDAT 1000000\r\n", "421 4.4.2 mx.local.test Too slow, closing connection\r\n"},
+	tests := map[string]struct{ first, more, reply string }{
+		"command": {"EHLO c.test\r\n", "x", "421 4.4.2 mx.local.test Timeout, closing connection\r\n"},
+		"DATA":    {envelopeOf + "DATA\r\n", "x", "421 4.4.2 mx.local.test Too slow, closing connection\r\n"},
+		"BDAT":    {envelopeOf + "BDAT 1000000\r\n", "x", "421 4.4.2 mx.local.test Too slow, closing connection\r\n"},
+		"chunks":  {envelopeOf, "BDAT 1\r\nx", "421 4.4.2 mx.local.test Too slow, closing connection\r\n"},
 	}
 	for name, x := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -109,7 +110,7 @@ func TestSlowClients(t *testing.T) {
 					case <-stop:
 						return
 					case <-time.After(100 * time.Millisecond):
-						_, err = io.WriteString(conn, "x")
+						_, err = io.WriteString(conn, x.more)
 					}
 				}
 			}()

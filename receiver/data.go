@@ -55,6 +55,8 @@ func (s *session) bdat(arg string) Reply {
 		return s.broken(c, errBareLine)
 	case isLast || c.fault != nil:
 		return s.endContent(c)
+	case c.tooSlow(): // a chunk that comes with its command is never waited for
+		return s.broken(c, errSlow)
 	}
 	s.phase = Chunks
 	return replyFor(250, "2.0.0", size, " octets received")
