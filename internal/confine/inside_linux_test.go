@@ -63,6 +63,7 @@ type prison struct {
 	tmp, new int
 	other    int
 	port     int
+	listener int    // as a server's, which its parent keeps for the next child
 	machine  func() // calls the kernel as a 32-bit program does
 }
 
@@ -82,6 +83,11 @@ func inside(column, attempt string) {
 	fail(err)
 	p.port, err = strconv.Atoi(os.Getenv(envPort))
 	fail(err)
+
+	listener, err := sockets.Listen("127.0.0.1:0")
+	fail(err)
+	p.listener, err = unix.FcntlInt(listener.Fd(), unix.F_DUPFD_CLOEXEC, 10) // 3 is to be seen closed
+	fail(errors.Join(err, listener.Close()))
 
 	// Threads from before must be confined as well.
 	const threads = 4
@@ -197,16 +203,19 @@ func attempts() map[string]func(*prison) error {
 		"connect to a socket of the file system": func(p *prison) error { return connectUnix(filepath.Join(p.dir, "tmp/socket")) },
 		"connect to an abstract socket":          func(p *prison) error { return connectUnix("@confine-" + strconv.Itoa(p.port)) },
 		"bind a TCP port and listen":             bindTCP,
-		"make a pair of sockets":                 func(*prison) error { return errorOf(unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)) },
-		"trace another process":                  func(p *prison) error { return unix.PtraceSeize(p.other) },
-		"read another process's memory":          readMemory,
-		"signal another process":                 func(p *prison) error { return unix.Kill(p.other, 0) },
-		"signal a thread of another process":     func(p *prison) error { return unix.Tgkill(p.other, p.other, 0) },
-		"signal it through a pidfd":              signalPidfd,
-		"be root again":                          func(*prison) error { return call(unix.SYS_SETRESUID, 0, 0, 0) },
-		"be in root's group again":               func(*prison) error { return call(unix.SYS_SETGROUPS, 1, uintptr(unsafe.Pointer(new(uint32))), 0) },
-		"mount a file system":                    func(p *prison) error { return unix.Mount("none", filepath.Join(p.dir, "tmp"), "tmpfs", 0, "") },
-		"change the root directory":              func(p *prison) error { return unix.Chroot(filepath.Join(p.dir, "tmp")) },
+		"end a socket that listens, for its parent as well": func(p *prison) error {
+			return unix.Shutdown(p.listener, unix.SHUT_RD)
+		},
+		"make a pair of sockets":             func(*prison) error { return errorOf(unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)) },
+		"trace another process":              func(p *prison) error { return unix.PtraceSeize(p.other) },
+		"read another process's memory":      readMemory,
+		"signal another process":             func(p *prison) error { return unix.Kill(p.other, 0) },
+		"signal a thread of another process": func(p *prison) error { return unix.Tgkill(p.other, p.other, 0) },
+		"signal it through a pidfd":          signalPidfd,
+		"be root again":                      func(*prison) error { return call(unix.SYS_SETRESUID, 0, 0, 0) },
+		"be in root's group again":           func(*prison) error { return call(unix.SYS_SETGROUPS, 1, uintptr(unsafe.Pointer(new(uint32))), 0) },
+		"mount a file system":                func(p *prison) error { return unix.Mount("none", filepath.Join(p.dir, "tmp"), "tmpfs", 0, "") },
+		"change the root directory":          func(p *prison) error { return unix.Chroot(filepath.Join(p.dir, "tmp")) },
 		"use the kernel's keys": func(*prison) error {
 			return errorOf(unix.AddKey("user", "confine", []byte("x"), unix.KEY_SPEC_PROCESS_KEYRING))
 		},

@@ -16,7 +16,7 @@ var allowed = []uint32{
 	unix.SYS_OPENAT, sysFstatat, unix.SYS_FSTATFS, unix.SYS_UNAME,
 	unix.SYS_FSYNC, unix.SYS_FDATASYNC, unix.SYS_SYNCFS, unix.SYS_SYNC_FILE_RANGE, unix.SYS_FTRUNCATE, unix.SYS_FALLOCATE,
 	unix.SYS_FCHMOD, unix.SYS_FLOCK, unix.SYS_RENAMEAT2, unix.SYS_LINKAT, unix.SYS_UNLINKAT,
-	unix.SYS_SHUTDOWN, unix.SYS_RECVFROM, unix.SYS_GETSOCKNAME, unix.SYS_GETPEERNAME, unix.SYS_GETSOCKOPT,
+	unix.SYS_RECVFROM, unix.SYS_GETSOCKNAME, unix.SYS_GETPEERNAME, unix.SYS_GETSOCKOPT,
 }
 
 // What nobody but an attacker does here: it is worth ending the process for. The
@@ -33,6 +33,8 @@ var killed = []uint32{
 func rulesFor(j *Jail, pid uint32) []seccomp.Rule {
 	rules := slices.Concat(seccomp.GoRuntime(pid),
 		seccomp.All(seccomp.Allow, allowed...), seccomp.All(seccomp.Kill, killed...), seccomp.All(seccomp.Kill, killedArch...))
+	// Whoever ends the reading of a socket that listens ends it for the parent, too.
+	rules = append(rules, seccomp.Rule{Call: unix.SYS_SHUTDOWN, Arg: 1, Mask: seccomp.Whole, Want: unix.SHUT_WR, Verdict: seccomp.Allow})
 	if j.Accept {
 		rules = append(rules, seccomp.Rule{Call: unix.SYS_ACCEPT4, Verdict: seccomp.Allow})
 	}
