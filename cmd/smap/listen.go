@@ -18,7 +18,8 @@ import (
 // drainTime is how long sessions may finish a message after TERM.
 const drainTime = 30 * time.Second
 
-// acceptPause is how long to wait for descriptors or memory to come back.
+// acceptPause is how long to wait for descriptors or memory to come back, or for
+// whatever else keeps a socket from accepting.
 const acceptPause = 100 * time.Millisecond
 
 // serveChild serves on the sockets that the parent gave us, until it says TERM
@@ -107,7 +108,7 @@ func (s *server) accept(ctx context.Context, f *os.File) {
 			trouble = false
 			conn := os.NewFile(uintptr(fd), "client")
 			s.start(ctx, visitorOn(fd, peer, conn), conn)
-		case aerr == unix.EMFILE || aerr == unix.ENFILE || aerr == unix.ENOBUFS || aerr == unix.ENOMEM:
+		case aerr != unix.ECONNABORTED && aerr != unix.ECANCELED && aerr != unix.EINTR:
 			if !trouble {
 				s.config.Log.Error("fwtksyserr: accept", "error", aerr)
 			}
