@@ -34,12 +34,9 @@ func serve(o options, sockets []*os.File) int {
 	for _, w := range t.Warnings() {
 		log.Warn("table", "warning", w.Error())
 	}
-	var relay *os.File
+	var relay *logrelay.Relay
 	if syslog, ok := closer.(io.Writer); ok {
-		if relay, err = logrelay.Start(syslog); err != nil {
-			log.Error("fwtksyserr: log", "error", err)
-			return exitOS
-		}
+		relay = logrelay.New(syslog)
 	}
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, unix.SIGTERM, unix.SIGINT, unix.SIGHUP)
@@ -67,7 +64,7 @@ func serve(o options, sockets []*os.File) int {
 
 // childCommand starts this program, or what has been installed in its place,
 // with the sockets.
-func childCommand(o options, sockets []*os.File, relay *os.File) (*exec.Cmd, error) {
+func childCommand(o options, sockets []*os.File, relay *logrelay.Relay) (*exec.Cmd, error) {
 	program, err := os.Executable()
 	if err != nil {
 		return nil, err
@@ -80,8 +77,12 @@ func childCommand(o options, sockets []*os.File, relay *os.File) (*exec.Cmd, err
 		cmd.Args = append(cmd.Args, "-idle")
 	}
 	if relay != nil {
+		end, err := relay.Next()
+		if err != nil {
+			return nil, err
+		}
 		cmd.Args = append(cmd.Args, "-relay")
-		cmd.ExtraFiles = append(cmd.ExtraFiles, relay)
+		cmd.ExtraFiles = append(cmd.ExtraFiles, end)
 	}
 	return cmd, nil
 }

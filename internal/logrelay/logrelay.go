@@ -20,10 +20,26 @@ import (
 // maxDatagram is more than any line.
 const maxDatagram = 4096
 
-// Start returns a socket for children. What they write there goes to the log, as
-// lines of facility mail, whatever it is.
-func Start(log io.Writer) (*os.File, error) {
-	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_DGRAM, 0)
+// A Relay writes to a log what children say, as lines of facility mail, whatever
+// it is. Each child has a socket of its own: who owns one child can end that, or
+// say that it is at its end, and the children to come must be heard all the same.
+type Relay struct {
+	log  io.Writer
+	last *os.File
+}
+
+// New returns a relay to a log.
+func New(log io.Writer) *Relay { return &Relay{log: log} }
+
+// Next returns a socket for the next child. The one before must have been
+// started: its socket is closed here, and stays open there. It is not for several
+// goroutines.
+func (r *Relay) Next() (*os.File, error) {
+	if r.last != nil {
+		_ = r.last.Close() // nothing of ours was written there
+		r.last = nil
+	}
+	fds, err := unix.Socketpair(unix.AF_UNIX, kind, 0)
 	if err != nil {
 		return nil, os.NewSyscallError("socketpair", err)
 	}
@@ -32,11 +48,14 @@ func Start(log io.Writer) (*os.File, error) {
 	if err := unix.SetNonblock(fds[0], true); err != nil {
 		return nil, errors.Join(err, unix.Close(fds[0]), unix.Close(fds[1]))
 	}
-	go relay(log, os.NewFile(uintptr(fds[0]), "log"))
-	return os.NewFile(uintptr(fds[1]), "log"), nil
+	go relay(r.log, os.NewFile(uintptr(fds[0]), "log"))
+	r.last = os.NewFile(uintptr(fds[1]), "log")
+	return r.last, nil
 }
 
-func relay(log io.Writer, from io.Reader) {
+// relay ends with the child, or with an empty line, which looks the same.
+func relay(log io.Writer, from io.ReadCloser) {
+	defer from.Close() // only read
 	b := make([]byte, maxDatagram)
 	for {
 		n, err := from.Read(b)
