@@ -15,8 +15,9 @@ import (
 const maxReason = 1000
 
 // SetAside moves the message to bad, with the reason in its envelope. After an
-// error the message is still claimed and whole, and SetAside may be called
-// again.
+// error the message is whole, and SetAside may be called again: either it is
+// still claimed, or it is in bad and only what comes after that failed, which
+// recovery does.
 func (c *Claim) SetAside(reason string) error {
 	if c.done {
 		return nil

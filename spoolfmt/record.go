@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math/rand/v2"
 	"strconv"
 	"sync"
@@ -103,7 +104,8 @@ func (r *rooms) drop(s *Spool) {
 
 // remove forgets a room. What it cannot remove, recovery does in 36 hours.
 func (x *room) remove(s *Spool) {
-	if err := errors.Join(s.sys.close(x.fd), s.sys.unlink(s.dirs[Tmp], x.name)); err != nil {
+	err := s.sys.unlink(s.dirs[Tmp], x.name)
+	if err = errors.Join(s.sys.close(x.fd), ignoreNotExist(err)); err != nil {
 		s.log.Warn("tmp: not removed", "file", x.name, "error", err)
 	}
 }
@@ -151,18 +153,11 @@ func (c *Claim) replaceEnvelope(data []byte, next time.Time) error {
 	if err := c.settle(); err != nil {
 		return err
 	}
-	if c.room == nil {
-		got, err := c.s.rooms.get(c.s, c.id, int64(len(data)))
-		if err != nil {
-			return fmt.Errorf("record: room in tmp/: %w", err)
-		}
-		c.room = got
-	}
 	if next.IsZero() {
 		next = c.s.now()
 	}
-	if err := c.writeRoom(data, next); err != nil {
-		return fmt.Errorf("record: tmp/%s: %w", c.room.name, err)
+	if err := c.fillRoom(data, next); err != nil {
+		return err
 	}
 	// An operator may have deleted the message: it must not come back.
 	name := c.id + KindEnvelope.Suffix()
@@ -186,6 +181,31 @@ func (c *Claim) replaceEnvelope(data []byte, next time.Time) error {
 		return fmt.Errorf("record: %s: %w", c.path(KindEnvelope), err)
 	}
 	return nil
+}
+
+// fillRoom writes an envelope into the room, or into another one where somebody
+// has removed the room's name from tmp: without it, it can never be moved.
+func (c *Claim) fillRoom(data []byte, next time.Time) error {
+	for second := false; ; second = true {
+		if c.room == nil {
+			got, err := c.s.rooms.get(c.s, c.id, int64(len(data)))
+			if err != nil {
+				return fmt.Errorf("record: room in tmp/: %w", err)
+			}
+			c.room = got
+		}
+		err := c.writeRoom(data, next)
+		if err == nil {
+			return nil
+		}
+		err = fmt.Errorf("record: tmp/%s: %w", c.room.name, err)
+		if second || !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		c.room.remove(c.s)
+		c.room = nil
+		c.s.rooms.drop(c.s) // they may have lost their names, too
+	}
 }
 
 func (c *Claim) writeRoom(data []byte, next time.Time) error {
