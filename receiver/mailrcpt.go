@@ -23,7 +23,7 @@ func (s *session) parse(arg, keyword string, syntax Reply) (spoolfmt.Path, Reply
 	for strings.Contains(value[end:], "  ") {
 		value = value[:end] + strings.ReplaceAll(value[end:], "  ", " ")
 	}
-	p, err := spoolfmt.ParsePath(value)
+	p, err := spoolfmt.ParsePath(strings.Clone(value)) // it is kept; the line with all its blanks is not
 	var bad *spoolfmt.AddressError
 	switch {
 	case errors.As(err, &bad):
