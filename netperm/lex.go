@@ -277,9 +277,14 @@ func (s *scanner) skipComment() {
 	}
 }
 
-// skipRule moves past the rest of a logical line that could not be read.
+// skipRule moves past the rest of a logical line that could not be read. What
+// may be a comment is one, and does not continue: it cannot swallow the rule below.
 func (s *scanner) skipRule() {
 	for s.pos < len(s.text) && s.text[s.pos] != '\n' {
+		if s.text[s.pos] == '#' && s.afterBlank() {
+			s.skipComment()
+			return
+		}
 		if end := s.continuationEnd(); end > 0 {
 			s.pos = end
 			s.line++
