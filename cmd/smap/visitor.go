@@ -102,6 +102,7 @@ func (s *setup) admit(c *receiver.Client) bool {
 		return true
 	}
 	host := netperm.Host{Addr: c.Addr, Name: c.Name}
-	c.Relay = s.table.Match("relay-hosts", host)
+	// A balancer that does not say for whom it speaks may speak for a stranger.
+	c.Relay = s.table.Match("relay-hosts", host) && !s.table.Match("proxy-hosts", netperm.Host{Addr: c.Addr})
 	return s.table.Permit(host).Allowed
 }
