@@ -59,12 +59,13 @@ func (l *loop) next(now time.Time) (item, bool) {
 	}
 	for !l.due.empty() && l.runningDue < l.cfg.maxDeferred() && l.due.items[0].at <= now.UnixNano() {
 		it := l.due.pop()
+		l.lastDue = it
 		if !l.busy.has(it.name) {
 			return it, true
 		}
 	}
-	if l.due.empty() && l.due.more && !l.scanning {
-		l.scanCur = true
+	if l.due.empty() && l.due.more && !l.scanning && !l.scanCur {
+		l.scanCur, l.fromCur = true, l.lastDue // as above; each rescan begins again
 	}
 	return item{}, false
 }

@@ -20,6 +20,7 @@ type loop struct {
 
 	fresh, due queue
 	last       item   // taken from fresh
+	lastDue    item   // taken from due
 	partial    bool   // fresh began after others, which may wait still
 	missed     []item // came while a scan runs, which may not have seen them
 	missedMore bool   // more than are remembered
@@ -37,7 +38,7 @@ type loop struct {
 
 	nextScan, nextSweep, nextFlush time.Time
 	scanNew, scanCur               bool // wanted
-	from                           item // where the scan of new/ goes on
+	from, fromCur                  item // where the scans of new/ and cur/ go on
 	scanning, sweeping, flushing   bool
 	small                          bool // the last scans were short
 	names                          int  // in new/ at the last scan
@@ -134,7 +135,7 @@ func (l *loop) watchAndScan(now time.Time) {
 
 func (l *loop) wantScan() {
 	l.scanNew, l.scanCur = true, true
-	l.from = item{}
+	l.from, l.fromCur = item{}, item{}
 }
 
 func (l *loop) hint(h hint, name string, kind spoolfmt.Kind) {

@@ -311,3 +311,45 @@ func TestMetTwice(t *testing.T) {
 		}
 	}
 }
+
+// TestDeferredGoOn: deferred mail that is more than one scan keeps goes on after
+// the last that was taken. Else so many messages that stay locked, whose feeder
+// keeps their contents open, would be in the way of all others.
+func TestDeferredGoOn(t *testing.T) {
+	b := newBench(t, all(Result{Outcome: Delivered}))
+	c, err := New(b.cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now()
+	for i, name := range []string{"a", "b", "c"} {
+		b.put("cur/"+name+".envelope", "")
+		at := now.Add(time.Duration(i-10) * time.Second)
+		if err := os.Chtimes(b.path("cur/"+name+".envelope"), at, at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l := newLoop(c)
+	l.small = true // scans in the loop itself
+	l.wantScan()
+	l.startScan(now)
+	l.due.items, l.due.more = l.due.items[:1], true // as if more were too many
+	if it, ok := l.next(now); !ok || it.name != "a.envelope" {
+		t.Fatalf("first %v %v", it, ok)
+	}
+	if it, ok := l.next(now); ok {
+		t.Fatalf("then %v", it)
+	}
+	l.startScan(now)
+	if it, ok := l.next(now); !ok || it.name != "b.envelope" {
+		t.Errorf("after the scan that goes on: %v %v", it, ok)
+	}
+	l.wantScan()
+	l.startScan(now)
+	if it, ok := l.next(now); !ok || it.name != "a.envelope" {
+		t.Errorf("after a rescan: %v %v", it, ok)
+	}
+	if err := c.spool.Close(); err != nil {
+		t.Error(err)
+	}
+}

@@ -104,7 +104,7 @@ func (l *loop) startScan(now time.Time) {
 		}
 	}
 	l.scanNew, l.scanCur = false, false
-	home, cfg, after := l.home, l.cfg, map[spoolfmt.Box]item{spoolfmt.New: l.from}
+	home, cfg, after := l.home, l.cfg, map[spoolfmt.Box]item{spoolfmt.New: l.from, spoolfmt.Cur: l.fromCur}
 	if l.small {
 		for _, b := range boxes {
 			l.takeScan(l.scan.scan(l.agents, cfg, home.spool, b, after[b], now), now)
