@@ -30,7 +30,11 @@ func (c *smtpConn) broken(err error) Result {
 	if errors.As(err, &operation) && !operation.Timeout() {
 		_ = c.conn.SetReadDeadline(time.Now().Add(time.Second))
 		if r, rerr := c.read(); rerr == nil && r.code >= 400 {
-			return c.refusal("DATA", r)
+			said := c.refusal("DATA", r)
+			if c.opt.LMTP {
+				said.Outcome = Retry // it may be about one of the recipients
+			}
+			return said
 		}
 	}
 	return Result{Text: "DATA: " + err.Error(), Remote: c.name}

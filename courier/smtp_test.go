@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"github.com/emersion/go-smtp"
@@ -231,3 +232,21 @@ func TestWriteData(t *testing.T) {
 type slow struct{ r io.Reader }
 
 func (s slow) Read(p []byte) (int, error) { return s.r.Read(p[:min(1, len(p))]) }
+
+// TestBrokenLMTP: what an LMTP server says before it breaks off is about one
+// recipient. The others must not fail with that one.
+func TestBrokenLMTP(t *testing.T) {
+	t.Parallel()
+	for lmtp, want := range map[bool]Outcome{true: Retry, false: Failed} {
+		ours, theirs := net.Pipe()
+		go func() { _, _ = theirs.Write([]byte("550 mailbox of one is full\r\n")) }() // who does not read gets no verdict
+		c := &smtpConn{opt: &Remote{LMTP: lmtp}}
+		c.use(ours)
+		if r := c.broken(&net.OpError{Op: "write", Err: syscall.EPIPE}); r.Outcome != want || !strings.Contains(r.Text, "550") {
+			t.Errorf("LMTP %v: %v %q", lmtp, r.Outcome, r.Text)
+		}
+		if err := errors.Join(ours.Close(), theirs.Close()); err != nil {
+			t.Error(err)
+		}
+	}
+}
