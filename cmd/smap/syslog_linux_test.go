@@ -170,9 +170,23 @@ func TestSyslog(t *testing.T) {
 	d.stop()
 	greet() // these lines are lost
 	d.start()
-	d.mu.Lock()
-	d.lines = nil
-	d.mu.Unlock()
+	forget := func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.lines = nil
+	}
+	forget()
+	greet()
+	d.logged("<22>smap[", "]: connect client=127.0.0.1 name=unknown")
+
+	// The next child is heard as well, and so is what the old one says at its end.
+	forget()
+	if err := cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	d.logged("<22>smap[", "]: ready pid=")
+	d.logged("<22>smap[", "]: stop")
+	forget()
 	greet()
 	d.logged("<22>smap[", "]: connect client=127.0.0.1 name=unknown")
 }
