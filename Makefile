@@ -19,7 +19,7 @@ help:
 	@echo 'make fuzz         every fuzz target for FUZZTIME (now $(FUZZTIME))'
 	@echo 'make model        every state of the spool protocol, within bounds, and each check left out in turn'
 	@echo 'make mutants      changes that break spoolfmt and the dot reader: the tests must notice'
-	@echo 'make proof        as root: the model, mutants, many crash states, every fault; see PROOF.md'
+	@echo 'make proof        as root: the model, mutants, many crash states, every fault, cuts of file systems; see PROOF.md'
 	@echo 'make install      the programs, manuals and completions below $$(DESTDIR)$$(PREFIX)'
 	@echo 'make vuln         govulncheck: known weaknesses in what the programs link'
 	@echo 'make reproducible two builds of the last commit in two places: one hash'
@@ -82,7 +82,8 @@ mutants:
 
 proof: build model mutants reproducible
 	@.ci/need root strace
-	CRASH_STATES=100 PROOF_FAULTS=100000 $(GO) test -tags system -count=1 -timeout 60m -v -run 'TestCrashRecords|TestFaults' ./internal/systest
+	CRASH_STATES=100 PROOF_FAULTS=100000 CUTS=300 $(GO) test -tags system -count=1 -timeout 60m -v \
+		-run 'TestCrashRecords|TestFaults|TestCuts' ./internal/systest
 
 # The database is not reachable from every machine, so this is no gate.
 vuln:

@@ -22,6 +22,8 @@ var wanted = []string{
 	"pgrep=procps",
 	"strace",
 	"mkfs.ext4=e2fsprogs",
+	"mkfs.xfs=xfsprogs",
+	"mkfs.btrfs=btrfs-progs",
 	"mount",
 	"ip=iproute2",
 	"bindfs",

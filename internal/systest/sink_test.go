@@ -18,6 +18,7 @@ type sink struct {
 	t    *testing.T
 	addr string
 	lmtp bool
+	keep func(sunk) // called before the answer
 	mu   sync.Mutex
 	got  []sunk
 }
@@ -31,11 +32,20 @@ type sunk struct {
 // newSink listens on a TCP port of the loopback address.
 func newSink(t *testing.T, lmtp bool) *sink {
 	t.Helper()
+	return newSinkTo(t, lmtp, nil)
+}
+
+// newSinkTo is a sink that keeps nothing itself but gives each message to a function before it answers.
+func newSinkTo(t *testing.T, lmtp bool, keep func(sunk)) *sink {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &sink{t: t, addr: l.Addr().String(), lmtp: lmtp}
+	s := &sink{t: t, addr: l.Addr().String(), lmtp: lmtp, keep: keep}
+	if keep == nil {
+		s.keep = s.store
+	}
 	var wg sync.WaitGroup
 	t.Cleanup(func() { l.Close(); wg.Wait() })
 	wg.Go(func() {
@@ -55,6 +65,12 @@ func (s *sink) messages() []sunk {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return append([]sunk(nil), s.got...)
+}
+
+func (s *sink) store(m sunk) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.got = append(s.got, m)
 }
 
 func (s *sink) serve(c net.Conn) {
@@ -94,9 +110,7 @@ func (s *sink) serve(c net.Conn) {
 				s.t.Errorf("sink: %v", err)
 				return
 			}
-			s.mu.Lock()
-			s.got = append(s.got, m)
-			s.mu.Unlock()
+			s.keep(m)
 			for range m.rcpt {
 				say("250 2.0.0 taken")
 				if !s.lmtp {

@@ -1,0 +1,139 @@
+//go:build system
+
+package systest
+
+import (
+	"fmt"
+	"hash/fnv"
+	"net/smtp"
+	"strings"
+	"sync"
+	"time"
+)
+
+// acknowledged are the messages that clients were told are accepted, in the order of time. It is in the memory of the
+// test, which no cut reaches.
+type acknowledged struct {
+	mu    sync.Mutex
+	marks []string
+}
+
+func (a *acknowledged) add(mark string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.marks = append(a.marks, mark)
+}
+
+// all are those so far.
+func (a *acknowledged) all() []string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.marks[:len(a.marks):len(a.marks)]
+}
+
+// taker is the agent behind a sink: it writes down what came, and complaints.
+type taker struct {
+	delay time.Duration
+	mu    sync.Mutex
+	since map[string]time.Time // by mark, when it came first
+	wrong []string
+}
+
+func (k *taker) reset() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.since, k.wrong = nil, nil
+}
+
+func (k *taker) complaints() []string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.wrong
+}
+
+func (k *taker) count() int {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return len(k.since)
+}
+
+// take wants an envelope and a content of one mark, and each mark once.
+func (k *taker) take(m sunk) {
+	time.Sleep(k.delay)
+	mark, _, _ := strings.Cut(strings.TrimPrefix(m.mail, "<"), "@")
+	to := strings.Join(m.rcpt, " ")
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.since == nil {
+		k.since = map[string]time.Time{}
+	}
+	if !strings.HasPrefix(to, "<"+mark+"@system.test>") || len(m.rcpt) != 1 {
+		k.wrong = append(k.wrong, fmt.Sprintf("%s came for %s", mark, to))
+	}
+	if got := split(m.content).rest; got != cutContent(mark) {
+		k.wrong = append(k.wrong, fmt.Sprintf("%s came with another content, of %d octets: %q", mark, len(got), head(got, 100)))
+	}
+	if _, again := k.since[mark]; again {
+		k.wrong = append(k.wrong, mark+" came twice")
+		return
+	}
+	k.since[mark] = time.Now()
+}
+
+// cutContent is the content of the message with a mark: most are short, some have many blocks.
+func cutContent(mark string) string {
+	h := fnv.New32a()
+	h.Write([]byte(mark)) //nolint:errcheck // a hash takes all
+	n := h.Sum32()
+	lines := n >> 8 % 80
+	if n%16 == 0 {
+		lines *= 40
+	}
+	return fmt.Sprintf("Subject: %s\n\n%s", mark, strings.Repeat(fmt.Sprintf("line of %s, %08x\n", mark, n), int(lines)))
+}
+
+// backlog is how many accepted messages may wait for their delivery.
+const backlog = 50
+
+// client sends one message after the other, with a pause while many wait, until the run is over.
+func (r *cutRun) client(number, port int) error {
+	c, err := smtp.Dial(local(port))
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	for i := 0; ; {
+		select {
+		case <-r.stop:
+			return c.Quit()
+		case <-time.After(5 * time.Millisecond):
+		}
+		if len(r.acked.all())-r.live.count() > backlog {
+			continue
+		}
+		i++
+		mark := fmt.Sprintf("m%d-%d", number, i)
+		if err := sendMarked(c, mark); err != nil {
+			return fmt.Errorf("%s: %w", mark, err)
+		}
+		r.acked.add(mark)
+	}
+}
+
+// sendMarked returns nil only if the message was accepted.
+func sendMarked(c *smtp.Client, mark string) error {
+	if err := c.Mail(mark + "@client.test"); err != nil {
+		return err
+	}
+	if err := c.Rcpt(mark + "@system.test"); err != nil {
+		return err
+	}
+	w, err := c.Data()
+	if err != nil {
+		return err
+	}
+	if _, err := w.Write([]byte(crlf(cutContent(mark)))); err != nil {
+		return err
+	}
+	return w.Close()
+}
