@@ -16,7 +16,7 @@ func TestDeletedUnderIt(t *testing.T) {
 		name   string
 		remove []string
 		result Result
-		left   int // names in cur
+		left   int // names in cur at most: the sweeper may have come already
 	}{
 		{"content, delivered", []string{".eml"}, Result{Outcome: Delivered}, 0},
 		{"envelope, delivered", []string{".envelope"}, Result{Outcome: Delivered}, 0},
@@ -49,13 +49,13 @@ func TestDeletedUnderIt(t *testing.T) {
 			b.message("y\n", "other@x.test")
 			b.run()
 			b.eventually("the other one", func() bool { return b.log.count("to=<other@x.test>") == 1 })
-			b.eventually("what is left", func() bool { return len(b.names("new")) == 0 && len(b.names("cur")) == c.left })
+			b.eventually("what is left", func() bool { return len(b.names("new")) == 0 && len(b.names("cur")) <= c.left })
 			for range 3 {
 				b.c.Rescan()
 				time.Sleep(20 * time.Millisecond)
 			}
 			b.halt()
-			if calls != 1 || len(b.names("bad")) != 0 || len(b.names("cur")) != c.left {
+			if calls != 1 || len(b.names("bad")) != 0 || len(b.names("cur")) > c.left {
 				t.Errorf("%d calls; cur %v, bad %v", calls, b.names("cur"), b.names("bad"))
 			}
 		})
