@@ -69,7 +69,7 @@ func (b *bench) value(group, name string) (float64, bool) {
 func (b *bench) report(dir, command string) error {
 	var w strings.Builder
 	fmt.Fprintf(&w, "# Measured\n\n`%s`, on %s. %s.\n", command, time.Now().UTC().Format("2006-01-02"), b.machine())
-	fmt.Fprintf(&w, "Machines are noisy: what counts are the ratios, each within one run; medians of %d runs.\n", b.runs)
+	fmt.Fprintf(&w, "Machines are noisy: what counts are the ratios, each within one run (medians of %d).\n", b.runs)
 	fmt.Fprint(&w, "\n| target | ratio | wanted | |\n| --- | --- | --- | --- |\n")
 	for _, t := range targets {
 		ours, ok := b.value(t.group, t.name)
