@@ -1,0 +1,79 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestLean has the lean program make way where the table asks for more than it
+// has, and refuse to serve, not serve with less, where the whole one is missing.
+func TestLean(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	smap := filepath.Join(dir, "smap")
+	build := exec.Command("go", "build", "-tags", "lean", "-o", smap, ".")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	table := func(name, rules string) string {
+		path := filepath.Join(dir, name)
+		text := "smap: directory " + filepath.Join(dir, "spool") + "\nsmap: userid 65534\nsmap: hostname lean.test\n" + rules
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	if err := os.Mkdir(filepath.Join(dir, "spool"), 0o777); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(filepath.Join(dir, "spool"), 0o777); err != nil { // whoever smap is
+		t.Fatal(err)
+	}
+	run := func(args ...string) (stdout, stderr string, code int) {
+		var out, log strings.Builder
+		cmd := exec.Command(smap, append(args, "-log", "stderr")...)
+		cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader("QUIT\r\n"), &out, &log
+		if err := cmd.Run(); cmd.ProcessState == nil {
+			t.Fatal(err)
+		}
+		return out.String(), log.String(), cmd.ProcessState.ExitCode()
+	}
+	for _, name := range []string{"cert", "key"} { // the whole program reads them
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("PEM\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cases := []struct {
+		name string
+		args []string
+	}{
+		{"tls", []string{"-c", table("tls", "smap: tls-cert "+dir+"/cert\nsmap: tls-key "+dir+"/key\n")}},
+		{"names", []string{"-c", table("names", "smap: names yes\n")}},
+		{"ident", []string{"-c", table("ident", "smap: ident yes\n")}},
+		{"listen", []string{"-c", table("listen", ""), "-listen", "127.0.0.1:0"}},
+		{"check", []string{"-c", table("check", ""), "-t"}},
+	}
+	if out, log, code := run("-c", table("plain", "")); code != 0 || !strings.HasPrefix(out, "220 lean.test ") {
+		t.Errorf("in plain: exit code %d, %q\n%s", code, out, log)
+	}
+	for _, c := range cases {
+		out, log, code := run(c.args...)
+		if code == 0 || strings.Contains(out, "220 ") || !strings.Contains(out+log, "smap-server") {
+			t.Errorf("%s without smap-server: exit code %d, %q\n%s", c.name, code, out, log)
+		}
+	}
+	script := "#!/bin/sh\necho replaced \"$@\"\n"
+	if err := os.WriteFile(smap+"-server", []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range cases {
+		want := "replaced " + strings.Join(c.args, " ") + " -log stderr\n"
+		if out, log, code := run(c.args...); code != 0 || out != want {
+			t.Errorf("%s: exit code %d, %q, want %q\n%s", c.name, code, out, want, log)
+		}
+	}
+}
