@@ -80,6 +80,9 @@ func (l *loop) stop() error {
 func (l *loop) finish() error {
 	left := l.cfg.Once && (l.agentGate.shut || l.spoolGate.shut)
 	l.stopping = true
+	if l.lookout != nil {
+		l.lookout.stop()
+	}
 	l.w.close()
 	l.kill(errStopping)
 	for l.scanning || l.sweeping || l.flushing {

@@ -18,6 +18,9 @@ type loop struct {
 	w    watcher
 	scan *scanner
 
+	lookout *lookout        // nil: none here
+	posted  *spoolfmt.Spool // what it looks at
+
 	fresh, due queue
 	last       item   // taken from fresh
 	lastDue    item   // taken from due
@@ -40,8 +43,9 @@ type loop struct {
 	scanNew, scanCur               bool // wanted
 	from, fromCur                  item // where the scans of new/ and cur/ go on
 	scanning, sweeping, flushing   bool
-	small                          bool // the last scans were short
-	names                          int  // in new/ at the last scan
+	small                          bool                   // the last scans were short
+	names                          int                    // in new/ at the last scan
+	empty                          [spoolfmt.Bad + 1]bool // boxes without any name at the last scan
 	stopping                       bool
 
 	reports chan report
@@ -75,6 +79,7 @@ func (l *loop) run(ctx context.Context) error {
 	l.ev.start(l.cfg)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
+	l.lookout = startLookout(l.cfg.Wakeup)
 	for {
 		now := time.Now()
 		l.upkeep(now)
@@ -86,6 +91,7 @@ func (l *loop) run(ctx context.Context) error {
 			}
 			return l.finish()
 		}
+		l.postLookout()
 		timer.Reset(max(l.wake(now), 0))
 		select {
 		case <-ctx.Done():
@@ -114,6 +120,8 @@ func (l *loop) run(ctx context.Context) error {
 			l.metricsWritten(err)
 		case pong := <-l.c.ping:
 			close(pong)
+		case <-l.lookoutFound():
+			l.watchAndScan(time.Now())
 		case <-l.c.rescan:
 			l.watchAndScan(time.Now())
 		case cfg := <-l.c.reload:
@@ -157,15 +165,20 @@ func (l *loop) hint(h hint, name string, kind spoolfmt.Kind) {
 	}
 }
 
+const longestSleep = 24 * time.Hour
+
 // wake is how long the loop may sleep. Times of this process are compared as
 // such and those in the spool as the clock shows them, never one with the other:
 // a clock that is set back would make the loop sleep through its rescans.
 func (l *loop) wake(now time.Time) time.Duration {
-	wait := l.nextScan.Sub(now)
+	wait := longestSleep
 	sooner := func(t time.Time) {
 		if !t.IsZero() {
 			wait = min(wait, t.Sub(now))
 		}
+	}
+	if l.posted == nil {
+		sooner(l.nextScan)
 	}
 	if !l.flushing {
 		sooner(l.nextFlush)

@@ -41,7 +41,7 @@ func (l *loop) leave(h *lease) {
 
 // upkeep starts what is due besides deliveries.
 func (l *loop) upkeep(now time.Time) {
-	if !now.Before(l.nextScan) {
+	if !now.Before(l.nextScan) && l.posted == nil {
 		l.watchAndScan(now)
 	}
 	l.startScan(now)
@@ -131,6 +131,7 @@ func (l *loop) takeScan(s scanned, now time.Time) {
 		defer l.endScan(s.home)
 	}
 	what := "scan " + s.box.String()
+	l.empty[s.box] = s.err == nil && s.names == 0
 	if s.err != nil {
 		if l.odd.once(what) {
 			l.ev.trouble(what, s.err)
@@ -197,6 +198,7 @@ func (l *loop) checkHome(now time.Time) {
 		return
 	}
 	l.odd.drop("open")
+	l.relieve()
 	old := l.home
 	l.home = newLease(sp)
 	old.users++
@@ -219,6 +221,11 @@ func (l *loop) reload(cfg Config) {
 	l.w.ev = l.ev
 	l.agentGate.heal()
 	l.ev.reload(l.cfg)
+	l.relieve()
+	if l.lookout != nil && l.cfg.Wakeup != old.Wakeup {
+		l.lookout.stop()
+		l.lookout = startLookout(l.cfg.Wakeup)
+	}
 	if err := old.close(); err != nil {
 		l.ev.trouble("agent", fmt.Errorf("close %s: %w", old.Agent.Name(), err))
 	}
