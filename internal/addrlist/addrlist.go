@@ -16,15 +16,15 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"math/bits"
 	"sync"
 )
 
 // maxAddress is longer than any address of RFC 5321, in octets.
 const maxAddress = 1024
 
-// pieceSize is how much of the file is in memory at once. More is slower: it has
-// to stay in the processor's nearest cache.
-const pieceSize = 32 << 10
+// pieceSize is how much of the file is in memory at once.
+const pieceSize = 60 << 10
 
 // A List is a file of addresses. It may be used by several goroutines.
 type List struct {
@@ -68,27 +68,12 @@ func (l *List) Contains(address string) (bool, error) {
 	}
 }
 
-// A search finds one line quickly. It looks at eight octets of the text in every
-// stride. An address that is there covers stride places one after the other, so
-// at least one look falls on octets that are in seen, which is a small table by
-// hash; only there is the text compared. The places are those that reach into
-// the local part: domains are alike in most lines.
+// A search finds one line quickly. It looks for two octets of the line at their
+// distance, in 64 places at a time, and compares the line only where both are.
 type search struct {
-	line   []byte // the end of the line before, and the address, in lower case
-	stride int    // 0: too short for this
-	seen   [1 << hashBits]bool
-}
-
-const (
-	window   = 8
-	hashBits = 10
-)
-
-// hash maps the window at the beginning of b to a place in the table. The case of
-// letters makes no difference; some other octets become equal, too, which costs
-// only a comparison.
-func hash(b []byte) uint64 {
-	return (binary.LittleEndian.Uint64(b) | 0x2020202020202020) * 0x9e3779b97f4a7c15 >> (64 - hashBits) % (1 << hashBits)
+	line          []byte // the end of the line before, and the address, in lower case
+	first, second int    // the places of the two octets in line
+	chosen        bool
 }
 
 func newSearch(address string) *search {
@@ -96,66 +81,101 @@ func newSearch(address string) *search {
 	for i, c := range s.line {
 		s.line[i] = lower(c)
 	}
-	last := len(s.line) - window
-	if at := bytes.LastIndexByte(s.line, '@'); at > 0 {
-		last = min(last, at-1)
-	}
-	for i := 0; i <= last; i++ {
-		s.seen[hash(s.line[i:])] = true
-	}
-	s.stride = last + 1
 	return s
 }
 
 // find reports whether the line is in a piece of text, which is the last one if
 // end is set.
 func (s *search) find(piece []byte, end bool) bool {
-	if s.stride <= 0 {
-		return s.findShort(piece, end)
+	if !s.chosen {
+		s.choose(piece[:min(len(piece), sample)])
 	}
-	// Four looks in a turn, with nothing to load but the text, are 1.7 times as
-	// fast as one.
-	seen, stride, i := &s.seen, s.stride, 0
-	for ; i+3*stride+window <= len(piece); i += 4 * stride {
-		if seen[hash(piece[i:i+window])] || seen[hash(piece[i+stride:i+stride+window])] ||
-			seen[hash(piece[i+2*stride:i+2*stride+window])] || seen[hash(piece[i+3*stride:i+3*stride+window])] {
-			for k := range 4 {
-				if s.near(piece, i+k*stride, end) {
-					return true
-				}
-			}
-		}
-	}
-	for ; i+window <= len(piece); i += stride {
-		if s.near(piece, i, end) {
+	for i := s.next(piece, 0); i >= 0; i = s.next(piece, i+1) {
+		if s.at(piece[i:], end) {
 			return true
 		}
 	}
 	return false
 }
 
-// near reports whether the line covers place i of the text.
-func (s *search) near(piece []byte, i int, end bool) bool {
-	if !s.seen[hash(piece[i:i+window])] {
-		return false
+const (
+	sample = 1 << 10 // octets of the file that the choice is tried on
+	tries  = 12      // places of the line that are tried with each other
+)
+
+// choose finds two octets that are seldom where they would be in the line, by
+// trying: all lines may begin alike, or end in the same digit. They are of the
+// local part, since domains are alike in most files, and far apart rather than
+// near, since there are fewer places for such a pair.
+func (s *search) choose(text []byte) {
+	last := len(s.line) - 1
+	if at := bytes.LastIndexByte(s.line, '@'); at > 0 {
+		last = at
 	}
-	from := max(0, i-s.stride+1)
-	j := bytes.LastIndexByte(piece[from:i+1], '\n')
-	return j >= 0 && s.at(piece[from+j:], end)
+	step := (last + tries - 1) / tries
+	first, second, least := 0, 1, len(text)+1
+	for apart := last / step * step; apart > 0; apart -= step {
+		for s.first = 0; s.first+apart <= last; s.first += step {
+			s.second = s.first + apart
+			n := 0
+			for i := s.next(text, 0); i >= 0 && n < least; i = s.next(text, i+1) {
+				n++
+			}
+			if n < least {
+				first, second, least = s.first, s.second, n
+			}
+		}
+	}
+	s.first, s.second, s.chosen = first, second, true
 }
 
-// findShort goes from line to line.
-func (s *search) findShort(piece []byte, end bool) bool {
-	for {
-		i := bytes.IndexByte(piece, '\n')
-		if i < 0 {
-			return false
-		}
-		if s.at(piece[i:], end) {
-			return true
-		}
-		piece = piece[i+1:]
+const (
+	ones   = 0x0101010101010101
+	letter = 0x5f * ones // without the bit that makes a letter small; some other octets become equal, too
+	carry  = 0x7f * ones // makes the high bit of each octet that is not 0
+	high   = 0x80 * ones
+)
+
+// next returns the first place, from one on, where both octets are as they would
+// be if the line began there, or -1.
+func (s *search) next(text []byte, from int) int {
+	if from+s.second >= len(text) {
+		return -1
 	}
+	a, b := text[from+s.first:len(text)-s.second+s.first], text[from+s.second:]
+	c, d := uint64(s.line[s.first])*ones, uint64(s.line[s.second])*ones
+	for len(a) >= 64 && len(b) >= 64 {
+		x, y := (*[64]byte)(a), (*[64]byte)(b)
+		t := differ(x[0:8], y[0:8], c, d)
+		t &= differ(x[8:16], y[8:16], c, d)
+		t &= differ(x[16:24], y[16:24], c, d)
+		t &= differ(x[24:32], y[24:32], c, d)
+		t &= differ(x[32:40], y[32:40], c, d)
+		t &= differ(x[40:48], y[40:48], c, d)
+		t &= differ(x[48:56], y[48:56], c, d)
+		t &= differ(x[56:64], y[56:64], c, d)
+		if t&high != high {
+			break
+		}
+		a, b = a[64:], b[64:]
+	}
+	for len(a) >= 8 && len(b) >= 8 {
+		if both := ^differ(a, b, c, d) & high; both != 0 {
+			return len(text) - s.second - len(b) + bits.TrailingZeros64(both)/8
+		}
+		a, b = a[8:], b[8:]
+	}
+	for i := range b {
+		if (a[i]^byte(c)|b[i]^byte(d))&(letter&0xff) == 0 {
+			return len(text) - s.second - len(b) + i
+		}
+	}
+	return -1
+}
+
+// differ sets the high bit of each octet where not both are as in c and d.
+func differ(a, b []byte, c, d uint64) uint64 {
+	return (binary.LittleEndian.Uint64(a)^c|binary.LittleEndian.Uint64(b)^d)&letter + carry
 }
 
 // at reports whether text begins with the line.
