@@ -1,11 +1,5 @@
 //go:build lean
 
-// The runtime would read three files about control groups at each start, to
-// learn how many processors one session may use, and ask again each second.
-//
-//go:debug containermaxprocs=0
-//go:debug updatemaxprocs=0
-
 package main
 
 import (
