@@ -100,8 +100,11 @@ func (p *process) signal(sig syscall.Signal) {
 }
 
 // children are the processes that it and its children have started, itself first.
-func (p *process) children() []int {
-	all := []int{p.cmd.Process.Pid}
+func (p *process) children() []int { return family(p.cmd.Process.Pid) }
+
+// family is a process and its children and theirs.
+func family(pid int) []int {
+	all := []int{pid}
 	for i := 0; i < len(all); i++ {
 		// Each thread has children of its own.
 		tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", all[i]))

@@ -19,8 +19,10 @@ type sink struct {
 	addr string
 	lmtp bool
 	keep func(sunk) // called before the answer
-	mu   sync.Mutex
-	got  []sunk
+	// verdict is the reply to one recipient of LMTP, when it is not nil; "" ends the connection.
+	verdict func(m sunk, rcpt string) string
+	mu      sync.Mutex
+	got     []sunk
 }
 
 // sunk is a message as it came: the arguments of MAIL and RCPT, and the content with LF at the ends of its lines.
@@ -111,9 +113,15 @@ func (s *sink) serve(c net.Conn) {
 				return
 			}
 			s.keep(m)
-			for range m.rcpt {
-				say("250 2.0.0 taken")
-				if !s.lmtp {
+			for _, rcpt := range m.rcpt {
+				reply := "250 2.0.0 taken"
+				if s.verdict != nil {
+					reply = s.verdict(m, rcpt)
+				}
+				if reply == "" {
+					return
+				}
+				if say(reply); !s.lmtp {
 					break
 				}
 			}
