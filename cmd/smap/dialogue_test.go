@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"smap/internal/scripttest"
 )
 
 // patience is how long a server may take for anything.
@@ -112,10 +114,10 @@ func (c *clients) inetd(ts *testscript.TestScript, neg bool, args []string) {
 	ours.Close()
 	err = cmd.Wait()
 	if talked != nil {
-		ts.Fatalf("%v; smap: %v\n%s", talked, err, read(ts, args[1]))
+		ts.Fatalf("%v; smap: %v\n%s", talked, err, scripttest.Read(ts, args[1]))
 	}
 	if (err != nil) != neg {
-		ts.Fatalf("smap: %v\n%s", err, read(ts, args[1]))
+		ts.Fatalf("smap: %v\n%s", err, scripttest.Read(ts, args[1]))
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -200,7 +202,7 @@ func connection() (net.Conn, *os.File, error) {
 // dial connects to the server whose log this is, at the last address there.
 func dial(ts *testscript.TestScript, log string) *client {
 	const event = ": listen address="
-	logged(ts, false, []string{log, event})
+	scripttest.Logged(ts, false, []string{log, event})
 	text := ts.ReadFile(log)
 	address := strings.Fields(text[strings.LastIndex(text, event)+len(event):])[0]
 	conn, err := net.Dial("tcp", address)
@@ -212,7 +214,7 @@ func (c *clients) talk(ts *testscript.TestScript, _ bool, args []string) {
 	client := dial(ts, args[0])
 	defer client.conn.Close()
 	if err := client.dialogue(ts.ReadFile(args[1])); err != nil {
-		ts.Fatalf("%v\n%s", err, read(ts, args[0]))
+		ts.Fatalf("%v\n%s", err, scripttest.Read(ts, args[0]))
 	}
 }
 
@@ -226,7 +228,7 @@ func (c *clients) connect(ts *testscript.TestScript, _ bool, args []string) {
 
 // served connects until there is room.
 func (c *clients) served(ts *testscript.TestScript, _ bool, args []string) {
-	wait(ts, "a greeting", func() bool {
+	scripttest.Wait(ts, "a greeting", func() bool {
 		client := dial(ts, args[1])
 		if client.step("S~ 220 ") != nil {
 			client.conn.Close()

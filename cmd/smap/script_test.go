@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"bytes"
-	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -13,13 +12,14 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"smap/internal/scripttest"
 )
 
-// TestScripts runs testdata/script/smap-*.txtar. Besides testscript's own
-// commands they have:
+// TestScripts runs testdata/script/smap-*.txtar. Besides scripttest's commands
+// they have:
 //
 //	inetd DIALOGUE LOG ARG...  runs smap as inetd does, with the dialogue's client
 //	                     on a TCP connection as its descriptors 0, 1 and 2; where
@@ -34,8 +34,6 @@ import (
 //	served NAME LOG      the same, again and again until it hears 220
 //	says NAME LINE...    has a dialogue on such a connection
 //	close NAME           closes it
-//	logged FILE PATTERN  waits until a line of the file holds the text
-//	times N FILE TEXT    the text is in so many lines of the file
 //	signal FILE NAME [child|lookup LOG]  sends a signal to the process whose pid
 //	                     the file holds, or to the last of its children that the
 //	                     log names, or to the look-up child of that
@@ -44,49 +42,23 @@ import (
 //	certificate CERT KEY NAME  makes a key and a certificate
 //	tls LOG NAME         the server's certificate, after STARTTLS, is for that name
 //	until-tls LOG NAME   waits until it is
-//	gone FILE            waits until the process whose pid the file holds is gone
 //	count N GLOB         so many files are there
-//	expand FILE...       puts the environment's values into files, mode 600
 //
 // A dialogue is lines that begin with "C: " (sent, with CR LF; escapes of Go's
 // strings mean what they mean there, and a line of "C:- " is sent without CR LF),
 // "S: " (received, octet for octet, with CR LF; "S~ " only begins so), "end" (the
 // server ends the connection) or "wait TIME".
 func TestScripts(t *testing.T) {
-	files, err := filepath.Glob("../../testdata/script/smap-*.txtar")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no scripts: %v", err)
-	}
-	// Not testscript's own directories: another user has to get through.
 	root := t.TempDir()
 	bin := program(t, filepath.Join(root, "bin"))
-	work := filepath.Join(root, "work")
-	for _, dir := range []string{root, filepath.Dir(root), work} {
-		if err := errors.Join(os.MkdirAll(dir, 0o755), os.Chmod(dir, 0o755)); err != nil {
-			t.Fatal(err)
-		}
-	}
 	c := &clients{open: make(map[string]*client)}
-	testscript.Run(t, testscript.Params{
-		Files:               files,
-		RequireExplicitExec: true,
-		WorkdirRoot:         work,
-		Setup: func(e *testscript.Env) error {
-			e.Setenv("PATH", bin+":"+e.Getenv("PATH"))
-			e.Setenv("SMAP", filepath.Join(bin, "smap"))
-			// Parents of a table must not be writable by others.
-			return os.Chmod(e.WorkDir, 0o755)
-		},
-		Condition: func(cond string) (bool, error) {
-			if cond == "root" {
-				return os.Geteuid() == 0, nil
-			}
-			return false, fmt.Errorf("unknown condition %q", cond)
-		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"inetd": c.inetd, "listening": c.listening, "code": c.code, "talk": c.talk, "connect": c.connect, "served": c.served, "says": c.says, "close": c.close,
-			"logged": logged, "identd": identd, "status": status, "certificate": certificate, "tls": withTLS, "until-tls": untilTLS, "times": times, "signal": signalCmd, "gone": gone, "count": count, "expand": expand,
-		},
+	scripttest.Run(t, "../../testdata/script/smap-*.txtar", root, func(e *testscript.Env) {
+		e.Setenv("PATH", bin+":"+e.Getenv("PATH"))
+		e.Setenv("SMAP", filepath.Join(bin, "smap"))
+	}, map[string]scripttest.Command{
+		"inetd": c.inetd, "listening": c.listening, "code": c.code, "talk": c.talk, "connect": c.connect, "served": c.served,
+		"says": c.says, "close": c.close, "identd": identd, "status": status, "certificate": certificate, "tls": withTLS,
+		"until-tls": untilTLS, "signal": signalCmd, "count": count,
 	})
 }
 
@@ -105,64 +77,6 @@ func program(t *testing.T, dir string) string {
 	return dir
 }
 
-func expand(ts *testscript.TestScript, _ bool, args []string) {
-	for _, a := range args {
-		text := os.Expand(ts.ReadFile(a), ts.Getenv)
-		ts.Check(os.WriteFile(ts.MkAbs(a), []byte(text), 0o600))
-		ts.Check(os.Chmod(ts.MkAbs(a), 0o600))
-	}
-}
-
-func wait(ts *testscript.TestScript, what string, ok func() bool) {
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
-		if ok() {
-			return
-		}
-	}
-	ts.Fatalf("not in time: %s", what)
-}
-
-func read(ts *testscript.TestScript, file string) []byte {
-	data, err := os.ReadFile(ts.MkAbs(file))
-	if err != nil && !os.IsNotExist(err) {
-		ts.Fatalf("%v", err)
-	}
-	return data
-}
-
-func lines(ts *testscript.TestScript, file, text string) int {
-	n := 0
-	for line := range bytes.Lines(read(ts, file)) {
-		if bytes.Contains(line, []byte(text)) {
-			n++
-		}
-	}
-	return n
-}
-
-func logged(ts *testscript.TestScript, _ bool, args []string) {
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
-		if lines(ts, args[0], args[1]) > 0 {
-			return
-		}
-	}
-	ts.Fatalf("no %q in %s:\n%s", args[1], args[0], read(ts, args[0]))
-}
-
-func times(ts *testscript.TestScript, _ bool, args []string) {
-	want, err := strconv.Atoi(args[0])
-	ts.Check(err)
-	if n := lines(ts, args[1], args[2]); n != want {
-		ts.Fatalf("%q is in %d lines of %s, want %d:\n%s", args[2], n, args[1], want, read(ts, args[1]))
-	}
-}
-
-func pidIn(ts *testscript.TestScript, file string) int {
-	pid, err := strconv.Atoi(strings.TrimSpace(ts.ReadFile(file)))
-	ts.Check(err)
-	return pid
-}
-
 // lastChild is the last child that a parent's log says is ready.
 func lastChild(ts *testscript.TestScript, log string) int {
 	text, pid := ts.ReadFile(log), 0
@@ -172,7 +86,7 @@ func lastChild(ts *testscript.TestScript, log string) int {
 }
 
 func status(ts *testscript.TestScript, _ bool, args []string) {
-	logged(ts, false, []string{args[1], ": ready pid="})
+	scripttest.Logged(ts, false, []string{args[1], ": ready pid="})
 	text := ts.ReadFile(fmt.Sprintf("/proc/%d/status", lastChild(ts, args[1])))
 	want, err := strconv.Unquote(`"` + args[2] + `"`)
 	ts.Check(err)
@@ -182,7 +96,7 @@ func status(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 func signalCmd(ts *testscript.TestScript, _ bool, args []string) {
-	pid := pidIn(ts, args[0])
+	pid := scripttest.Pid(ts, args[0])
 	if len(args) > 2 {
 		pid = lastChild(ts, args[3])
 		if args[2] == "lookup" {
@@ -238,11 +152,6 @@ func identd(ts *testscript.TestScript, _ bool, args []string) {
 			conn.Close()
 		}
 	}()
-}
-
-func gone(ts *testscript.TestScript, _ bool, args []string) {
-	pid := pidIn(ts, args[0])
-	wait(ts, "the end of "+args[0], func() bool { return syscall.Kill(pid, 0) == syscall.ESRCH })
 }
 
 func count(ts *testscript.TestScript, _ bool, args []string) {

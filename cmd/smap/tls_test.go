@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"smap/internal/scripttest"
 )
 
 // certificate writes a key, and a certificate for a name that it signs itself.
@@ -50,7 +52,7 @@ func tlsName(ts *testscript.TestScript, log string) (string, error) {
 // withTLS wants the certificate of a server to have a name.
 func withTLS(ts *testscript.TestScript, _ bool, args []string) {
 	if name, err := tlsName(ts, args[0]); err != nil || name != args[1] {
-		ts.Fatalf("the certificate of %s, %v\n%s", name, err, read(ts, args[0]))
+		ts.Fatalf("the certificate of %s, %v\n%s", name, err, scripttest.Read(ts, args[0]))
 	}
 }
 

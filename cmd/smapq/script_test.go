@@ -1,67 +1,34 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"smap/internal/scripttest"
 )
 
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"smapq": main, "sendmail": main, "mailq": main, "newaliases": main})
 }
 
-// TestScripts runs testdata/script/smapq*.txtar. Besides testscript's own
-// commands they have:
+// TestScripts runs testdata/script/smapq*.txtar. Besides scripttest's commands
+// they have:
 //
 //	spool DIR                   makes a spool
 //	feed SPOOL BOX ID FILE [FIELD...]  puts a message of ann to bob into a box
 //	mtime FILE TIME             sets a file's modification time, such as -2h or +3m
-//	until FILE|GLOB             waits until it exists
-//	gone GLOB                   waits until nothing of that name is there
-//	logged FILE PATTERN         waits until a line of the file holds the text
-//	expand FILE...              puts the environment's values into files
 //	lock FILE                   holds a lock until the script ends
-//
-// and the condition root.
 func TestScripts(t *testing.T) {
-	files, err := filepath.Glob("../../testdata/script/smapq*.txtar")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no scripts: %v", err)
-	}
-	work := filepath.Join(t.TempDir(), "work")
-	for _, dir := range []string{work, filepath.Dir(work), filepath.Dir(filepath.Dir(work))} {
-		if err := errors.Join(os.MkdirAll(dir, 0o755), os.Chmod(dir, 0o755)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	testscript.Run(t, testscript.Params{
-		Files:               files,
-		RequireExplicitExec: true,
-		WorkdirRoot:         work,
-		Setup: func(e *testscript.Env) error {
-			e.Setenv("SMAP_SPOOL", filepath.Join(e.WorkDir, "spool"))
-			e.Setenv("TERM", "xterm")
-			// Parents of a table must not be writable by others.
-			return os.Chmod(e.WorkDir, 0o755)
-		},
-		Condition: func(cond string) (bool, error) {
-			if cond == "root" {
-				return os.Geteuid() == 0, nil
-			}
-			return false, fmt.Errorf("unknown condition %q", cond)
-		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"spool": spoolCmd, "feed": feedCmd, "mtime": mtimeCmd, "until": untilCmd, "gone": goneCmd,
-			"logged": loggedCmd, "expand": expandCmd, "lock": lockCmd,
-		},
-	})
+	scripttest.Run(t, "../../testdata/script/smapq*.txtar", t.TempDir(), func(e *testscript.Env) {
+		e.Setenv("SMAP_SPOOL", filepath.Join(e.WorkDir, "spool"))
+		e.Setenv("TERM", "xterm")
+	}, map[string]scripttest.Command{"spool": spoolCmd, "feed": feedCmd, "mtime": mtimeCmd, "lock": lockCmd})
 }
 
 func spoolCmd(ts *testscript.TestScript, _ bool, args []string) {
@@ -85,48 +52,6 @@ func mtimeCmd(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 	at := time.Now().Add(d)
 	ts.Check(os.Chtimes(ts.MkAbs(args[0]), at, at))
-}
-
-func wait(ts *testscript.TestScript, what string, ok func() bool) {
-	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
-		if ok() {
-			return
-		}
-	}
-	log, _ := os.ReadFile(ts.MkAbs("log")) // what a command in the background said, if there is one
-	ts.Fatalf("not in time: %s\n%s", what, log)
-}
-
-func there(ts *testscript.TestScript, pattern string) bool {
-	names, err := filepath.Glob(ts.MkAbs(pattern))
-	ts.Check(err)
-	return len(names) > 0
-}
-
-func untilCmd(ts *testscript.TestScript, _ bool, args []string) {
-	for _, a := range args {
-		wait(ts, a, func() bool { return there(ts, a) })
-	}
-}
-
-func goneCmd(ts *testscript.TestScript, _ bool, args []string) {
-	for _, a := range args {
-		wait(ts, "no "+a, func() bool { return !there(ts, a) })
-	}
-}
-
-func loggedCmd(ts *testscript.TestScript, _ bool, args []string) {
-	wait(ts, args[1], func() bool {
-		data, err := os.ReadFile(ts.MkAbs(args[0]))
-		return err == nil && strings.Contains(string(data), args[1])
-	})
-}
-
-func expandCmd(ts *testscript.TestScript, _ bool, args []string) {
-	for _, a := range args {
-		text := os.Expand(ts.ReadFile(a), ts.Getenv)
-		ts.Check(os.WriteFile(ts.MkAbs(a), []byte(text), 0o600))
-	}
 }
 
 func lockCmd(ts *testscript.TestScript, _ bool, args []string) {
