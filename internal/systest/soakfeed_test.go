@@ -23,7 +23,7 @@ var (
 // piece makes one of kinds, for up to three recipients. Who is deleted or set aside is alone, as that is done to a message.
 func (k *soakSite) piece(source string, number int, kinds []string) piece {
 	kind := "ok"
-	if rand.IntN(5) == 0 {
+	if rand.IntN(10) == 0 {
 		kind = kinds[rand.IntN(len(kinds))]
 	}
 	mark := fmt.Sprintf("%s-%s-%d", kind, source, number)
@@ -78,9 +78,9 @@ func (k *soakSite) did(err error) {
 }
 
 // annoyances plays clients that nobody wants.
-func (k *soakSite) annoyances(ctx context.Context, sure bool) {
+func (k *soakSite) annoyances(ctx context.Context, mean time.Duration, sure bool) {
 	names := slices.Collect(maps.Keys(nuisances))
-	for n := rand.IntN(len(names)); pause(ctx, 300*time.Millisecond); n++ {
+	for n := rand.IntN(len(names)); pause(ctx, mean); n++ {
 		name := names[n%len(names)]
 		i := rand.IntN(len(k.ports))
 		last, err := annoy(k.ports[i], name)

@@ -149,18 +149,18 @@ func (s *soak) load(smapDir string) {
 	for _, k := range []*soakSite{s.calm, s.storm} {
 		listening(s.t, k.ports[0])
 		listening(s.t, k.ports[1])
-		sure, kinds, mean := k == s.calm, stormKinds, 900*time.Millisecond
+		sure, kinds, mean := k == s.calm, stormKinds, 1500*time.Millisecond
 		if sure {
-			kinds, mean = calmKinds, 600*time.Millisecond
+			kinds, mean = calmKinds, 450*time.Millisecond // there no process is started for a message
 		}
 		for i := range 4 {
 			loading.Go(func() { k.client(ctx, fmt.Sprint("client", i), mean, kinds, sure) })
 		}
 		for range 3 {
-			loading.Go(func() { k.annoyances(ctx, sure) })
+			loading.Go(func() { k.annoyances(ctx, s.often(1500*time.Millisecond), sure) })
 		}
-		loading.Go(func() { k.feeder(ctx, s.smapq, 700*time.Millisecond, kinds) })
-		operators.Go(func() { k.operator(operating, s.smapq, s.often(4*time.Second)) })
+		loading.Go(func() { k.feeder(ctx, s.smapq, s.often(3*time.Second), kinds) })
+		operators.Go(func() { k.operator(operating, s.smapq, s.often(8*time.Second)) })
 	}
 	for what, event := range map[string]struct {
 		mean time.Duration
@@ -169,7 +169,7 @@ func (s *soak) load(smapDir string) {
 		"HUP of smap, reloaded":  {time.Minute, func() error { s.reloaded.hup(); return nil }},
 		"HUP of smapd, reloaded": {time.Minute, func() error { s.smapd.hup(); return nil }},
 		"new/ away and back":     {90 * time.Second, s.calm.away},
-		"kill":                   {6 * time.Second, s.kill},
+		"kill":                   {8 * time.Second, s.kill},
 		"HUP where it is killed": {20 * time.Second, func() error { s.storm.all[rand.IntN(2)].hup(); return nil }},
 		"another new/":           {2 * time.Minute, func() error { return s.storm.another(s.often(80*time.Second), s.storm.all[0].hup) }},
 	} {
