@@ -190,7 +190,7 @@ func (c *content) finish() Reply {
 	}
 	id := c.draft.ID()
 	c.draft = nil
-	s.messages, s.octets, s.idle = s.messages+1, s.octets+size, 0
+	s.messages, s.octets, s.idle, s.since = s.messages+1, s.octets+size, 0, time.Now()
 	s.log.Info("message", "id", id, "sender", s.sender.Address, "recipients", len(s.recipients), "size", size)
 	if s.esmtp {
 		return replyFor(250, "2.0.0", "Mail accepted, id ", id)

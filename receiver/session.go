@@ -24,6 +24,11 @@ const (
 	maxExcess  = 10_000
 )
 
+// maxTimeouts is how often its timeout a client may take for the commands of one
+// message, an hour by default: who says something in time, again and again,
+// would else hold a session for days.
+const maxTimeouts = 12
+
 // A session is the state of one connection.
 type session struct {
 	Config
@@ -47,6 +52,7 @@ type session struct {
 	faults, refused, excess, idle int
 	messages                      int
 	octets                        int64
+	since                         time.Time // the beginning, or the last message
 
 	mu       sync.Mutex
 	stopping bool // the server ends
@@ -54,7 +60,7 @@ type session struct {
 }
 
 func newSession(c Config, client Client, conn Conn) *session {
-	s := &session{Config: c, client: client, conn: conn, table: commands(), phase: Connected}
+	s := &session{Config: c, client: client, conn: conn, table: commands(), phase: Connected, since: time.Now()}
 	if s.Now == nil {
 		s.Now = time.Now
 	}
@@ -110,6 +116,9 @@ func (s *session) await() error {
 	until := time.Time{}
 	if s.Timeout > 0 {
 		until = time.Now().Add(s.Timeout)
+		if last := s.since.Add(maxTimeouts * s.Timeout); !s.busy && until.After(last) {
+			until = last
+		}
 	}
 	_ = s.conn.SetReadDeadline(until)
 	return nil
