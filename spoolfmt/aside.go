@@ -22,6 +22,12 @@ func (c *Claim) SetAside(reason string) error {
 	if c.done {
 		return nil
 	}
+	if c.lone != nil {
+		if err := c.asideLone(reason); err != nil {
+			return fmt.Errorf("set aside %s: %w", c.id, err)
+		}
+		return nil
+	}
 	if err := c.writeReason(reason); err != nil {
 		return fmt.Errorf("set aside %s: %w", c.id, err)
 	}
@@ -56,9 +62,13 @@ func (c *Claim) SetAside(reason string) error {
 
 // writeReason puts the reason into the envelope. One that cannot be parsed gets
 // it as a first line, which keeps it malformed until a person has looked; one
-// that is no file or over every limit stays as it is.
+// that is no file or over every limit stays as it is, and so does one whose
+// owner is what is wrong with it.
 func (c *Claim) writeReason(reason string) error {
-	line := FormatTime(c.s.now()) + " " + Text(reason, maxReason)
+	if c.foreign {
+		return nil
+	}
+	line := c.reasonLine(reason)
 	if c.env == nil {
 		err := c.readEnvelope()
 		var bad *MalformedError
@@ -85,10 +95,15 @@ func (c *Claim) writeReason(reason string) error {
 	return c.replaceEnvelope(append([]byte("Set-Aside: "+line+"\n"), raw...), c.s.now())
 }
 
-// rawEnvelope returns the octets of an envelope that cannot be parsed, nil
-// when it is no regular file or too large to carry a reason.
+// reasonLine is the value of Set-Aside.
+func (c *Claim) reasonLine(reason string) string {
+	return FormatTime(c.s.now()) + " " + Text(reason, maxReason)
+}
+
+// rawEnvelope returns the octets of an envelope, nil when it is no regular file
+// or too large to carry a reason.
 func (c *Claim) rawEnvelope() ([]byte, error) {
-	f, err := c.s.openContent(Cur, c.id+KindEnvelope.Suffix())
+	f, err := c.s.openContent(c.box(), c.id+KindEnvelope.Suffix())
 	var odd *oddFileError
 	if errors.As(err, &odd) || errors.Is(err, fs.ErrNotExist) {
 		return nil, nil

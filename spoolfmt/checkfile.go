@@ -151,6 +151,9 @@ func (k *checker) lookEnvelope(f *Finding, id string, st *unix.Stat_t, buf []byt
 		f.mend = nil
 		return f.say("5", "cannot be read: %v", err)
 	}
+	if !k.s.maySend(st, &content) {
+		return f.say("9.3", "belongs to user %d, and %s to user %d", st.Uid, eml, content.Uid)
+	}
 	if section, text := k.readContent(b, eml, e, buf); text != "" {
 		return f.say(section, "%s %s", eml, text)
 	}

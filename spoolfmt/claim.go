@@ -10,17 +10,20 @@ import (
 )
 
 // A Claim is a message that this process owns: its envelope is in cur, and the
-// content there is locked. It is used by one goroutine at a time, and ends
-// with exactly one of Finish, SetAside and Release.
+// content there is locked. (An envelope whose content is gone is locked itself,
+// where it was found.) It is used by one goroutine at a time, and ends with
+// exactly one of Finish, SetAside and Release.
 type Claim struct {
 	s       *Spool
 	id      string
 	locked  *os.File // the content; nil when it cannot be opened as a regular file
+	lone    *lone    // instead of locked, an envelope whose content is gone
 	why     error    // why locked is nil, or what else is wrong already
 	copy    *os.File // private copy of another user's content
 	env     *Envelope
 	envIno  unix.Stat_t // the envelope file that env was read from
 	room    *room       // reserved for the next Record
+	foreign bool        // env is another user's than the content
 	settled bool        // new and cur were synced since the claim
 	done    bool
 	aside   bool // the message is in bad: see Requeue
@@ -61,9 +64,9 @@ func (s *Spool) claimIn(box Box, id string) (*Claim, error) {
 	var odd *oddFileError
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return s.claimAlone(box, id, ErrAlone)
+		return s.claimLone(box, id)
 	case errors.As(err, &odd):
-		return s.claimAlone(box, id, odd)
+		return s.claimOdd(box, id, odd)
 	case err != nil:
 		return nil, fmt.Errorf("%s/%s: %w", box, name, err)
 	}
@@ -104,6 +107,10 @@ func (c *Claim) unlock() error {
 		// Explicitly: an agent's child may still have the descriptor open.
 		errs = append(errs, ignoreNoLocks(unlock(int(c.locked.Fd()))), c.locked.Close())
 		c.locked = nil
+	}
+	if c.lone != nil && c.lone.env != nil {
+		errs = append(errs, c.lone.env.Close()) // nobody else has it open: that unlocks it
+		c.lone.env = nil
 	}
 	return errors.Join(errs...)
 }
@@ -381,60 +388,6 @@ func (c *Claim) olderEnvelope() error {
 func ignoreNotExist(err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
-	}
-	return err
-}
-
-// claimAlone deals with an envelope whose content is missing (why is ErrAlone)
-// or cannot be opened: the envelope's move alone decides, after LookAgain.
-func (s *Spool) claimAlone(box Box, id string, why error) (*Claim, error) {
-	env := id + KindEnvelope.Suffix()
-	st, err := lstat(s.dirs[box], env)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, ErrGone
-	}
-	if err != nil {
-		return nil, fmt.Errorf("%s/%s: %w", box, env, err)
-	}
-	if why == ErrAlone {
-		if err := s.alone(box, id, &st); err != nil {
-			return nil, err
-		}
-	}
-	what := sighting{state: ErrAlone, id: id, inode: uint64(st.Ino)}
-	if why == ErrAlone && !s.odd.lasted(s.now(), what) {
-		return nil, ErrAlone
-	}
-	if box == New {
-		if taken, err := exists(s.dirs[Cur], id+KindContent.Suffix()); err != nil || taken {
-			return nil, errors.Join(err, ErrBlocked)
-		}
-		err = s.sys.move(s.dirs[New], env, s.dirs[Cur], env)
-		switch {
-		case errors.Is(err, fs.ErrNotExist):
-			return nil, ErrGone
-		case errors.Is(err, fs.ErrExist):
-			return nil, ErrBlocked
-		case err != nil:
-			return nil, fmt.Errorf("move new/%s: %w", env, err)
-		}
-	}
-	s.odd.forget(what)
-	return &Claim{s: s, id: id, why: why}, nil
-}
-
-// alone makes sure that there is no content of the id, which others may be
-// moving from new to cur, or removing after its envelope, at this moment: the
-// looks follow the content's way, and the envelope, which goes first, is last.
-func (s *Spool) alone(box Box, id string, env *unix.Stat_t) error {
-	for _, b := range []Box{New, Cur} {
-		if near, err := exists(s.dirs[b], id+KindContent.Suffix()); err != nil || near {
-			return errors.Join(err, ErrBusy)
-		}
-	}
-	now, err := lstat(s.dirs[box], id+KindEnvelope.Suffix())
-	if errors.Is(err, fs.ErrNotExist) || err == nil && !sameFile(&now, env) {
-		return ErrGone
 	}
 	return err
 }

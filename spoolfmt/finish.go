@@ -25,7 +25,7 @@ func (c *Claim) Finish() error {
 	if c.done {
 		return nil
 	}
-	err := c.s.sys.unlink(c.s.dirs[Cur], c.id+KindEnvelope.Suffix())
+	err := c.s.sys.unlink(c.s.dirs[c.box()], c.id+KindEnvelope.Suffix())
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("finish: %s: %w", c.path(KindEnvelope), err)
 	}
@@ -33,7 +33,7 @@ func (c *Claim) Finish() error {
 	c.s.rooms.put(c.s, c.room)
 	c.room = nil
 	if c.locked == nil {
-		return nil
+		return c.unlock()
 	}
 	f := &c.s.finished
 	f.mu.Lock()

@@ -27,8 +27,8 @@ func (c *Claim) Content() *os.File {
 	return c.locked
 }
 
-// Load reads the envelope and checks the content against it: its Size, its
-// SHA256 where there is one, and that it holds no CR and no NUL. A
+// Load reads the envelope and checks the content against it: its owner,
+// its Size, its SHA256 where there is one, and that it holds no CR and no NUL. A
 // *[MalformedError] means that the message has to be set aside; any other error
 // is trouble with the system, and the message is as good as it was.
 func (c *Claim) Load() error {
@@ -41,6 +41,9 @@ func (c *Claim) Load() error {
 	content, err := fstat(int(c.locked.Fd()))
 	if err != nil {
 		return fmt.Errorf("%s: %w", c.path(KindContent), err)
+	}
+	if err := c.sameOwner(&content); err != nil {
+		return err
 	}
 	if err := c.sizeIs(content.Size); err != nil {
 		return err
@@ -55,6 +58,29 @@ func (c *Claim) Load() error {
 	return c.checkContent(to)
 }
 
+// sameOwner refuses an envelope that another feeder put beside this content: in
+// the moment between its own feeder's two moves, where that one holds no lock,
+// or under an id that is used again. He could have anybody's mail sent to
+// himself.
+func (c *Claim) sameOwner(content *unix.Stat_t) error {
+	if c.s.maySend(&c.envIno, content) {
+		return nil
+	}
+	c.foreign = true
+	err := fmt.Errorf("envelope belongs to user %d, and its content to user %d", c.envIno.Uid, content.Uid)
+	return &MalformedError{File: c.path(KindEnvelope), Err: err}
+}
+
+// maySend tells whether an envelope's owner has a say in what becomes of a
+// content: it is his own, or he is root or the drainer, who records outcomes.
+func (s *Spool) maySend(env, content *unix.Stat_t) bool {
+	if env.Uid == content.Uid || env.Uid == 0 {
+		return true
+	}
+	box, err := fstat(s.dirs[New])
+	return err == nil && env.Uid == box.Uid
+}
+
 func (c *Claim) sizeIs(n int64) error {
 	if n == c.env.Size() {
 		return nil
@@ -64,11 +90,18 @@ func (c *Claim) sizeIs(n int64) error {
 }
 
 func (c *Claim) path(k Kind) string {
-	box := Cur
-	if c.aside {
-		box = Bad
+	return c.box().String() + "/" + c.id + k.Suffix()
+}
+
+// box is where the message is.
+func (c *Claim) box() Box {
+	switch {
+	case c.aside:
+		return Bad
+	case c.lone != nil:
+		return c.lone.box
 	}
-	return box.String() + "/" + c.id + k.Suffix()
+	return Cur
 }
 
 func (c *Claim) readEnvelope() error {

@@ -84,6 +84,9 @@ func (c *Claim) requeue(from Box) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", c.path(KindContent), err)
 	}
+	if err := c.sameOwner(&content); err != nil {
+		return err
+	}
 	if err := c.sizeIs(content.Size); err != nil {
 		return err
 	}
@@ -98,8 +101,12 @@ func (c *Claim) requeue(from Box) error {
 		}
 	}
 	c.env.ClearOutcomes()
-	if err := c.rewriteAside(); err != nil {
+	data, err := c.env.Marshal()
+	if err != nil {
 		return err
+	}
+	if err := c.rewriteAside(data); err != nil {
+		return fmt.Errorf("requeue: %w", err)
 	}
 	if from == Bad {
 		if err := s.sys.move(s.dirs[Bad], eml, s.dirs[New], eml); err != nil {
@@ -147,17 +154,13 @@ func (c *Claim) readAside() error {
 	return nil
 }
 
-// rewriteAside replaces the envelope in bad, under the content's lock.
-func (c *Claim) rewriteAside() error {
+// rewriteAside replaces the envelope in bad, under the message's lock.
+func (c *Claim) rewriteAside(data []byte) error {
 	s, name := c.s, c.id+KindEnvelope.Suffix()
-	data, err := c.env.Marshal()
-	if err != nil {
-		return err
-	}
-	private := privateName(c.id, "requeue")
+	private := privateName(c.id, "aside")
 	fd, err := s.create(private)
 	if err != nil {
-		return fmt.Errorf("requeue: tmp/%s: %w", private, err)
+		return fmt.Errorf("tmp/%s: %w", private, err)
 	}
 	step, err := s.fillAndClose(fd, data)
 	if err == nil {
@@ -172,10 +175,10 @@ func (c *Claim) rewriteAside() error {
 		err = s.sys.replace(s.dirs[Tmp], private, s.dirs[Bad], name)
 	}
 	if err != nil {
-		return fmt.Errorf("requeue: bad/%s: %s: %w", name, step, errors.Join(err, s.sys.unlink(s.dirs[Tmp], private)))
+		return fmt.Errorf("bad/%s: %s: %w", name, step, errors.Join(err, s.sys.unlink(s.dirs[Tmp], private)))
 	}
 	if err := s.sys.fsync(s.dirs[Bad]); err != nil {
-		return fmt.Errorf("requeue: fsync bad/: %w", err)
+		return fmt.Errorf("fsync bad/: %w", err)
 	}
 	return nil
 }

@@ -308,6 +308,11 @@ def trees():
     tree('alone-new', 'ALONE for a moment', [E], ['new/m.envelope'])
     tree('alone-new-later', 'ALONE for a minute', [E], ['bad/m.envelope'], minutes=2)
     tree('alone-cur-later', 'ALONE for a minute', [f('cur/m.envelope', env)], ['bad/m.envelope'], minutes=2)
+    for box in ('new', 'cur'):
+        tree(f'alone-{box}-names-later', 'ALONE, and its move to bad was cut short: set aside once',
+             [f(f'{box}/m.envelope', env), {'path': 'bad/m.envelope', 'same_as': f'{box}/m.envelope'}], ['bad/m.envelope'], minutes=2)
+    tree('alone-fifo-later', 'ALONE, and no file', [{'path': 'new/m.envelope', 'type': 'fifo'}], [{'path': 'bad/m.envelope', 'type': 'fifo'}], minutes=2)
+    tree('alone-taken-later', 'ALONE, and the name is taken in bad', [E, f('bad/m.eml', 'older\n')], [f('bad/m.eml', 'older\n'), 'bad/*.envelope'], minutes=2)
     tree('orphan', 'ORPHAN for an hour', [f('new/m.eml', hours=1)], ['new/m.eml'])
     tree('orphan-old', 'ORPHAN for 36 hours', [f('new/m.eml', hours=37)], [f('bad/m.eml')], minutes=2)
     tree('link-tmp', 'a feeder died between link and unlink', [C, E, {'path': 'tmp/t', 'same_as': 'new/m.eml'}], ['tmp/t', 'new/m.eml', 'new/m.envelope'])

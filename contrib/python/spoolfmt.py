@@ -24,6 +24,10 @@ class Malformed(Exception):
         self.line = line
 
 
+class Foreign(Malformed):
+    """The envelope is another user's than the content: it stays as it is, so that this can be seen."""
+
+
 # 3. Ids
 
 def valid_id(s):
@@ -485,7 +489,10 @@ class Spool:
 
     def locked(self, box, name):
         """9.1 steps 1 to 3: a locked, verified file; None to look again; Malformed for what is no file."""
-        path = self.path(box, name)
+        f = self.locked_file(self.path(box, name))
+        return f and self.one_name(f, box)
+
+    def locked_file(self, path):
         try:
             if not stat.S_ISREG(os.lstat(path).st_mode):
                 raise Malformed('not a regular file')
@@ -502,7 +509,7 @@ class Spool:
         try:
             fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if os.path.samestat(os.fstat(fd), os.lstat(path)):
-                return self.one_name(f, box)
+                return f
         except (BlockingIOError, FileNotFoundError):
             pass
         f.close()
@@ -531,7 +538,7 @@ class Spool:
             try:
                 f = self.locked(box, ident + '.eml')
             except Malformed as e:
-                if self.take_alone(box, ident):
+                if self.take_odd(box, ident):
                     raise e
                 continue
             if f and self.bring_to_cur(box, ident):
@@ -539,14 +546,62 @@ class Spool:
             if f:
                 f.close()
         for box in ('cur', 'new'):
-            env = self.path(box, ident + '.envelope')
-            if not os.path.lexists(env) or self.has('new', ident + '.eml') or self.has('cur', ident + '.eml'):
-                continue
-            if os.path.lexists(env) and self.lasts(('alone', os.lstat(env).st_ino)) and self.take_alone(box, ident):
-                raise Malformed('envelope without content')
+            env = self.is_alone(box, ident)
+            if env and self.lasts(('alone', env.st_ino)):
+                self.aside_alone(box, ident, env)
         return None
 
-    def take_alone(self, box, ident):
+    def is_alone(self, box, ident):
+        """10.1: the envelope's status, when there is no content: looked at in this order."""
+        if self.has('new', ident + '.eml') or self.has('cur', ident + '.eml'):
+            return None
+        try:
+            return os.lstat(self.path(box, ident + '.envelope'))
+        except FileNotFoundError:
+            return None
+
+    def aside_alone(self, box, ident, seen):
+        """10.1: straight to bad, under the envelope's own lock where it is a file."""
+        path, held = self.path(box, ident + '.envelope'), None
+        try:
+            held = self.locked_file(path)
+            if held is None:
+                return
+        except Malformed:
+            pass
+        try:
+            now = self.is_alone(box, ident)
+            if now is None or not os.path.samestat(now, seen):
+                return
+            if now.st_nlink > 1 and self.older_envelope(box, ident, now):
+                return
+            name = self.free_in_bad(ident) + '.envelope'
+            move(path, self.path('bad', name))
+            for b in ('bad', 'new', 'cur'):
+                sync(self.path(b))
+            if held:
+                reason = f'{now_text(self.clock())} envelope without content'
+                data = self.with_reason(held.read(MAX_FILE + 1), reason)
+                if data:
+                    self.replace('bad', name, data)
+        finally:
+            if held:
+                held.close()
+
+    def older_envelope(self, box, ident, st):
+        """10.3: removes the older name of a lone envelope; tells whether it was the one in box."""
+        name = ident + '.envelope'
+        others = [self.path('bad', n) for n in os.listdir(self.path('bad'))]
+        if box == 'new':
+            others.append(self.path('cur', name))
+        if any(os.path.lexists(o) and os.path.samestat(os.lstat(o), st) for o in others):
+            os.unlink(self.path(box, name))
+            return True
+        if box == 'cur' and self.has('new', name) and os.path.samestat(os.lstat(self.path('new', name)), st):
+            os.unlink(self.path('new', name))
+        return False
+
+    def take_odd(self, box, ident):
         """11.2: the envelope's move decides."""
         try:
             if box == 'new' and not self.has('cur', ident + '.eml'):
@@ -568,11 +623,16 @@ class Spool:
             if self.has('cur', ident + '.mail'):
                 return False
             if self.has('cur', env):
+                new = self.path('new', env)
+                if os.path.lexists(new) and os.path.samestat(os.lstat(new), os.lstat(self.path('cur', env))):
+                    os.unlink(new)  # 10.3
                 return True
             if self.has('new', env) and not self.has('new', eml):
                 move(self.path('new', env), self.path('cur', env))
                 return True
-            os.unlink(self.path('cur', eml))  # 10.1: delivered already
+            sync(self.path('new'))  # 10.1: delivered already
+            sync(self.path('cur'))
+            os.unlink(self.path('cur', eml))
         except (FileNotFoundError, FileExistsError):
             pass
         return False
@@ -584,6 +644,9 @@ class Spool:
             raise Malformed('envelope is not a regular file')
         with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), 'rb') as e:
             env = parse_envelope(e.read(MAX_FILE + 1))
+            owner = os.fstat(e.fileno()).st_uid
+        if owner not in (os.fstat(f.fileno()).st_uid, os.stat(self.path('new')).st_uid, 0):
+            raise Foreign('envelope and content belong to different users')
         f.seek(0)
         content = f.read()
         if os.fstat(f.fileno()).st_nlink > 1:
@@ -601,13 +664,16 @@ class Spool:
         """9.4"""
         sync(self.path('new'))
         sync(self.path('cur'))
-        private, final = self.path('tmp', new_id() + '.r'), self.path('cur', ident + '.envelope')
+        self.replace('cur', ident + '.envelope', data, when)
+
+    def replace(self, box, name, data, when=None):
+        private, final = self.path('tmp', new_id() + '.r'), self.path(box, name)
         write_new(private, data)
         if when is not None:
             os.utime(private, (when, when))
         os.stat(final, follow_symlinks=False)  # it must still be there
         os.rename(private, final)
-        sync(self.path('cur'))
+        sync(self.path(box))
 
     def finish(self, ident):
         """9.5"""
@@ -620,23 +686,34 @@ class Spool:
         names = [ident] + [f'{ident[:170]}.{n}' for n in range(1, 1000)]
         return next(n for n in names if not any(self.has('bad', n + s) for s in SUFFIXES))
 
+    def with_reason(self, data, line):
+        """An envelope with Set-Aside in it; None where that is more than an envelope may be."""
+        try:
+            env = parse_envelope(data)
+            env['fields'] = [x for x in env['fields'] if x[0].lower() != 'set-aside'] + [['Set-Aside', line]]
+            return marshal(env)
+        except Malformed:
+            return f'Set-Aside: {line}\n'.encode() + data if len(data) <= MAX_FILE else None
+
     def set_aside(self, ident, reason):
         """9.6"""
         path = self.path('cur', ident + '.envelope')
-        line = f'{now_text(self.clock())} {BAD_TEXT.sub("?", reason)}'
-        if stat.S_ISREG(os.lstat(path).st_mode) and os.path.getsize(path) <= MAX_FILE:
+        line = f'{now_text(self.clock())} {BAD_TEXT.sub("?", str(reason))}'
+        if stat.S_ISREG(os.lstat(path).st_mode) and not isinstance(reason, Foreign):
             with open(path, 'rb') as f:
-                data = f.read()
-            try:
-                env = parse_envelope(data)
-                env['fields'] = [x for x in env['fields'] if x[0].lower() != 'set-aside'] + [['Set-Aside', line]]
-                self.record(ident, marshal(env))
-            except Malformed:
-                self.record(ident, f'Set-Aside: {line}\n'.encode() + data)
+                data = self.with_reason(f.read(MAX_FILE + 1), line)
+            if data:
+                self.record(ident, data)
         name, eml = self.free_in_bad(ident), self.path('cur', ident + '.eml')
         regular = os.path.lexists(eml) and stat.S_ISREG(os.lstat(eml).st_mode)
         if regular:
-            os.link(eml, self.path('bad', name + '.eml'))
+            try:
+                os.link(eml, self.path('bad', name + '.eml'))
+            except PermissionError:  # another user's
+                with open(eml, 'rb') as f:
+                    private = self.path('tmp', new_id() + '.a')
+                    write_new(private, f.read())
+                move(private, self.path('bad', name + '.eml'))
             sync(self.path('bad'))
         move(path, self.path('bad', name + '.envelope'))
         sync(self.path('bad'))
@@ -701,13 +778,32 @@ class Spool:
             ident, kind = split_name(name)
             known = ident and any(self.has(b, ident + '.envelope') for b in ('new', 'cur', 'bad'))
             if kind == '.eml' and not known and old(self.path('new', name)):
-                move(self.path('new', name), self.path('bad', self.free_in_bad(ident) + '.eml'))
+                self.aside_orphan(name, ident)
         for name in os.listdir(self.path('cur')):
             ident, kind = split_name(name)
             if kind == '.eml' and not self.has('cur', ident + '.envelope'):
                 f = self.claim(ident)
                 if f:
                     f.close()
+
+    def aside_orphan(self, name, ident):
+        path = self.path('new', name)
+        try:
+            held = self.locked_file(path)
+            if held is None:
+                return
+        except Malformed:
+            held = None
+        try:
+            st = os.lstat(path)
+            if any(self.has(b, ident + '.envelope') for b in ('new', 'cur', 'bad')) or not self.lasts(('orphan', st.st_ino)):
+                return
+            move(path, self.path('bad', self.free_in_bad(ident) + '.eml'))
+            sync(self.path('bad'))
+            sync(self.path('new'))
+        finally:
+            if held:
+                held.close()
 
     def drain(self, agent):
         """One pass; agent(env, content) returns True when it took the message. Tells whether anything was done."""
@@ -722,7 +818,7 @@ class Spool:
             try:
                 f = self.claim(ident)
             except Malformed as e:
-                self.set_aside(ident, str(e))
+                self.set_aside(ident, e)
                 done = True
                 continue
             if f is None:
@@ -735,7 +831,7 @@ class Spool:
         try:
             env, content = self.load(ident, f)
         except Malformed as e:
-            self.set_aside(ident, str(e))
+            self.set_aside(ident, e)
             return True
         if all(r['outcome'] for r in env['recipients']) or agent(env, content):
             self.finish(ident)

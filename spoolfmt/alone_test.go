@@ -1,0 +1,209 @@
+package spoolfmt
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// lone claims an envelope whose content is gone, after its minute.
+func (x *testSpool) lone(id string) *Claim {
+	x.t.Helper()
+	x.cannotClaim(id, ErrAlone)
+	x.pass(LookAgain)
+	return x.claim(id)
+}
+
+// TestLoneStays: from new a lone envelope goes straight to bad. In cur it would
+// be beside the content of a feeder that uses its id again.
+func TestLoneStays(t *testing.T) {
+	x := newTestSpool(t)
+	x.put("new/m.envelope", envelopeText(2))
+	c := x.lone("m")
+	x.has("new/m.envelope")
+	err := c.Load()
+	var bad *MalformedError
+	if !errors.As(err, &bad) || bad.File != "new/m.eml" {
+		t.Fatalf("load: %v", err)
+	}
+	if err := c.SetAside("gone"); err != nil {
+		t.Fatal(err)
+	}
+	x.has("bad/m.envelope")
+	e, err := ParseEnvelope([]byte(x.read("bad/m.envelope")))
+	if err != nil || !strings.HasSuffix(e.Get("Set-Aside"), " gone") {
+		t.Errorf("%q, %v", x.read("bad/m.envelope"), err)
+	}
+}
+
+// TestLoneLocked: whoever sets a lone envelope aside holds its lock. Without
+// that, the second of two drainers would take away the envelope of a feeder
+// that has used the id again in between.
+func TestLoneLocked(t *testing.T) {
+	for _, box := range []string{"new", "cur"} {
+		t.Run(box, func(t *testing.T) {
+			x := newTestSpool(t)
+			x.put(box+"/m.envelope", envelopeText(2))
+			other, err := OpenDrainer(x.dir, Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer other.Close()
+			other.now = func() time.Time { return x.clock }
+			if _, err := other.Claim("m"); !errors.Is(err, ErrAlone) {
+				t.Fatal(err)
+			}
+			c := x.lone("m")
+			if _, err := other.Claim("m"); !errors.Is(err, ErrBusy) {
+				t.Errorf("a second drainer: %v", err)
+			}
+			if err := c.Release(); err != nil {
+				t.Fatal(err)
+			}
+			x.has(box + "/m.envelope")
+			if c, err = other.Claim("m"); err != nil {
+				t.Fatal(err)
+			}
+			if err := c.SetAside("gone"); err != nil {
+				t.Fatal(err)
+			}
+			x.has("bad/m.envelope")
+		})
+	}
+}
+
+// TestLoneDeleted: a person deletes a lone envelope.
+func TestLoneDeleted(t *testing.T) {
+	x := newTestSpool(t)
+	x.put("new/m.envelope", envelopeText(2))
+	x.cannotClaim("m", ErrAlone)
+	x.pass(LookAgain)
+	if err := x.Delete("m"); err != nil {
+		t.Fatal(err)
+	}
+	x.has()
+}
+
+// TestLoneNames are what a crash leaves of a lone envelope's move: it is set
+// aside once.
+func TestLoneNames(t *testing.T) {
+	for _, names := range [][]string{
+		{"new/E", "bad/E"}, {"cur/E", "bad/E"}, {"new/E", "cur/E"}, {"new/E", "cur/E", "bad/E"},
+	} {
+		t.Run(strings.ReplaceAll(strings.Join(names, " "), "/", "-"), func(t *testing.T) {
+			x := newTestSpool(t)
+			x.linked(names...)
+			for range 8 {
+				if c, err := x.Claim("id"); err == nil {
+					if err := c.SetAside("gone"); err != nil {
+						t.Fatal(err)
+					}
+				}
+				x.pass(LookAgain)
+			}
+			x.has("bad/id.envelope")
+		})
+	}
+}
+
+// TestLoneFails fails each sync and each move: nothing is lost, and the next
+// attempt ends it.
+func TestLoneFails(t *testing.T) {
+	for _, call := range []string{"move", "bad", "new", "cur", "write"} {
+		t.Run(call, func(t *testing.T) {
+			x := newTestSpool(t)
+			x.put("new/m.envelope", envelopeText(2))
+			c := x.lone("m")
+			real := x.sys
+			switch call {
+			case "move":
+				x.sys.move = func(int, string, int, string) error { return errInjected }
+			case "write":
+				x.sys.write = func(int, []byte) (int, error) { return 0, errInjected }
+			default:
+				box := map[string]Box{"bad": Bad, "new": New, "cur": Cur}[call]
+				x.sys.fsync = func(fd int) error {
+					if fd == x.dirs[box] {
+						return errInjected
+					}
+					return real.fsync(fd)
+				}
+			}
+			err := c.SetAside("gone")
+			if (err == nil) != (call == "write") { // a reason that cannot be written is in the log
+				t.Errorf("set aside: %v", err)
+			}
+			x.sys = real
+			if call == "move" {
+				x.has("new/m.envelope")
+				if err := c.SetAside("gone"); err != nil {
+					t.Fatal(err)
+				}
+			}
+			x.has("bad/m.envelope")
+			if want := envelopeText(2); call != "move" && x.read("bad/m.envelope") != want {
+				t.Errorf("it was written again before its move was durable: %q", x.read("bad/m.envelope"))
+			}
+		})
+	}
+}
+
+// TestOwners: an envelope that another feeder put beside a content, in the
+// moment before the content's own feeder would have, is not believed: whoever
+// wrote it could have any mail sent to himself.
+func TestOwners(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can make files of two users")
+	}
+	const feeder, other, drainer = 12345, 12346, 12347
+	tests := []struct {
+		content, envelope int
+		ok                bool
+	}{
+		{feeder, feeder, true},
+		{feeder, 0, true},       // root
+		{feeder, drainer, true}, // has recorded an outcome
+		{feeder, other, false},
+		{0, other, false},
+		{drainer, other, false},
+	}
+	for _, tt := range tests {
+		x := newTestSpool(t)
+		x.put("new/m.eml", "x\n")
+		x.put("new/m.envelope", envelopeText(2))
+		for name, uid := range map[string]int{"new": drainer, "new/m.eml": tt.content, "new/m.envelope": tt.envelope} {
+			if err := os.Chown(filepath.Join(x.dir, name), uid, -1); err != nil {
+				t.Fatal(err)
+			}
+		}
+		c := x.claim("m")
+		err := c.Load()
+		if tt.ok {
+			if err != nil {
+				t.Errorf("%+v: %v", tt, err)
+			}
+			if err := c.Release(); err != nil {
+				t.Error(err)
+			}
+			continue
+		}
+		var bad *MalformedError
+		if !errors.As(err, &bad) {
+			t.Fatalf("%+v: load: %v", tt, err)
+		}
+		if err := c.SetAside(bad.Error()); err != nil {
+			t.Fatal(err)
+		}
+		// The reason must not hide who wrote it: a requeue would send it then.
+		if got := x.read("bad/m.envelope"); got != envelopeText(2) {
+			t.Errorf("%+v: the envelope was written again: %q", tt, got)
+		}
+		if err := x.Requeue("m"); !errors.As(err, &bad) {
+			t.Errorf("%+v: requeue: %v", tt, err)
+		}
+		x.has("bad/m.eml", "bad/m.envelope")
+	}
+}
