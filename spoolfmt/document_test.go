@@ -2,6 +2,7 @@ package spoolfmt_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"sort"
 	"strings"
 	"testing"
+	"time"
 
 	"smap/spoolfmt"
 )
@@ -234,4 +236,64 @@ func runDrain(t *testing.T, script string) {
 		t.Errorf("the agent got %q, want %q", got, want)
 	}
 	empty(t, s)
+}
+
+// TestExamplesRefuse: what the drainers of the document do not understand, or
+// must not follow, they hand to nobody.
+func TestExamplesRefuse(t *testing.T) {
+	secret := filepath.Join(t.TempDir(), "secret")
+	put := func(t *testing.T, name, text string) {
+		t.Helper()
+		if err := os.WriteFile(name, []byte(text), 0o640); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put(t, secret, "secret\n")
+	const head, tail = "Spool-Format: 1\nSender: <a@example.com>\n", "Size: 7\n\n"
+	later := time.Now().Add(time.Hour)
+	for name, script := range examples(t) {
+		if !strings.HasSuffix(name, " drainer") {
+			continue
+		}
+		t.Run(name, func(t *testing.T) {
+			_, dir := openSpool(t)
+			file := func(name string) string { return filepath.Join(dir, name) }
+			for id, rcpt := range map[string]string{
+				"any-case": "rECIPIENT: <any-case@example.org> ORCPT=rfc822;a>b\n",
+				"quoted":   "Recipient: <\"a>b\"@example.org>\n",
+				"literal":  "Recipient: <a@[x>y]>\n",
+				"outcome":  "Recipient: <b@example.org>\nDelivered: <b@example.org> 2026-11-23T20:04:14Z\n",
+			} {
+				put(t, file("new/"+id+".eml"), "a mail\n")
+				put(t, file("new/"+id+".envelope"), head+rcpt+tail)
+			}
+			put(t, file("new/link.envelope"), head+"Recipient: <link@example.org>\n"+tail)
+			put(t, file("cur/later.envelope"), head+"Recipient: <later@example.org>\n"+tail)
+			put(t, file("cur/later.eml"), "a mail\n")
+			if err := errors.Join(os.Symlink(secret, file("new/link.eml")), os.Chtimes(file("cur/later.envelope"), later, later)); err != nil {
+				t.Fatal(err)
+			}
+			if os.Geteuid() == 0 {
+				put(t, file("new/stranger.envelope"), head+"Recipient: <stranger@example.org>\n"+tail)
+				put(t, file("new/stranger.eml"), "a mail\n")
+				if err := os.Chown(file("new/stranger.envelope"), 12345, -1); err != nil {
+					t.Fatal(err)
+				}
+			}
+			mine, got := file("mine"), file("got")
+			put(t, file("agent"), "#!/bin/sh\n{ printf '%s ' \"$RECIPIENTS\"; cat; } >>'"+got+"'\n")
+			if err := errors.Join(os.Chmod(file("agent"), 0o700), os.Mkdir(mine, 0o700)); err != nil {
+				t.Fatal(err)
+			}
+			cmd := exec.Command("sh", "-c", script)
+			cmd.Env = append(os.Environ(), "SPOOL="+dir, "MINE="+mine, "AGENT="+file("agent"))
+			if out, err := cmd.CombinedOutput(); err != nil {
+				t.Fatalf("%v\n%s", err, out)
+			}
+			mail, err := os.ReadFile(got)
+			if want := "any-case@example.org a mail\n"; err != nil || string(mail) != want {
+				t.Errorf("the agent got %q (%v), want %q", mail, err, want)
+			}
+		})
+	}
 }
