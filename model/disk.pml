@@ -37,7 +37,7 @@
 #define AGENT 6   /* an agent whose drainer is dead */
 
 byte mem[SLOTS], disk[SLOTS];
-byte lock[3];        /* by content: the owner, 0 for none */
+byte lock[9];        /* by inode, of a content or of a lone envelope: the owner, 0 for none */
 bool cut_short[9];   /* by inode: a power cut took data */
 bool durable[9];     /* by inode: data synced */
 byte cuts = CUTS;    /* power cuts that may still come */
@@ -157,6 +157,10 @@ inline killed(p) {
 		fi;
 		if :: busy[k_i] == p -> busy[k_i] = AGENT :: else fi;
 		k_i++
+	:: else -> break
+	od;
+	do
+	:: k_i < 9 -> if :: lock[k_i] == p -> lock[k_i] = 0 :: else fi; k_i++   /* of lone envelopes */
 	:: else -> break
 	od;
 	k_i = 0

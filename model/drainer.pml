@@ -14,11 +14,6 @@
 #else
 #define ORPHAN_GUARD taking
 #endif
-#ifdef LATE
-#define EARLY false   /* it begins when all others are gone */
-#else
-#define EARLY true
-#endif
 #define WORK (mem[NC] || mem[NE] || mem[CC] || mem[CE])
 
 #define unlock(c) if :: c != 0 && lock[c] == me -> lock[c] = 0 :: else fi
@@ -55,17 +50,17 @@
 
 proctype drainer(byte me) provided (!over || _pid == survivor)
 {
-	byte c, e, k, n, saw, pass;
+	byte c, e, k, n, saw, pass, box;
 	bool settled, malformed, seen;
 	{
 	skip;
 back:
 	atomic {
-		unlock(c); c = 0; e = 0; k = 0; n = 0; settled = false; malformed = false; seen = false;
+		unlock(c); c = 0; e = 0; k = 0; n = 0; box = 0; settled = false; malformed = false; seen = false;
 		if :: saw != 0 && mem[NE] != saw && mem[CE] != saw -> saw = 0 :: else fi;
 		if
-		:: !over && WORK && EARLY
-		:: !over && mem[NC] && EARLY -> goto orphan
+		:: !over && WORK
+		:: !over && mem[NC] -> goto orphan
 		:: over && WORK && pass < PASSES -> pass++; if :: pass % 2 == 0 -> goto orphan :: else fi
 		:: over && !(WORK && pass < PASSES) -> goto judge
 		fi
@@ -279,9 +274,13 @@ alone_new:
 #ifndef NO_TWICE
 	atomic { if :: mem[NE] != e -> goto in_cur :: mem[NE] == e && saw != e -> saw = e; goto in_cur :: else -> saw = 0 fi };
 #endif
+#ifdef ALONE_BY_CUR
 	atomic { if :: mem[CC] != 0 -> goto in_cur :: else fi };
 	move(NE, CE, n);
-	atomic { if :: n != 0 -> n = 0; goto in_cur :: else -> goto alone_aside fi };
+	atomic { if :: n != 0 -> n = 0; goto in_cur :: else -> goto alone_cur fi };
+#endif
+	box = NE;
+	goto alone_lock;
 alone_cur:
 	atomic { e = mem[CE]; if :: e == 0 -> goto back :: else fi };
 	atomic { if :: mem[NC] != 0 -> goto back :: else fi };
@@ -289,25 +288,42 @@ alone_cur:
 #ifndef NO_TWICE
 	atomic { if :: mem[CE] != e -> goto back :: mem[CE] == e && saw != e -> saw = e; goto back :: else -> saw = 0 fi };
 #endif
-alone_aside:
-#ifdef ALONE_RECORD
-	atomic { e = mem[CE]; if :: e == 0 -> goto back :: else fi };
-	sync_new();
-	sync_cur();
-	atomic { if :: mem[CE] != e -> goto back :: else fi };
-	atomic { e = (SERVED(e) -> MESSAGE(e) + 6 : MESSAGE(e) + 4); durable[e] = true; put(CE, e) };
-	sync_cur();
+	box = CE;
+alone_lock:
+#ifndef NO_ALONE_LOCK
+	atomic { if :: lock[e] == 0 -> lock[e] = me; c = e :: else -> goto back fi };                       /* c: what is locked */
+	atomic { if :: mem[NC] != 0 -> goto back :: else fi };
+	atomic { if :: mem[CC] != 0 -> goto back :: else fi };
+	atomic { if :: mem[box] != e -> goto back :: else fi };
+#ifndef NO_ALONE_NAMES
+	atomic { if :: mem[NE] == e && mem[CE] == e -> put(NE, 0); goto back :: else fi };                  /* 10.3 */
+	do
+	:: k < BADS -> atomic { if :: mem[BE + k] == e -> put(box, 0); goto back :: else fi; k++ }
+	:: else -> k = 0; break
+	od;
+#endif
 #endif
 	atomic {
 		do
 		:: k < BADS && (mem[BC + k] || mem[BE + k]) -> k++
 		:: else -> break
 		od;
-		if :: k == BADS -> put(CE, 0); goto back :: else fi   /* copies past the third are not told apart */
+		assert(k < BADS)
 	};
-	move(CE, BE + k, n);
+	move(box, BE + k, n);
+	atomic { if :: n != 0 -> goto back :: else fi };
 	sync_bad();
+#ifndef NO_ALONE_SYNC
+	sync_new();
 	sync_cur();
+#endif
+	atomic {   /* the reason; a person may have taken it away */
+		if
+		:: mem[BE + k] == e && !cut_short[e] -> e = (SERVED(e) -> MESSAGE(e) + 6 : MESSAGE(e) + 4); durable[e] = true; put(BE + k, e)
+		:: else
+		fi
+	};
+	sync_bad();
 	goto back;
 
 	/* 10.4: ORPHAN */
@@ -338,7 +354,7 @@ orphan:
 	} unless {
 		atomic {
 			dead[me];
-			dead[me] = false; c = 0; e = 0; k = 0; n = 0; saw = 0; settled = false; malformed = false; seen = false;
+			dead[me] = false; c = 0; e = 0; k = 0; n = 0; box = 0; saw = 0; settled = false; malformed = false; seen = false;
 			goto back
 		}
 	}

@@ -123,7 +123,7 @@ inline verdict() {
 				v_k++
 			:: else -> break
 			od;
-			assert(v_c <= 1 && (v_e <= 1 || v_c == 0));   /* without a content there is no lock: see ALONE */
+			assert(v_c <= 1 && v_e <= 1);
 			if
 			:: mem[MC] == v_m                            /* it has left the spool */
 			:: mem[MC] != v_m && mem[ME] != 0 && MESSAGE(mem[ME]) == v_m -> assert(v_c == 1 || mem[NC] == v_m)

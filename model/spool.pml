@@ -38,12 +38,16 @@ bool taking;   /* the mover has an envelope and not yet its content */
 #include "feeder.pml"
 #include "drainer.pml"
 #include "mover.pml"
+#include "table.pml"
 
 init {
 	atomic {
 #ifdef ALONE
 		/* Left by an earlier power cut: F2's envelope, whose content is lost. */
 		mem[NE] = ENV(2); committed[2] = true;
+#endif
+#ifdef TABLE
+		run table();
 #endif
 		run reaper();
 #if FEEDERS != 3
