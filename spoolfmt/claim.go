@@ -235,21 +235,30 @@ func (s *Spool) removeOlderNames(box Box, name string, st *unix.Stat_t) error {
 	return nil
 }
 
-// removeNamesInBad ends a set aside that was cut short. Where bad has no
-// envelope beside the locked inode, nothing was decided, and the name there
-// goes. Where it has the very one that is in cur too, the name in cur goes.
+// removeNamesInBad ends a move to bad, or back from there, that was cut short,
+// where the locked inode has a name in bad as well. With no envelope beside it,
+// nothing was decided, and the name there goes; with the very one that is in cur,
+// that one goes; with the very one that is in new, both names in bad do. A drop's
+// name there goes: whatever is wrong with the drop will be found again.
 func (s *Spool) removeNamesInBad(st *unix.Stat_t) error {
 	return s.Scan(Bad, func(e Entry) error {
 		other, err := lstat(s.dirs[Bad], e.Name)
 		if err != nil || !sameFile(&other, st) {
 			return nil
 		}
-		decided, err := lstat(s.dirs[Bad], e.ID+KindEnvelope.Suffix())
+		env := e.ID + KindEnvelope.Suffix()
+		decided, err := lstat(s.dirs[Bad], env)
+		if e.Kind == KindMail {
+			return errors.Join(s.sys.unlink(s.dirs[Bad], e.Name), ignoreNotExist(s.sys.unlink(s.dirs[Bad], env)))
+		}
 		if errors.Is(err, fs.ErrNotExist) {
 			return s.sys.unlink(s.dirs[Bad], e.Name)
 		}
 		if err != nil || decided.Nlink == 1 {
 			return err
+		}
+		if sent, err := lstat(s.dirs[New], env); err == nil && sameFile(&sent, &decided) {
+			return errors.Join(s.sys.unlink(s.dirs[Bad], env), s.sys.unlink(s.dirs[Bad], e.Name))
 		}
 		return s.removeSame(Cur, &decided, KindEnvelope)
 	})

@@ -42,6 +42,12 @@ func (c *Claim) Load() error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", c.path(KindContent), err)
 	}
+	if c.envIno.Nlink > 1 {
+		// Its name in bad, which a requeue that was cut short left there, must not outlive it.
+		if err := c.s.removeSame(Bad, &c.envIno, KindEnvelope); err != nil {
+			return err
+		}
+	}
 	if err := c.sameOwner(&content); err != nil {
 		return err
 	}

@@ -88,13 +88,35 @@ func (s *Spool) lockMail(box Box, name string) (*os.File, error) {
 	if err == nil {
 		c := &Claim{s: s, id: name, locked: f}
 		if err = c.single(box, name); err == nil && c.why != nil {
-			return nil, errors.Join(s.asideMail(box, name, c.why), f.Close())
+			if box == New {
+				err = s.olderMail(f, name)
+			}
+			if err == nil {
+				err = s.asideMail(box, name, c.why)
+			}
 		}
 	}
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
 	return f, nil
+}
+
+// olderMail removes the name in new of a locked drop that has one in cur too,
+// and then returns ErrGone: it is being made into a message from there.
+func (s *Spool) olderMail(f *os.File, name string) error {
+	st, err := fstat(int(f.Fd()))
+	if err != nil {
+		return fmt.Errorf("new/%s: %w", name, err)
+	}
+	return s.Scan(Cur, func(e Entry) error {
+		taken, err := lstat(s.dirs[Cur], e.Name)
+		if e.Kind != KindMail || err != nil || !sameFile(&taken, &st) {
+			return nil
+		}
+		s.log.Warn("recovered", "file", "new/"+name, "what", "older name of cur/"+e.Name+" removed")
+		return errors.Join(ErrGone, s.sys.unlink(s.dirs[New], name))
+	})
 }
 
 // buildFromMail makes content and envelope of the locked drop in

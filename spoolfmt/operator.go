@@ -26,6 +26,11 @@ func (s *Spool) Requeue(id string) error {
 	}
 	from := Bad
 	f, err := s.lockAside(Bad, id+KindContent.Suffix())
+	if errors.Is(err, ErrLinked) {
+		if err = s.undoMove(id); err == nil {
+			f, err = s.lockAside(Bad, id+KindContent.Suffix())
+		}
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		if drop, err := exists(s.dirs[Bad], id+KindMail.Suffix()); err != nil || drop {
 			if err == nil {
@@ -50,6 +55,31 @@ func (s *Spool) Requeue(id string) error {
 	}
 	c := &Claim{s: s, id: id, locked: f, aside: true}
 	return c.drop(c.requeue(from))
+}
+
+// undoMove removes the content's name in new that a requeue left there which
+// stopped in the middle of its first move. Otherwise it returns ErrLinked.
+func (s *Spool) undoMove(id string) error {
+	eml := id + KindContent.Suffix()
+	f, err := s.openContent(Bad, eml)
+	if err != nil {
+		return fmt.Errorf("bad/%s: %w", eml, err)
+	}
+	defer f.Close() // only locked; closing unlocks
+	if err := s.own(f, Bad, eml); err != nil {
+		return err
+	}
+	here, err := fstat(int(f.Fd()))
+	if err != nil {
+		return fmt.Errorf("bad/%s: %w", eml, err)
+	}
+	sent, err := exists(s.dirs[New], id+KindEnvelope.Suffix())
+	there, terr := lstat(s.dirs[New], eml)
+	if err != nil || sent || terr != nil || !sameFile(&here, &there) {
+		return errors.Join(err, ErrLinked)
+	}
+	s.log.Warn("recovered", "file", "new/"+eml, "what", "left by a requeue: removed")
+	return s.sys.unlink(s.dirs[New], eml)
 }
 
 // lockAside opens, locks and verifies a file with one name.

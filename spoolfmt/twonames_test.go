@@ -128,3 +128,102 @@ func TestDoneIsSynced(t *testing.T) {
 	x.cannotClaim("id", ErrGone)
 	x.has()
 }
+
+// TestTwoNamesDrop: a power cut, or a crash between link and unlink, left a drop
+// both of its names. It becomes one message, in whatever order it is looked at.
+func TestTwoNamesDrop(t *testing.T) {
+	const text = "From: a@example.com\nTo: b@example.org\n\nx\n"
+	for _, names := range [][]string{{"new/d.mail", "cur/f.mail"}, {"tmp/t", "new/d.mail"}, {"tmp/t", "new/d.mail", "cur/f.mail"}} {
+		for _, first := range []Box{New, Cur} {
+			t.Run(first.String()+" first "+strings.ReplaceAll(strings.Join(names, " "), "/", "-"), func(t *testing.T) {
+				x := newTestSpool(t)
+				x.put("m", text)
+				for _, n := range names {
+					if err := os.Link(filepath.Join(x.dir, "m"), filepath.Join(x.dir, n)); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if err := os.Remove(filepath.Join(x.dir, "m")); err != nil {
+					t.Fatal(err)
+				}
+				claimed := 0
+				for i := range 8 {
+					var c *Claim
+					var err error
+					if (i%2 == 0) == (first == New) {
+						c, err = x.ClaimMail("d.mail")
+					} else {
+						c, err = x.RecoverMail("f.mail")
+					}
+					x.pass(LookAgain)
+					if err != nil {
+						continue
+					}
+					claimed++
+					if err := errors.Join(c.Load(), c.Finish(), x.Flush()); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if claimed != 1 {
+					t.Errorf("claimed %d times", claimed)
+				}
+				x.has()
+			})
+		}
+	}
+}
+
+// TestTwoNamesRequeue: the same of a requeue.
+func TestTwoNamesRequeue(t *testing.T) {
+	for _, names := range [][]string{
+		{"new/C", "bad/E"},
+		{"bad/C", "new/C", "bad/E"},
+		{"bad/C", "new/C", "bad/E", "new/E"},
+		{"bad/C", "new/C", "new/E"},
+		{"new/C", "bad/E", "new/E"},
+	} {
+		t.Run(strings.ReplaceAll(strings.Join(names, " "), "/", "-"), func(t *testing.T) {
+			x := newTestSpool(t)
+			x.linked(names...)
+			if !strings.Contains(strings.Join(names, " "), "new/E") {
+				if err := x.Requeue("id"); err != nil {
+					t.Fatal(err)
+				}
+			}
+			claimed := 0
+			for range 6 {
+				if c, err := x.Claim("id"); err == nil {
+					claimed++
+					if err := errors.Join(c.Load(), c.Finish(), x.Flush()); err != nil {
+						t.Fatal(err)
+					}
+				}
+				x.pass(LookAgain)
+			}
+			if claimed != 1 {
+				t.Errorf("claimed %d times", claimed)
+			}
+			x.has()
+		})
+	}
+	t.Run("drop", func(t *testing.T) {
+		x := newTestSpool(t)
+		x.put("bad/d.mail", "From: a@example.com\nTo: b@example.org\n\nx\n")
+		x.put("bad/d.envelope", "Set-Aside: 2026-11-23T20:04:14Z too early\n")
+		if err := os.Link(filepath.Join(x.dir, "bad/d.mail"), filepath.Join(x.dir, "new/d.mail")); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := x.ClaimMail("d.mail"); !errors.Is(err, ErrLinked) {
+			t.Fatal(err)
+		}
+		x.pass(LookAgain)
+		c, err := x.ClaimMail("d.mail")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(c.Load(), c.Finish(), x.Flush()); err != nil {
+			t.Fatal(err)
+		}
+		x.has()
+	})
+}
