@@ -301,6 +301,11 @@ def trees():
     tree('aside', 'ASIDE is left alone', [f('bad/m.eml'), f('bad/m.envelope', env)], aside)
     tree('left', 'LEFT', [f('bad/m.eml'), f('bad/m.envelope', env), {'path': 'cur/m.eml', 'same_as': 'bad/m.eml'}], aside, minutes=2)
     tree('leaving', 'LEAVING: not decided, so it is delivered', [f('cur/m.eml'), f('cur/m.envelope', env), {'path': 'bad/m.eml', 'same_as': 'cur/m.eml'}], [], [got], minutes=2)
+    both = [C, E, {'path': 'bad/m.eml', 'same_as': 'new/m.eml'}, {'path': 'bad/m.envelope', 'same_as': 'new/m.envelope'}]
+    tree('requeue-names-later', 'a requeue, and both files have their old names in bad: it is delivered once', both, [], [got], minutes=2)
+    tree('requeue-name-later', 'a requeue, and the envelope has its old name in bad', [both[0], both[1], both[3]], [], [got], minutes=2)
+    tree('drop-names-later', 'a drop with both names of its move to cur: it becomes one message',
+         [f('new/daily.mail', drop), {'path': 'cur/m.mail', 'same_as': 'new/daily.mail'}], [], [dropped], minutes=2)
     tree('drop', 'DROP', [f('new/daily.mail', drop)], [], [dropped])
     tree('making', 'MAKING', [f('cur/m.mail', drop)], [], [dropped])
     tree('making1', 'MAKING1', [f('cur/m.mail', drop), f('cur/m.eml', 'half')], [], [dropped])

@@ -490,7 +490,7 @@ class Spool:
     def locked(self, box, name):
         """9.1 steps 1 to 3: a locked, verified file; None to look again; Malformed for what is no file."""
         f = self.locked_file(self.path(box, name))
-        return f and self.one_name(f, box)
+        return f and self.one_name(f, box, split_name(name)[1])
 
     def locked_file(self, path):
         try:
@@ -515,7 +515,7 @@ class Spool:
         f.close()
         return None
 
-    def one_name(self, f, box):
+    def one_name(self, f, box, kind):
         """10.3"""
         st = os.fstat(f.fileno())
         if st.st_nlink == 1:
@@ -524,13 +524,39 @@ class Spool:
             f.close()
             return None
         boxes = ('tmp', 'new', 'cur')
-        for other in boxes[:boxes.index(box)] + (('bad',) if box == 'cur' else ()):
-            for name in os.listdir(self.path(other)):
-                path = self.path(other, name)
-                beside = other == 'bad' and self.has('bad', (split_name(name)[0] or '') + '.envelope')
-                if os.path.samestat(os.lstat(path), st) and not beside:
-                    os.unlink(path)
+        for other in boxes[:boxes.index(box)]:
+            self.unlink_same(other, st)
+        if box == 'new' and kind == '.mail' and self.same_in('cur', st, '.mail'):
+            self.unlink_same('new', st)  # it is being made into a message from cur
+            f.close()
+            return None
+        for name in self.same_in('bad', st, kind):
+            self.name_in_bad(name, kind)
         return f
+
+    def same_in(self, box, st, kind):
+        return [n for n in os.listdir(self.path(box))
+                if n.endswith(kind) and os.path.samestat(os.lstat(self.path(box, n)), st)]
+
+    def unlink_same(self, box, st):
+        for name in self.same_in(box, st, ''):
+            os.unlink(self.path(box, name))
+
+    def name_in_bad(self, name, kind):
+        """A move to bad, or back, that was cut short."""
+        ident = split_name(name)[0]
+        path, env = self.path('bad', name), self.path('bad', ident + '.envelope')
+        if kind == '.mail' or not os.path.lexists(env):
+            os.unlink(path)
+            if kind == '.mail' and os.path.lexists(env):
+                os.unlink(env)
+            return
+        st = os.lstat(env)
+        if self.same_in('new', st, '.envelope'):
+            os.unlink(env)
+            os.unlink(path)
+        else:
+            self.unlink_same('cur', st)
 
     def claim(self, ident):
         """9.1, 10.1: the locked content, or None. Malformed: the envelope is in cur, without a content that can be locked."""
@@ -643,9 +669,11 @@ class Spool:
         if not stat.S_ISREG(os.lstat(path).st_mode):
             raise Malformed('envelope is not a regular file')
         with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), 'rb') as e:
+            st = os.fstat(e.fileno())
             env = parse_envelope(e.read(MAX_FILE + 1))
-            owner = os.fstat(e.fileno()).st_uid
-        if owner not in (os.fstat(f.fileno()).st_uid, os.stat(self.path('new')).st_uid, 0):
+        if st.st_nlink > 1:
+            self.unlink_same('bad', st)  # 10.3
+        if st.st_uid not in (os.fstat(f.fileno()).st_uid, os.stat(self.path('new')).st_uid, 0):
             raise Foreign('envelope and content belong to different users')
         f.seek(0)
         content = f.read()
