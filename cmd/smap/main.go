@@ -251,6 +251,11 @@ func session(o options) int {
 		sayUnavailable(v.conn, name)
 		return code
 	}
+	if !v.peer.IsValid() && sockets.Remote(0) {
+		// Reset before we could ask who it is: no local client, to whom no rule applies.
+		s.config.Log.With("client", "unknown").Info("exit", "why", "vanished")
+		return exitOK
+	}
 	defer func() {
 		if p := recover(); p != nil {
 			s.panicked(p, v.conn)

@@ -127,6 +127,14 @@ func Is(fd int) bool {
 	return unix.Fstat(fd, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFSOCK
 }
 
+// Remote tells whether a descriptor is a socket of a network, and not one of this
+// machine alone: of the file system, or of a pair.
+func Remote(fd int) bool {
+	sa, _ := unix.Getsockname(fd) // of a kind that nobody knows: a network
+	_, local := sa.(*unix.SockaddrUnix)
+	return Is(fd) && !local
+}
+
 // Listening tells whether a descriptor is a socket that accepts connections.
 func Listening(fd int) bool {
 	on, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN)
