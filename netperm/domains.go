@@ -2,6 +2,7 @@ package netperm
 
 import (
 	"bufio"
+	"fmt"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -49,11 +50,15 @@ func (d *Domains) addFile(path string) error {
 	}
 	defer file.Close() // only read
 	lines := bufio.NewScanner(file)
-	for lines.Scan() {
+	for n := 1; lines.Scan(); n++ {
 		line, _, _ := strings.Cut(lines.Text(), "#")
-		if line = strings.TrimSpace(line); line != "" {
-			d.add(line)
+		if line = strings.TrimSpace(line); line == "" {
+			continue
 		}
+		if reason := checkListed(line); reason != "" {
+			return fmt.Errorf("%s:%d: %s", printablePath(path), n, reason)
+		}
+		d.add(line)
 	}
 	return lines.Err()
 }

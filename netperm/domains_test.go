@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -56,5 +57,29 @@ func TestDomains(t *testing.T) {
 	var e *Error
 	if !errors.As(err, &e) || e.Line != 2 || e.Clause != "local-domains" || !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("%v", err)
+	}
+}
+
+// TestDomainsInFile has lines that cannot match anything: who wrote them would wait for mail that is refused.
+func TestDomainsInFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "domains")
+	if err := os.Chmod(filepath.Dir(path), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	table, err := Parse([]byte("smap: directory /var/spool/smap\nsmap: local-domains "+path+"\n"), "netperm-table", Options{Program: "smap"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line, good := range map[string]bool{
+		"example.com": true, ".example.com\r": true, "[192.0.2.1]": true, "example.com example.net": false, "ann@example.com": false,
+		"*.example.com": false, "example..com": false, "example.com.": false, ".": false, "a\x00b": false, "example.com, # ours": false,
+	} {
+		if err := os.WriteFile(path, []byte("first.example\n"+line+"\nlast.example\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, err := table.Domains("local-domains", "")
+		if (err == nil) != good || err != nil && !strings.Contains(err.Error(), path+":2: ") {
+			t.Errorf("%q: %v", line, err)
+		}
 	}
 }

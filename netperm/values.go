@@ -74,10 +74,7 @@ func (c *Clause) check(words []string) string {
 			if strings.HasPrefix(w, "/") {
 				reason = checkPath(w)
 			} else {
-				name, sub := strings.CutPrefix(w, ".")
-				if checkDomain(name, !sub) != "" {
-					reason = quoted(w) + " is not a domain name"
-				}
+				reason = checkListed(w)
 			}
 		}
 		if reason != "" {
@@ -206,6 +203,16 @@ func checkDomain(w string, literal bool) string {
 				return quoted(w) + " is not a domain name"
 			}
 		}
+	}
+	return ""
+}
+
+// checkListed takes one of a list of domains: a domain, or with a dot in front
+// that and all below it.
+func checkListed(w string) string {
+	name, sub := strings.CutPrefix(w, ".")
+	if checkDomain(name, !sub) != "" {
+		return quoted(w) + " is not a domain name"
 	}
 	return ""
 }
