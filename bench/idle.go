@@ -35,8 +35,8 @@ func (b *bench) idleCourier() error {
 	time.Sleep(time.Duration(rescans) * time.Second)
 	after, end := switches(one)-switches(other), nanoseconds(one)-nanoseconds(other)
 	perRescan := float64(end-ran) / float64(rescans) / 1e6
-	b.add("idle smapd, parent and child", "per rescan", "voluntary context switches", float64(after-before)/float64(rescans))
-	b.add("idle smapd, parent and child", "per rescan", "ms of CPU", perRescan)
+	b.add(idleIs, "per rescan", "voluntary context switches", float64(after-before)/float64(rescans))
+	b.add(idleIs, "per rescan", "ms of CPU", perRescan)
 	b.add("idle smapd, ten minutes of wakeup 60", "10 rescans", "ms of CPU", 10*perRescan)
 	return nil
 }

@@ -8,16 +8,24 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 )
 
-// memory measures one idle session: the process that waits for its client's next command.
+// memory measures what waits: one session, the process of a client that is to say its next command; one session more in
+// smap -listen; and smapd.
 func (b *bench) memory() error {
 	dir, err := b.spool("memory", b.uid)
 	if err != nil {
+		return err
+	}
+	if err := b.moreSessions(dir); err != nil {
+		return err
+	}
+	if err := b.idleMemory(dir); err != nil {
 		return err
 	}
 	for _, m := range []struct {
@@ -40,21 +48,11 @@ func (b *bench) idle(name, program string, start func() (*server, error)) error 
 		return err
 	}
 	defer s.stop() //nolint:errcheck // the measurement is over
-	conn, err := net.DialTimeout("tcp", fmt.Sprintf("127.0.0.1:%d", s.port), 5*time.Second)
+	conn, err := s.greet()
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
-	in := bufio.NewReader(conn)
-	if _, err := in.ReadString('\n'); err != nil {
-		return err
-	}
-	if _, err := conn.Write([]byte("HELO client.test\r\n")); err != nil {
-		return err
-	}
-	if _, err := in.ReadString('\n'); err != nil {
-		return err
-	}
 	time.Sleep(500 * time.Millisecond)
 	pids := findAll(program)
 	if len(pids) == 0 {
@@ -67,6 +65,79 @@ func (b *bench) idle(name, program string, start func() (*server, error)) error 
 			return err
 		}
 		b.add(name, strings.ToLower(key), "KiB", kib)
+	}
+	return nil
+}
+
+// greet connects and says HELO.
+func (s *server) greet() (net.Conn, error) {
+	conn, err := net.DialTimeout("tcp", fmt.Sprintf("127.0.0.1:%d", s.port), 5*time.Second)
+	if err != nil {
+		return nil, err
+	}
+	in := bufio.NewReader(conn)
+	_, err = in.ReadString('\n')
+	if err == nil {
+		_, err = conn.Write([]byte("HELO client.test\r\n"))
+	}
+	if err == nil {
+		_, err = in.ReadString('\n')
+	}
+	if err != nil {
+		conn.Close()
+	}
+	return conn, err
+}
+
+// moreSessions measures what each session more takes in smap -listen, beside those that are there.
+func (b *bench) moreSessions(dir string) error {
+	s, err := b.listen(dir)
+	if err != nil {
+		return err
+	}
+	defer s.stop() //nolint:errcheck // the measurement is over
+	pids := s.family()
+	const step = 300
+	var rss [3]float64
+	for i := range rss {
+		for range step {
+			conn, err := s.greet()
+			if err != nil {
+				return err
+			}
+			defer conn.Close()
+		}
+		time.Sleep(500 * time.Millisecond)
+		if rss[i], err = rollup(pids[len(pids)-1], "Rss"); err != nil {
+			return err
+		}
+	}
+	b.add("one session more, smap -listen", "rss", "KiB", (rss[2]-rss[0])/(2*step))
+	return nil
+}
+
+// idleMemory measures smapd, the parent and the child that does the work.
+func (b *bench) idleMemory(dir string) error {
+	table, err := b.table("smapd: directory "+dir, "smapd: userid mail", "smapd: log stderr", "smapd: badadmin none", "smapd: agent exec /bin/true")
+	if err != nil {
+		return err
+	}
+	s, err := b.start(filepath.Join(b.bin, "smapd"), "-c", table)
+	if err != nil {
+		return err
+	}
+	defer s.stop() //nolint:errcheck // the measurement is over
+	time.Sleep(3 * time.Second)
+	for _, key := range []string{"Rss", "Pss", "Private_Dirty"} {
+		sum := 0.0
+		for _, pid := range s.family() {
+			kib, err := rollup(pid, key)
+			if err != nil {
+				return err
+			}
+			sum += kib
+		}
+		b.add(idleIs, strings.ToLower(key), "KiB", sum)
 	}
 	return nil
 }
@@ -88,6 +159,24 @@ func findAll(name string) (pids []int) {
 		}
 	}
 	slices.Sort(pids)
+	return pids
+}
+
+// family are a server's processes: the one that was started, and its children.
+func (s *server) family() []int {
+	pids := []int{s.cmd.Process.Pid}
+	paths, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pids[0])) // the pattern is a good one
+	for _, path := range paths {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			continue // the thread has ended
+		}
+		for field := range strings.FieldsSeq(string(text)) {
+			if pid, err := strconv.Atoi(field); err == nil {
+				pids = append(pids, pid)
+			}
+		}
+	}
 	return pids
 }
 

@@ -13,7 +13,7 @@ import (
 type peer struct {
 	name  string
 	start func() (*server, error)
-	held  func() (int, error) // messages that it has now
+	held  func() (int, error) // messages that it has now; nil: it keeps none
 	empty func() error
 }
 
@@ -30,6 +30,7 @@ func (b *bench) serve() error {
 	}
 	held := func() (int, error) { return files(filepath.Join(top, "new"), ".envelope") }
 	peers := []peer{
+		{"floor: a server that only answers", b.answer, nil, func() error { return nil }},
 		{"Postfix smtpd, held", b.postfix, b.heldByPostfix, b.emptyPostfix},
 		{"smap -listen", ours(func(top string) (*server, error) { return b.listen(top) }), held, func() error { return clear(filepath.Join(top, "new")) }},
 		{"smap under inetd", ours(b.inetd), held, func() error { return clear(filepath.Join(top, "new")) }},
@@ -80,6 +81,9 @@ func (b *bench) source(p peer, port, sessions int, flag string) (float64, error)
 		return 0, err
 	}
 	rate := float64(count) / time.Since(began).Seconds()
+	if p.held == nil {
+		return rate, nil
+	}
 	switch n, err := p.held(); {
 	case err != nil:
 		return 0, err
@@ -87,6 +91,20 @@ func (b *bench) source(p peer, port, sessions int, flag string) (float64, error)
 		return 0, fmt.Errorf("%d messages were sent and %d are there", count, n)
 	}
 	return rate, nil
+}
+
+// answer starts what shows how fast smtp-source and the kernel's TCP are by themselves.
+func (b *bench) answer() (*server, error) {
+	port, err := freePort()
+	if err != nil {
+		return nil, err
+	}
+	s, err := b.start(b.file("answer"), fmt.Sprint(port))
+	if err != nil {
+		return nil, err
+	}
+	s.port = port
+	return s, s.await()
 }
 
 // files counts the names in a directory tree that end so.
