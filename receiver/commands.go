@@ -40,30 +40,28 @@ type command struct {
 	do     func(s *session, arg string) Reply
 }
 
-func commands() []command {
-	return []command{
-		{"HELO", noChunks, false, true, (*session).helo},
-		{"EHLO", noChunks, false, true, (*session).ehlo},
-		{"MAIL", Greeted, false, true, (*session).mail},
-		{"RCPT", Sender | Rcpt, false, false, (*session).rcpt},
-		{"DATA", Rcpt, true, true, (*session).data},
-		{"BDAT", anyPhase, false, false, (*session).bdat},
-		{"RSET", anyPhase, true, true, (*session).rset},
-		{"NOOP", anyPhase, false, true, says(replyNoop)},
-		{"QUIT", anyPhase, true, false, (*session).quit},
-		{"STARTTLS", helo, true, true, (*session).startTLS},
-		{"HELP", noChunks, false, true, says(replyHelp)},
-		{"VRFY", noChunks, false, true, says(replyVerify)},
-		{"EXPN", noChunks, false, true, says(replyExpand)},
-		{"VERB", noChunks, false, true, says(replyVerbose)},
-		{"ONEX", noChunks, false, true, says(replyOneX)},
-		{"DEBUG", noChunks, false, true, (*session).debug},
-		{"WIZ", anyPhase, false, true, (*session).attack},
-		// A web page that makes a browser talk to us, in the body of a form.
-		{"GET", anyPhase, false, true, (*session).attack},
-		{"POST", anyPhase, false, true, (*session).attack},
-		{"CONNECT", anyPhase, false, true, (*session).attack},
-	}
+var commands = []command{
+	{"HELO", noChunks, false, true, (*session).helo},
+	{"EHLO", noChunks, false, true, (*session).ehlo},
+	{"MAIL", Greeted, false, true, (*session).mail},
+	{"RCPT", Sender | Rcpt, false, false, (*session).rcpt},
+	{"DATA", Rcpt, true, true, (*session).data},
+	{"BDAT", anyPhase, false, false, (*session).bdat},
+	{"RSET", anyPhase, true, true, (*session).rset},
+	{"NOOP", anyPhase, false, true, says(replyNoop)},
+	{"QUIT", anyPhase, true, false, (*session).quit},
+	{"STARTTLS", helo, true, true, (*session).startTLS},
+	{"HELP", noChunks, false, true, says(replyHelp)},
+	{"VRFY", noChunks, false, true, says(replyVerify)},
+	{"EXPN", noChunks, false, true, says(replyExpand)},
+	{"VERB", noChunks, false, true, says(replyVerbose)},
+	{"ONEX", noChunks, false, true, says(replyOneX)},
+	{"DEBUG", noChunks, false, true, (*session).debug},
+	{"WIZ", anyPhase, false, true, (*session).attack},
+	// A web page that makes a browser talk to us, in the body of a form.
+	{"GET", anyPhase, false, true, (*session).attack},
+	{"POST", anyPhase, false, true, (*session).attack},
+	{"CONNECT", anyPhase, false, true, (*session).attack},
 }
 
 func says(r Reply) func(*session, string) Reply {
@@ -93,8 +91,8 @@ func (s *session) execute(line string) Reply {
 	}
 	verb, arg, _ := strings.Cut(line, " ")
 	arg = strings.Trim(arg, " ")
-	for i := range s.table {
-		c := &s.table[i]
+	for i := range commands {
+		c := &commands[i]
 		if !equal(c.verb, verb) {
 			continue
 		}
@@ -133,6 +131,7 @@ func (s *session) rset(string) Reply {
 }
 
 func (s *session) quit(string) Reply {
+	s.over = !s.in.waiting() && s.tls == nil // TLS has an end of its own
 	if !s.esmtp {
 		return replyFor(221, "", "Closing connection").closing()
 	}

@@ -36,7 +36,6 @@ type session struct {
 	conn   Conn
 	in     input
 	out    []byte
-	table  []command
 	log    *slog.Logger
 
 	phase      Phase
@@ -54,13 +53,15 @@ type session struct {
 	octets                        int64
 	since                         time.Time // the beginning, or the last message
 
+	over bool // the client has said its last
+
 	mu       sync.Mutex
 	stopping bool // the server ends
 	busy     bool // content is on its way, which may be finished
 }
 
 func newSession(c Config, client Client, conn Conn) *session {
-	s := &session{Config: c, client: client, conn: conn, table: commands(), phase: Connected, since: time.Now()}
+	s := &session{Config: c, client: client, conn: conn, phase: Connected, since: time.Now()}
 	if s.Now == nil {
 		s.Now = time.Now
 	}
@@ -71,8 +72,10 @@ func newSession(c Config, client Client, conn Conn) *session {
 
 // Serve speaks SMTP with one client until either ends it. When ctx is done a
 // session that is between messages ends at once, with 421; one that receives a
-// message may finish that message. It does not close the connection.
-func Serve(ctx context.Context, c Config, client Client, conn Conn) {
+// message may finish that message. It does not close the connection, and tells
+// whether the client may still be sending: closing it then would throw away
+// replies that are on their way.
+func Serve(ctx context.Context, c Config, client Client, conn Conn) (more bool) {
 	s := newSession(c, client, conn)
 	stop := context.AfterFunc(ctx, s.stop)
 	defer stop()
@@ -85,6 +88,7 @@ func Serve(ctx context.Context, c Config, client Client, conn Conn) {
 	s.reset()
 	s.log.Info("exit", "why", why, "messages", s.messages, "octets", s.octets,
 		"refused", s.refused, "faults", s.faults, "seconds", s.Now().Sub(start).Round(time.Millisecond).Seconds())
+	return !s.over
 }
 
 func orUnknown(name string) string {
@@ -177,6 +181,7 @@ func (s *session) ended(err error) string {
 		s.say(s.timeout())
 		return "timeout"
 	}
+	s.over = true
 	return "vanished"
 }
 

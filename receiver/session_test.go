@@ -28,3 +28,25 @@ func BenchmarkSession(b *testing.B) {
 		run(b, b.N)
 	})
 }
+
+// TestOver: after QUIT, or when the client is gone, there is nothing more to wait
+// for. In all other cases a connection that is closed at once may take replies
+// with it that are on their way.
+func TestOver(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		pieces []string
+		more   bool
+	}{
+		{"quit", []string{"HELO c.test\r\n", "QUIT\r\n"}, false},
+		{"vanished", []string{"HELO c.test\r\n"}, false},
+		{"more behind quit", []string{"HELO c.test\r\nQUIT\r\nNOOP\r\n"}, true},
+		{"attack", []string{"GET / HTTP/1.0\r\n", "\r\n"}, true},
+		{"bare line end", []string{"HELO c.test\n", "QUIT\r\n"}, true},
+		{"quit with an argument", []string{"QUIT now\r\n", "WIZ\r\n"}, true},
+	} {
+		if more := Serve(t.Context(), everything(new(memorySpool)), Client{}, &reel{pieces: test.pieces}); more != test.more {
+			t.Errorf("%s: %v", test.name, more)
+		}
+	}
+}

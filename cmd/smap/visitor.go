@@ -22,13 +22,13 @@ const proxyTime = 5 * time.Second
 // A visitor is a connection before we know who it is.
 type visitor struct {
 	conn  receiver.Conn
-	peer  netip.AddrPort // invalid when it is not from the network
-	local netip.AddrPort // our end
+	peer  netip.AddrPort        // invalid when it is not from the network
+	local func() netip.AddrPort // our end
 	early func() bool
 }
 
 func visitorOn(fd int, peer unix.Sockaddr, conn receiver.Conn) visitor {
-	return visitor{conn: conn, peer: sockets.Address(peer), local: sockets.Local(fd), early: func() bool {
+	return visitor{conn: conn, peer: sockets.Address(peer), local: func() netip.AddrPort { return sockets.Local(fd) }, early: func() bool {
 		// Not poll: it takes the end of a connection, as of a port scan, for input.
 		n, _, err := unix.Recvfrom(fd, make([]byte, 1), unix.MSG_PEEK|unix.MSG_DONTWAIT)
 		return err == nil && n > 0
@@ -51,7 +51,7 @@ func (s *setup) meet(ctx context.Context, v visitor, room *tally.Tally) {
 	}
 	client := receiver.Client{Addr: v.peer.Addr(), Early: v.early}
 	if s.lookup != nil && v.peer.IsValid() {
-		facts, err := s.lookup.Ask(lookup.Question{Client: v.peer, Server: v.local, Name: s.table.Bool("names"), Ident: s.table.Bool("ident")})
+		facts, err := s.lookup.Ask(lookup.Question{Client: v.peer, Server: v.local(), Name: s.table.Bool("names"), Ident: s.table.Bool("ident")})
 		if err != nil {
 			s.config.Log.Error("fwtksyserr: lookup", "error", err)
 			s.lookupLost()
@@ -61,8 +61,8 @@ func (s *setup) meet(ctx context.Context, v visitor, room *tally.Tally) {
 	if !s.admit(&client) {
 		s.config.Log.Warn("securityalert: deny", "client", client.Addr.String(), "name", client.Name)
 		say(v.conn, "554 "+s.config.Hostname+" You are not permitted to talk here")
-	} else {
-		receiver.Serve(ctx, s.config, client, v.conn)
+	} else if !receiver.Serve(ctx, s.config, client, v.conn) {
+		return
 	}
 	linger(v.conn)
 }
@@ -83,7 +83,7 @@ func (s *setup) behindProxy(v *visitor) bool {
 	}
 	if client.IsValid() {
 		s.config.Log.Info("proxy", "host", v.peer.Addr().String(), "client", client.Addr().String())
-		v.peer, v.local = client, server
+		v.peer, v.local = client, func() netip.AddrPort { return server }
 	}
 	return true
 }
