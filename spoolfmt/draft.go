@@ -12,9 +12,9 @@ import (
 // no other feeder.
 const fileMode = 0o640
 
-// draftBuffer gathers the small pieces that a session writes. Larger ones go
-// straight to the file.
-const draftBuffer = 2 << 10
+// draftBuffer gathers what a session writes, so that a message that fits into it
+// is written at once. Of longer ones, large pieces go straight to the file.
+const draftBuffer = 8 << 10
 
 // A Draft is a message that is being fed: its content file is open in tmp.
 // It is used by one goroutine.
@@ -78,15 +78,9 @@ func (d *Draft) Write(p []byte) (int, error) {
 	if len(d.buf)+len(p) > draftBuffer {
 		d.flush()
 	}
-	if d.err == nil && len(p) > draftBuffer/2 {
-		d.flush()
-		if d.err == nil {
-			d.err = d.s.writeAll(d.content, p)
-		}
+	if d.err == nil && len(d.buf) == 0 && len(p) > draftBuffer/2 {
+		d.err = d.s.writeAll(d.content, p)
 	} else if d.err == nil {
-		if d.buf == nil {
-			d.buf = make([]byte, 0, draftBuffer)
-		}
 		d.buf = append(d.buf, p...)
 	}
 	if d.err != nil {
