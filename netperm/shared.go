@@ -1,5 +1,11 @@
 package netperm
 
+import (
+	"errors"
+	"os"
+	"path"
+)
+
 // SharedUser returns a warning if the table at path makes smap and smapd one
 // user, as old tables do. It is for a person who checks a table: it reads the
 // table twice more. Of a table with errors it says nothing.
@@ -22,4 +28,24 @@ func SharedUser(path string) []*Error {
 		return nil
 	}
 	return []*Error{line}
+}
+
+// Replaceable returns a warning if somebody else could put another spool in the
+// place of the one that a table names, since what is above it is not trusted as
+// [CheckFile] has it. It is for a person who checks a table.
+func (t *Table) Replaceable() []*Error {
+	dir := t.String("directory")
+	above := []string{path.Dir(dir)}
+	if to, err := os.Readlink(dir); err == nil {
+		if !path.IsAbs(to) {
+			to = path.Join(above[0], to)
+		}
+		above = append(above, path.Dir(to))
+	}
+	for _, p := range above {
+		if err := CheckDirectory(p); errors.Is(err, ErrUntrusted) {
+			return []*Error{t.Errorf("directory", "%w: who may can put another spool in its place", err)}
+		}
+	}
+	return nil
 }

@@ -26,6 +26,12 @@ func CheckFile(path string) error {
 	return err
 }
 
+// CheckDirectory is [CheckFile] for a directory.
+func CheckDirectory(path string) error {
+	_, _, err := resolve(path, unix.S_IFDIR)
+	return err
+}
+
 // CheckProgram is [CheckFile], and the file must be executable.
 func CheckProgram(path string) error {
 	_, st, err := trusted(path)
@@ -84,9 +90,15 @@ func openTrusted(path string) (fd int, size int64, err error) {
 	return fd, now.Size, nil
 }
 
-// trusted resolves path step by step and checks each step. Every directory is
-// checked before anything in it is looked up, so what was found stays true.
+// trusted finds a regular file.
 func trusted(file string) (real string, st unix.Stat_t, err error) {
+	return resolve(file, unix.S_IFREG)
+}
+
+// resolve resolves path step by step to a file or a directory, and checks each
+// step. Every directory is checked before anything in it is looked up, so what
+// was found stays true.
+func resolve(file string, kind uint32) (real string, st unix.Stat_t, err error) {
 	if strings.IndexByte(file, 0) >= 0 || file == "" {
 		return "", st, distrust(file, "is not a path")
 	}
@@ -106,6 +118,9 @@ func trusted(file string) (real string, st unix.Stat_t, err error) {
 	for {
 		var name string
 		name, rest, _ = strings.Cut(strings.TrimLeft(rest, "/"), "/")
+		if name == "" && kind == unix.S_IFDIR {
+			return dir, st, nil
+		}
 		if name == "" {
 			return "", st, distrust(file, "is not a regular file")
 		}
@@ -129,7 +144,7 @@ func trusted(file string) (real string, st unix.Stat_t, err error) {
 		case unix.S_IFDIR:
 			dir = next
 		case unix.S_IFREG:
-			if strings.Trim(rest, "/") != "" {
+			if strings.Trim(rest, "/") != "" || kind == unix.S_IFDIR {
 				return "", st, &os.PathError{Op: "open", Path: file, Err: unix.ENOTDIR}
 			}
 			return next, st, nil

@@ -271,3 +271,37 @@ func TestReadFile(t *testing.T) {
 		t.Errorf("none: %v", err)
 	}
 }
+
+// TestReplaceable has a spool in directories that others may write to or not.
+func TestReplaceable(t *testing.T) {
+	dir := trustedDir(t)
+	for _, d := range []string{"good/spool", "open/spool", "sticky/spool", "links"} {
+		if err := os.MkdirAll(filepath.Join(dir, d), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, mode := range map[string]os.FileMode{"open": 0o777, "sticky": 0o777 | os.ModeSticky, "good/spool": 0o777} {
+		if err := os.Chmod(filepath.Join(dir, name), mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for link, to := range map[string]string{"good": "../good/spool", "open": "../open/spool"} {
+		if err := os.Symlink(to, filepath.Join(dir, "links", link)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, warns := range map[string]bool{"good/spool": false, "open/spool": true, "open/missing": true, "sticky/spool": false,
+		"missing/spool": false, "links/good": false, "links/open": true} {
+		table, err := Parse([]byte("smap: userid 5\nsmap: directory "+filepath.Join(dir, name)+"\n"), "table", Options{Program: "smap"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := table.Replaceable()
+		if len(got) > 0 != warns {
+			t.Errorf("%s: %v", name, got)
+		}
+		if warns && (got[0].Line != 2 || !strings.Contains(got[0].Error(), "open can be written by others")) {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}

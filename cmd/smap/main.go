@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -151,7 +152,7 @@ func inherit(o options) int {
 func checkTable(path string) int {
 	t, err := netperm.Load(path, "smap")
 	if err == nil {
-		for _, w := range append(t.Warnings(), netperm.SharedUser(path)...) {
+		for _, w := range slices.Concat(t.Warnings(), netperm.SharedUser(path), t.Replaceable()) {
 			fmt.Fprintln(os.Stderr, "smap: warning:", w)
 		}
 		_, err = configure(t, nil, slog.New(slog.DiscardHandler))

@@ -128,7 +128,7 @@ func test(o options, stdout, stderr io.Writer) int {
 	if err != nil {
 		return configErrors(stderr, err)
 	}
-	for _, w := range rules.warnings() {
+	for _, w := range append(rules.warnings(), rules.table.Replaceable()...) {
 		fmt.Fprintln(stderr, "warning:", w)
 	}
 	fmt.Fprintln(stdout, o.table+": ok")
