@@ -169,7 +169,7 @@ func (d *delivery) missing(err error) bool {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return false
 	}
-	_, err = d.spool.Stat(spoolfmt.Cur, d.claim.ID()+spoolfmt.KindEnvelope.Suffix())
+	_, err = d.spool.Stat(spoolfmt.Cur, d.claim.Name())
 	return errors.Is(err, fs.ErrNotExist)
 }
 

@@ -226,7 +226,7 @@ func (d *delivery) roomForOutcomes() bool {
 func (d *delivery) giveBack(r report) report {
 	r.item, r.tried = d.item, d.tried
 	if d.claim != nil {
-		r.item = item{at: d.item.at, name: d.claim.ID() + spoolfmt.KindEnvelope.Suffix(), cur: true}
+		r.item = item{at: d.item.at, name: d.claim.Name(), cur: true}
 		if err := d.claim.Release(); err != nil && r.err == nil {
 			r.err = err
 		}
@@ -309,7 +309,7 @@ func (d *delivery) call(ctx context.Context, batch []spoolfmt.Path) ([]Result, e
 	job := &Job{
 		ID: d.claim.ID(), Sender: d.env.Sender(), Recipients: batch,
 		Content: d.claim.Content(), Lock: d.claim.Lock(), Size: d.env.Size(), Envelope: d.env,
-		EnvelopePath: d.spool.Path(spoolfmt.Cur) + "/" + d.claim.ID() + spoolfmt.KindEnvelope.Suffix(),
+		EnvelopePath: d.claim.EnvelopePath(),
 	}
 	results, err := d.agent.Deliver(ctx, job)
 	if err == nil && len(results) != len(batch) {

@@ -39,7 +39,7 @@ func (s *Spool) claimLone(box Box, id string) (*Claim, error) {
 	}
 	c := &Claim{s: s, id: id, why: ErrAlone, lone: &lone{box: box}}
 	if err := c.lockLone(&st); err != nil {
-		return nil, c.drop(err)
+		return nil, c.giveUp(err)
 	}
 	s.odd.forget(what)
 	return c, nil
@@ -49,6 +49,11 @@ func (s *Spool) claimLone(box Box, id string) (*Claim, error) {
 // moving from new to cur, or removing after its envelope, at this moment: the
 // looks follow the content's way, and the envelope, which goes first, is last.
 func (s *Spool) alone(box Box, id string, env *unix.Stat_t) error {
+	if box == Cur {
+		if building, err := exists(s.dirs[Cur], id+KindMail.Suffix()); err != nil || building {
+			return errors.Join(err, ErrBusy) // as in takeInCur
+		}
+	}
 	for _, b := range []Box{New, Cur} {
 		if near, err := exists(s.dirs[b], id+KindContent.Suffix()); err != nil || near {
 			return errors.Join(err, ErrBusy)

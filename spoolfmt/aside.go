@@ -28,7 +28,11 @@ func (c *Claim) SetAside(reason string) error {
 		}
 		return nil
 	}
-	if err := c.writeReason(reason); err != nil {
+	err := c.make()
+	if err == nil {
+		err = c.writeReason(reason)
+	}
+	if err != nil {
 		return fmt.Errorf("set aside %s: %w", c.id, err)
 	}
 	name, err := c.linkIntoBad()

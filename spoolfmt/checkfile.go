@@ -285,5 +285,5 @@ func released(c *Claim, err error) error {
 	if err != nil {
 		return err
 	}
-	return c.Release()
+	return errors.Join(c.make(), c.Release())
 }

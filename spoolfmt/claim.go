@@ -24,6 +24,7 @@ type Claim struct {
 	envIno  unix.Stat_t // the envelope file that env was read from
 	room    *room       // reserved for the next Record
 	foreign bool        // env is another user's than the content
+	drop    *drop       // the message is not in cur yet, but its drop is
 	settled bool        // new and cur were synced since the claim
 	done    bool
 	aside   bool // the message is in bad: see Requeue
@@ -35,7 +36,12 @@ func (c *Claim) ID() string { return c.id }
 // Lock returns the descriptor that holds the lock, or nil when the content
 // could not be opened. An agent that inherits it keeps the message owned while
 // it runs, even if this process is killed.
-func (c *Claim) Lock() *os.File { return c.locked }
+func (c *Claim) Lock() *os.File {
+	if c.drop != nil {
+		return c.drop.file
+	}
+	return c.locked
+}
 
 // Claim takes the message of that id, from new or from cur: SPOOL-FORMAT.md,
 // Claim and Recover. It never waits. Besides the errors that say who owns the
@@ -72,10 +78,10 @@ func (s *Spool) claimIn(box Box, id string) (*Claim, error) {
 	}
 	c := &Claim{s: s, id: id, locked: f}
 	if err := s.own(f, box, name); err != nil {
-		return nil, c.drop(err)
+		return nil, c.giveUp(err)
 	}
 	if err := c.single(box, name); err != nil {
-		return nil, c.drop(err)
+		return nil, c.giveUp(err)
 	}
 	if box == New {
 		err = c.takeFromNew()
@@ -87,13 +93,13 @@ func (s *Spool) claimIn(box Box, id string) (*Claim, error) {
 		err = s.own(f, Cur, name)
 	}
 	if err != nil {
-		return nil, c.drop(err)
+		return nil, c.giveUp(err)
 	}
 	return c, nil
 }
 
-// drop gives a failed claim's lock back.
-func (c *Claim) drop(err error) error {
+// giveUp gives a failed claim's lock back.
+func (c *Claim) giveUp(err error) error {
 	return errors.Join(err, c.unlock())
 }
 
@@ -104,13 +110,17 @@ func (c *Claim) unlock() error {
 		c.copy = nil
 	}
 	if c.locked != nil {
-		// Explicitly: an agent's child may still have the descriptor open.
-		errs = append(errs, ignoreNoLocks(unlock(int(c.locked.Fd()))), c.locked.Close())
+		errs = append(errs, release(c.locked))
 		c.locked = nil
 	}
 	if c.lone != nil && c.lone.env != nil {
 		errs = append(errs, c.lone.env.Close()) // nobody else has it open: that unlocks it
 		c.lone.env = nil
+	}
+	if c.drop != nil {
+		c.dropDraft()
+		errs = append(errs, release(c.drop.file))
+		c.drop = nil
 	}
 	return errors.Join(errs...)
 }

@@ -195,13 +195,18 @@ func fates(ops []crash.Op, s crash.State) map[string]*fate {
 	return all
 }
 
-// recoverState runs a drainer on one state until nothing is left to do.
-func recoverState(t *testing.T, ops []crash.Op, s crash.State) error {
-	parent := "/dev/shm" // nothing here has to be durable
+// stateDir makes a directory for a state, where nothing has to be durable.
+func stateDir(t *testing.T) (string, error) {
+	parent := "/dev/shm"
 	if _, err := os.Stat(parent); err != nil {
 		parent = t.TempDir()
 	}
-	dir, err := os.MkdirTemp(parent, "crash-")
+	return os.MkdirTemp(parent, "crash-")
+}
+
+// recoverState runs a drainer on one state until nothing is left to do.
+func recoverState(t *testing.T, ops []crash.Op, s crash.State) error {
+	dir, err := stateDir(t)
 	if err != nil {
 		return err
 	}

@@ -33,8 +33,9 @@ type Draft struct {
 }
 
 // NewDraft begins a message with an empty content file in tmp.
-func (s *Spool) NewDraft() (*Draft, error) {
-	id := NewID(s.now())
+func (s *Spool) NewDraft() (*Draft, error) { return s.newDraft(NewID(s.now())) }
+
+func (s *Spool) newDraft(id string) (*Draft, error) {
 	d := &Draft{s: s, id: id, content: -1, envFD: -1, broken: s.commits.broken.Load()}
 	name := id + KindContent.Suffix()
 	fd, err := s.create(name)

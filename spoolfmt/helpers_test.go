@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strings"
 	"testing"
@@ -103,6 +104,17 @@ func (x *testSpool) names() []string {
 	}
 	sort.Strings(names)
 	return names
+}
+
+// namesIn are the names of some boxes.
+func (x *testSpool) namesIn(boxes ...string) []string {
+	var some []string
+	for _, name := range x.names() {
+		if box, _, _ := strings.Cut(name, "/"); slices.Contains(boxes, box) {
+			some = append(some, name)
+		}
+	}
+	return some
 }
 
 func (x *testSpool) claim(id string) *Claim {

@@ -10,10 +10,12 @@ import (
 	"os"
 )
 
-// ClaimMail makes the single-file drop new/<name> into a claimed message with
-// a fresh id of its own: SPOOL-FORMAT.md, the single-file drop. A
-// *[MalformedError] means that it is in bad already, with its reason; the errors
-// of Claim mean what they mean there.
+// ClaimMail takes the single-file drop new/<name> and reads it into a message
+// with a fresh id of its own: SPOOL-FORMAT.md, the single-file drop. Its files
+// come to cur only when something is recorded of it: a message that is delivered
+// at once costs no sync but that of its end. A *[MalformedError] means that the
+// drop is in bad already, with its reason; the errors of Claim mean what they mean
+// there.
 func (s *Spool) ClaimMail(name string) (*Claim, error) {
 	if _, kind := SplitName(name); kind != KindMail {
 		return nil, fmt.Errorf("%q is not the name of a drop", name)
@@ -46,19 +48,25 @@ func (s *Spool) RecoverMail(name string) (*Claim, error) {
 	if err != nil {
 		return nil, err
 	}
-	// The envelope first, then the drop: seen in the other order, a builder
+	// The message first, then the drop: seen in the other order, a builder
 	// that ends between the two looks would have its message built twice.
-	built, err := exists(s.dirs[Cur], fresh+KindEnvelope.Suffix())
-	if err == nil {
-		err = s.own(f, Cur, name)
+	files, whole := []string{fresh + KindEnvelope.Suffix(), fresh + KindContent.Suffix()}, true
+	for _, file := range files {
+		there, err := exists(s.dirs[Cur], file)
+		if err != nil {
+			return nil, errors.Join(err, f.Close())
+		}
+		whole = whole && there
 	}
-	if err != nil {
+	if err := s.own(f, Cur, name); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
-	if !built {
-		err := s.sys.unlink(s.dirs[Cur], fresh+KindContent.Suffix())
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return nil, errors.Join(fmt.Errorf("cur/%s: %w", fresh+KindContent.Suffix(), err), f.Close())
+	if !whole {
+		// A power cut may leave either name without the other.
+		for _, file := range files {
+			if err := s.sys.unlink(s.dirs[Cur], file); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return nil, errors.Join(fmt.Errorf("cur/%s: %w", file, err), f.Close())
+			}
 		}
 		return s.buildFromMail(f, fresh)
 	}
@@ -120,30 +128,29 @@ func (s *Spool) olderMail(f *os.File, name string) error {
 }
 
 // buildFromMail makes content and envelope of the locked drop in
-// cur/<fresh>.mail and replaces it by them. It takes over f.
+// cur/<fresh>.mail. It takes over f.
 func (s *Spool) buildFromMail(f *os.File, fresh string) (*Claim, error) {
-	defer f.Close() // closing it unlocks it, and there is nothing to write
-	d, env, err := s.draftFromMail(f)
+	d, env, err := s.draftFromMail(f, fresh)
+	var c *Claim
+	if err == nil {
+		c, err = s.claimDrop(f, fresh, d, env)
+	}
+	if err == nil {
+		return c, nil
+	}
+	name := fresh + KindMail.Suffix()
 	var bad *ParseError
 	if errors.As(err, &bad) {
-		return nil, s.asideMail(Cur, fresh+KindMail.Suffix(), bad)
+		err = s.asideMail(Cur, name, bad)
+	} else {
+		err = fmt.Errorf("cur/%s: %w", name, err)
 	}
-	if err != nil {
-		return nil, fmt.Errorf("cur/%s: %w", fresh+KindMail.Suffix(), err)
-	}
-	c, err := s.placeBuilt(d, env, fresh)
-	if err != nil {
-		return nil, fmt.Errorf("cur/%s: %w", fresh+KindMail.Suffix(), errors.Join(err, d.Abort()))
-	}
-	if err := s.sys.unlink(s.dirs[Cur], fresh+KindMail.Suffix()); err != nil {
-		return nil, c.drop(fmt.Errorf("cur/%s: %w", fresh+KindMail.Suffix(), err))
-	}
-	return c, nil
+	return nil, errors.Join(err, f.Close())
 }
 
 // draftFromMail writes what the drop's content will be into tmp.
-func (s *Spool) draftFromMail(f *os.File) (*Draft, *Envelope, error) {
-	d, err := s.NewDraft()
+func (s *Spool) draftFromMail(f *os.File, fresh string) (*Draft, *Envelope, error) {
+	d, err := s.newDraft(privateName(fresh, "drop"))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -194,40 +201,6 @@ func copyBody(d *Draft, r *bufio.Reader) error {
 		return err
 	}
 	return nil
-}
-
-// placeBuilt links both files of a draft into cur, locked content first, and
-// makes that durable.
-func (s *Spool) placeBuilt(d *Draft, env *Envelope, fresh string) (*Claim, error) {
-	if err := env.Set("Received-At", FormatTime(s.now())); err != nil {
-		return nil, err
-	}
-	if err := d.seal(env); err != nil {
-		return nil, err
-	}
-	if err := d.fsync(); err != nil {
-		return nil, err
-	}
-	// Before it is visible: no content in cur is ever without owner here.
-	if err := lock(d.content); err != nil {
-		return nil, fmt.Errorf("lock: %w", err)
-	}
-	eml := fresh + KindContent.Suffix()
-	if err := s.sys.move(s.dirs[Tmp], d.name, s.dirs[Cur], eml); err != nil {
-		return nil, err
-	}
-	d.name = ""
-	err := s.sys.move(s.dirs[Tmp], d.env, s.dirs[Cur], fresh+KindEnvelope.Suffix())
-	if err != nil {
-		return nil, errors.Join(err, s.sys.unlink(s.dirs[Cur], eml))
-	}
-	d.env = ""
-	c := &Claim{s: s, id: fresh, locked: os.NewFile(uintptr(d.content), eml)}
-	d.content = -1
-	if err := s.sys.fsync(s.dirs[Cur]); err != nil {
-		return nil, c.drop(fmt.Errorf("fsync cur/: %w", err))
-	}
-	return c, nil
 }
 
 // asideMail moves a drop to bad and puts the reason beside it, in an envelope

@@ -3,17 +3,27 @@ package spoolfmt
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
 )
 
-const testMail = "From: a@example.com\nTo: b@example.org\nBcc: hidden@example.net\n\nhello"
+const (
+	testMail        = "From: a@example.com\nTo: b@example.org\nBcc: hidden@example.net\n\nhello"
+	testMailContent = "From: a@example.com\nTo: b@example.org\n\nhello\n"
+)
 
+// TestDrop: a drop that is delivered at once costs no sync but that of its end,
+// and is a drop until then.
 func TestDrop(t *testing.T) {
 	x := newTestSpool(t)
 	x.put("new/daily.mail", testMail)
+	x.sys.fsync = func(int) error { t.Error("a sync before the end"); return nil }
 	c, err := x.ClaimMail("daily.mail")
 	if err != nil {
 		t.Fatal(err)
@@ -21,26 +31,275 @@ func TestDrop(t *testing.T) {
 	if err := c.Load(); err != nil {
 		t.Fatal(err)
 	}
-	id := c.ID()
-	x.has("cur/"+id+".eml", "cur/"+id+".envelope")
-	if got, want := x.read("cur/"+id+".eml"), "From: a@example.com\nTo: b@example.org\n\nhello\n"; got != want {
-		t.Errorf("content %q, want %q", got, want)
+	if got := x.namesIn("new", "cur"); len(got) != 1 || got[0] != "cur/"+c.Name() || c.Name() != c.ID()+".mail" {
+		t.Errorf("spool holds %q, the message is %s", got, c.Name())
 	}
-	var to []string
-	for _, r := range c.Envelope().Recipients() {
-		to = append(to, r.Address)
+	if got, err := whole(c.Content()); err != nil || got != testMailContent {
+		t.Errorf("content %q, want %q", got, testMailContent)
 	}
-	if got := strings.Join(to, " "); got != "b@example.org hidden@example.net" {
+	if text, err := os.ReadFile(c.EnvelopePath()); err != nil {
+		t.Error(err)
+	} else if e, err := ParseEnvelope(text); err != nil || e.Size() != int64(len(testMailContent)) {
+		t.Errorf("envelope %q: %v", text, err)
+	}
+	if got := addresses(c.Envelope()); got != "b@example.org hidden@example.net" {
 		t.Errorf("recipients %s", got)
 	}
-	x.cannotClaim(id, ErrBusy)
+	if _, err := x.RecoverMail(c.Name()); !errors.Is(err, ErrBusy) {
+		t.Errorf("another drainer: %v", err)
+	}
+	if err := c.Finish(); err != nil {
+		t.Fatal(err)
+	}
+	x.has()
+	synced := 0
+	x.sys.fsync = func(int) error { synced++; return nil }
+	if err := x.Flush(); err != nil || synced != 2 {
+		t.Fatalf("%d syncs: %v", synced, err)
+	}
+}
+
+func whole(f *os.File) (string, error) {
+	text, err := io.ReadAll(io.NewSectionReader(f, 0, 1<<20))
+	return string(text), err
+}
+
+func addresses(e *Envelope) string {
+	var to []string
+	for _, r := range e.Recipients() {
+		to = append(to, r.Address)
+	}
+	return strings.Join(to, " ")
+}
+
+// TestDropMade: before anything is recorded of a drop it is a message, whose
+// files are durable before they are in cur, and their names before the drop goes.
+func TestDropMade(t *testing.T) {
+	x := newTestSpool(t)
+	x.put("new/m.mail", testMail)
+	c, err := x.ClaimMail("m.mail")
+	if err != nil {
+		t.Fatal(err)
+	}
+	real, steps := systemCalls(), []string{}
+	x.sys.fsync = func(fd int) error {
+		what := "file"
+		if fd == x.dirs[Cur] {
+			what = "cur"
+		} else if fd == x.dirs[New] {
+			what = "new"
+		}
+		steps = append(steps, "sync "+what)
+		return real.fsync(fd)
+	}
+	x.sys.move = func(a int, from string, b int, to string) error {
+		steps = append(steps, "move "+filepath.Ext(to))
+		return real.move(a, from, b, to)
+	}
+	x.sys.unlink = func(dir int, name string) error {
+		steps = append(steps, "remove "+filepath.Ext(name))
+		return real.unlink(dir, name)
+	}
+	if err := c.recordOne(x.clock); err != nil {
+		t.Fatal(err)
+	}
+	got := strings.Join(steps, ", ")
+	const want = "sync file, sync file, sync new, move .eml, move .envelope, sync cur, remove .mail, sync file, sync cur"
+	if got != want {
+		t.Errorf("steps:\n%s, want\n%s", got, want)
+	}
+	x.has("cur/"+c.ID()+".eml", "cur/"+c.ID()+".envelope")
+	x.cannotClaim(c.ID(), ErrBusy)
+	if err := c.Release(); err != nil {
+		t.Fatal(err)
+	}
+	again := x.claim(c.ID())
+	if err := again.Load(); err != nil {
+		t.Fatal(err)
+	}
+	if left := again.Envelope().Pending(); len(left) != 1 || left[0].Address != "hidden@example.net" {
+		t.Errorf("left to do: %v", left)
+	}
+	if err := again.Release(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// recordOne writes down that the first recipient has the message.
+func (c *Claim) recordOne(now time.Time) error {
+	to := c.Envelope().Recipients()[0].Address
+	if c.Envelope().Recipients()[0].Outcome == nil {
+		if err := c.Envelope().SetOutcome(to, Outcome{Status: StatusDelivered, Time: now}); err != nil {
+			return err
+		}
+	}
+	return c.Record(now)
+}
+
+// TestDropReleased: given back before anything was recorded, a drop is built
+// again, and has left nothing in tmp.
+func TestDropReleased(t *testing.T) {
+	x := newTestSpool(t)
+	x.put("new/m.mail", testMail)
+	c, err := x.ClaimMail("m.mail")
+	if err != nil {
+		t.Fatal(err)
+	}
+	child, err := unix.Dup(int(c.Lock().Fd())) // as an agent's child would have it
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(child)
+	name := c.Name()
+	if err := c.Release(); err != nil {
+		t.Fatal(err)
+	}
+	x.has("cur/" + name)
+	if c, err = x.RecoverMail(name); err != nil || c.Name() != name {
+		t.Fatal(err)
+	}
+	if err := c.SetAside("a test"); err != nil {
+		t.Fatal(err)
+	}
+	x.has("bad/"+c.ID()+".eml", "bad/"+c.ID()+".envelope")
+}
+
+// TestDropMadeAgain makes each step of making a message fail once. The outcome is
+// written at the second attempt, beside the content that was delivered.
+func TestDropMadeAgain(t *testing.T) {
+	for at := 1; ; at++ {
+		failed := false
+		t.Run(fmt.Sprint(at), func(t *testing.T) {
+			x := newTestSpool(t)
+			x.put("new/m.mail", testMail)
+			c, err := x.ClaimMail("m.mail")
+			if err != nil {
+				t.Fatal(err)
+			}
+			dead := failAt(x, at, false)
+			err = c.recordOne(x.clock)
+			x.sys = systemCalls()
+			if failed = *dead; !failed {
+				if err != nil {
+					t.Fatal(err)
+				}
+			} else if err == nil {
+				t.Error("nobody was told of the failure")
+			} else if err := c.recordOne(x.clock); err != nil {
+				t.Fatal(err)
+			}
+			x.has("cur/"+c.ID()+".eml", "cur/"+c.ID()+".envelope")
+			if got := x.read("cur/" + c.ID() + ".eml"); got != testMailContent {
+				t.Errorf("content %q", got)
+			}
+			if err := c.Finish(); err != nil {
+				t.Error(err)
+			}
+		})
+		if !failed {
+			if at < 8 {
+				t.Fatalf("only %d calls seen", at-1)
+			}
+			return
+		}
+	}
+}
+
+// TestDropTmpEmptied: somebody removes what is in tmp while the agent runs.
+func TestDropTmpEmptied(t *testing.T) {
+	x := newTestSpool(t)
+	x.put("new/m.mail", testMail)
+	c, err := x.ClaimMail("m.mail")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range x.namesIn("tmp") {
+		if err := os.Remove(filepath.Join(x.dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := c.recordOne(x.clock); err == nil {
+		t.Error("the first attempt succeeded, with what?")
+	} else if err := c.recordOne(x.clock); err != nil {
+		t.Fatal(err)
+	}
+	x.has("cur/"+c.ID()+".eml", "cur/"+c.ID()+".envelope")
+	if err := c.Release(); err != nil {
+		t.Fatal(err)
+	}
+	again := x.claim(c.ID())
+	if err := again.Load(); err != nil {
+		t.Error(err)
+	}
+	if err := again.Release(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestDropRemoved: what an operator has removed while the agent runs does not come
+// back.
+func TestDropRemoved(t *testing.T) {
+	x := newTestSpool(t)
+	x.put("new/m.mail", testMail)
+	c, err := x.ClaimMail("m.mail")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, other := range []bool{false, true} {
+		if err := os.Remove(filepath.Join(x.dir, "cur", c.Name())); err != nil {
+			t.Fatal(err)
+		}
+		if other {
+			x.put("cur/"+c.Name(), testMail)
+		}
+		if err := c.recordOne(x.clock); err == nil || other == errors.Is(err, os.ErrNotExist) {
+			t.Errorf("another in its place %v: %v", other, err)
+		}
+		if !other {
+			x.put("cur/"+c.Name(), testMail)
+		}
+	}
+	name := "cur/" + c.Name()
+	if err := c.Release(); err != nil {
+		t.Fatal(err)
+	}
+	x.has(name)
+}
+
+// TestDropHalfMade: a drop beside which a message stands must not go before that
+// is known to be whole, also when nothing is left to do for it.
+func TestDropHalfMade(t *testing.T) {
+	x := newTestSpool(t)
+	x.put("new/m.mail", testMail)
+	c, err := x.ClaimMail("m.mail")
+	if err != nil {
+		t.Fatal(err)
+	}
+	x.sys.fsync = func(fd int) error {
+		if fd == x.dirs[Cur] {
+			return errInjected
+		}
+		return nil
+	}
+	if err := c.recordOne(x.clock); err == nil {
+		t.Fatal("nobody was told of the failure")
+	}
+	if got := len(x.namesIn("cur")); got != 3 {
+		t.Fatalf("%d files in cur", got)
+	}
+	if err := c.Finish(); err == nil {
+		t.Error("finished")
+	}
+	x.sys = systemCalls()
 	if err := c.Finish(); err != nil {
 		t.Fatal(err)
 	}
 	if err := x.Flush(); err != nil {
 		t.Fatal(err)
 	}
-	x.has()
+	if got := x.namesIn("new", "cur", "bad"); len(got) != 0 {
+		t.Errorf("left: %q", got)
+	}
 }
 
 func TestBadDrops(t *testing.T) {
@@ -73,33 +332,50 @@ func TestBadDrops(t *testing.T) {
 	}
 }
 
-// TestDropCrash stops the building of a drop at each of its changing calls,
-// as a crash would, and recovers.
+// TestDropCrash stops what is done with a drop at each of its changing calls, as
+// a crash would, and recovers.
 func TestDropCrash(t *testing.T) {
-	for at := 1; ; at++ {
-		stopped := false
-		t.Run(fmt.Sprint(at), func(t *testing.T) {
-			x := newTestSpool(t)
-			x.put("new/m.mail", testMail)
-			stopped = stopAt(x, at)
-			recoverAll(t, x)
-		})
-		if !stopped {
-			if at < 8 {
-				t.Fatalf("only %d calls seen", at-1)
+	for what, work := range map[string]func(*testSpool, *Claim) error{
+		"finished": func(_ *testSpool, c *Claim) error { return c.Finish() },
+		"recorded": func(x *testSpool, c *Claim) error { return c.recordOne(x.clock) },
+		"aside":    func(_ *testSpool, c *Claim) error { return c.SetAside("a test") },
+	} {
+		for at := 1; ; at++ {
+			stopped := false
+			t.Run(fmt.Sprint(what, at), func(t *testing.T) {
+				x := newTestSpool(t)
+				x.put("new/m.mail", testMail)
+				dead := failAt(x, at, true)
+				c, err := x.ClaimMail("m.mail")
+				if err == nil {
+					err = work(x, c)
+					for _, f := range []*os.File{c.locked, c.Lock()} { // a death closes them
+						if f != nil {
+							_ = f.Close() // some are the same
+						}
+					}
+				}
+				x.sys = systemCalls()
+				stopped = *dead
+				recoverAll(t, x, what, err == nil)
+			})
+			if !stopped {
+				if at < 6 {
+					t.Fatalf("only %d calls seen", at-1)
+				}
+				break
 			}
-			return
 		}
 	}
 }
 
-// stopAt runs ClaimMail until its n-th changing call, and tells whether there
-// was one. From there on every call fails, as it does for the dead.
-func stopAt(x *testSpool, n int) bool {
-	real, dead := systemCalls(), false
+// failAt makes the n-th changing call fail and, if for good, all that follow, as
+// they do for the dead. It tells whether there was one.
+func failAt(x *testSpool, n int, forGood bool) *bool {
+	real, failed := systemCalls(), false
 	step := func() error {
-		if n--; n <= 0 {
-			dead = true
+		if n--; n == 0 || n < 0 && forGood {
+			failed = true
 			return errInjected
 		}
 		return nil
@@ -109,6 +385,18 @@ func stopAt(x *testSpool, n int) bool {
 			return err
 		}
 		return real.move(a, from, b, to)
+	}
+	x.sys.replace = func(a int, from string, b int, to string) error {
+		if err := step(); err != nil {
+			return err
+		}
+		return real.replace(a, from, b, to)
+	}
+	x.sys.link = func(a int, from string, b int, to string) error {
+		if err := step(); err != nil {
+			return err
+		}
+		return real.link(a, from, b, to)
 	}
 	x.sys.unlink = func(dir int, name string) error {
 		if err := step(); err != nil {
@@ -128,18 +416,18 @@ func stopAt(x *testSpool, n int) bool {
 		}
 		return real.write(fd, p)
 	}
-	c, err := x.ClaimMail("m.mail")
-	if err == nil {
-		_ = c.Release() // what a death does too
-	}
-	x.sys = systemCalls()
-	return dead
+	return &failed
 }
 
-func recoverAll(t *testing.T, x *testSpool) {
+// recoverAll is another drainer after a crash. The message comes to it once, or is
+// where the work that was stopped would have put it.
+func recoverAll(t *testing.T, x *testSpool, work string, done bool) {
 	t.Helper()
 	delivered := 0
-	done := func(c *Claim, err error) {
+	take := func(c *Claim, err error) {
+		if errors.Is(err, ErrLinked) || errors.Is(err, ErrGone) {
+			return // for a later look; or DONE
+		}
 		if err != nil {
 			t.Errorf("claim: %v", err)
 			return
@@ -147,37 +435,50 @@ func recoverAll(t *testing.T, x *testSpool) {
 		if err := c.Load(); err != nil {
 			t.Error(err)
 		}
+		if got, err := whole(c.Content()); err != nil || got != testMailContent {
+			t.Errorf("content %q: %v", got, err)
+		}
+		if left := len(c.Envelope().Pending()); left != 2 && work != "recorded" {
+			t.Errorf("%d recipients left", left)
+		}
 		delivered++
 		if err := c.Finish(); err != nil {
 			t.Error(err)
 		}
 	}
-	for _, name := range x.names() {
-		box, file, _ := strings.Cut(name, "/")
-		id, kind := SplitName(file)
-		switch {
-		case box == "new" && kind == KindMail:
-			done(x.ClaimMail(file))
-		case box == "cur" && kind == KindMail:
-			done(x.RecoverMail(file))
-		case box == "cur" && kind == KindEnvelope:
-			if _, err := os.Stat(filepath.Join(x.dir, "cur", id+".mail")); err == nil {
-				break
-			}
-			if delivered == 0 {
-				done(x.Claim(id))
+	for range 3 {
+		for _, name := range x.namesIn("new", "cur") {
+			box, file, _ := strings.Cut(name, "/")
+			id, kind := SplitName(file)
+			switch {
+			case box == "new" && kind == KindMail:
+				take(x.ClaimMail(file))
+			case box == "cur" && kind == KindMail:
+				take(x.RecoverMail(file))
+			case box == "cur" && kind != KindOther:
+				if _, err := os.Stat(filepath.Join(x.dir, "cur", id+".mail")); err == nil {
+					break
+				}
+				if _, err := os.Stat(filepath.Join(x.dir, name)); err == nil {
+					take(x.Claim(id))
+				}
 			}
 		}
-	}
-	if delivered != 1 {
-		t.Errorf("delivered %d times", delivered)
-	}
-	if err := x.Flush(); err != nil {
-		t.Error(err)
-	}
-	for _, name := range x.names() {
-		if !strings.HasPrefix(name, "tmp/") {
-			t.Errorf("left: %s", name)
+		if err := x.Flush(); err != nil {
+			t.Error(err)
 		}
+		x.pass(LookAgain)
+	}
+	aside := 0
+	for _, name := range x.namesIn("bad") {
+		if strings.HasSuffix(name, ".envelope") {
+			aside++
+		}
+	}
+	if n := delivered + aside; n != 1 && !(work == "finished" && n == 0) || done && work == "finished" && delivered != 0 {
+		t.Errorf("delivered %d times, %d set aside", delivered, aside)
+	}
+	if left := x.namesIn("new", "cur"); len(left) != 0 {
+		t.Errorf("left: %q", left)
 	}
 }

@@ -54,7 +54,7 @@ func (s *Spool) Requeue(id string) error {
 		return err
 	}
 	c := &Claim{s: s, id: id, locked: f, aside: true}
-	return c.drop(c.requeue(from))
+	return c.giveUp(c.requeue(from))
 }
 
 // undoMove removes the content's name in new that a requeue left there which

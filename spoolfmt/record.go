@@ -150,6 +150,9 @@ func (c *Claim) Record(next time.Time) error {
 }
 
 func (c *Claim) replaceEnvelope(data []byte, next time.Time) error {
+	if err := c.make(); err != nil {
+		return err
+	}
 	if err := c.settle(); err != nil {
 		return err
 	}

@@ -309,6 +309,7 @@ def trees():
     tree('drop', 'DROP', [f('new/daily.mail', drop)], [], [dropped])
     tree('making', 'MAKING', [f('cur/m.mail', drop)], [], [dropped])
     tree('making1', 'MAKING1', [f('cur/m.mail', drop), f('cur/m.eml', 'half')], [], [dropped])
+    tree('making1-envelope', 'MAKING1 after a power cut', [f('cur/m.mail', drop), f('cur/m.envelope', env)], [], [dropped], minutes=2)
     tree('made', 'MADE', [f('cur/m.mail', drop), f('cur/m.eml', drop), f('cur/m.envelope', env.replace('Size: 2', f'Size: {len(drop)}'))], [], [dropped])
     tree('alone-new', 'ALONE for a moment', [E], ['new/m.envelope'])
     tree('alone-new-later', 'ALONE for a minute', [E], ['bad/m.envelope'], minutes=2)

@@ -579,6 +579,8 @@ class Spool:
 
     def is_alone(self, box, ident):
         """10.1: the envelope's status, when there is no content: looked at in this order."""
+        if box == 'cur' and self.has('cur', ident + '.mail'):
+            return None  # 10.2
         if self.has('new', ident + '.eml') or self.has('cur', ident + '.eml'):
             return None
         try:
@@ -765,7 +767,7 @@ class Spool:
                 if box == 'new':
                     fresh = new_id()
                     move(self.path('new', name), self.path('cur', fresh + '.mail'))
-                if not self.has('cur', fresh + '.envelope'):
+                if not (self.has('cur', fresh + '.envelope') and self.has('cur', fresh + '.eml')):
                     self.build(f, fresh)
                 sync(self.path('cur'))
                 os.unlink(self.path('cur', fresh + '.mail'))
@@ -778,9 +780,10 @@ class Spool:
             return None
 
     def build(self, f, fresh):
-        eml = self.path('cur', fresh + '.eml')
-        if os.path.lexists(eml):
-            os.unlink(eml)
+        eml, envelope = self.path('cur', fresh + '.eml'), self.path('cur', fresh + '.envelope')
+        for half in (eml, envelope):
+            if os.path.lexists(half):
+                os.unlink(half)
         f.seek(0)
         if os.fstat(f.fileno()).st_nlink > 1:
             raise Malformed('drop has a second name')
@@ -790,10 +793,11 @@ class Spool:
         c, e = self.path('tmp', private + '.c'), self.path('tmp', private + '.e')
         write_new(c, content)
         write_new(e, marshal(env))
+        sync(self.path('new'))
         with open(c, 'rb') as held:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
             move(c, eml)
-            move(e, self.path('cur', fresh + '.envelope'))
+            move(e, envelope)
 
     def sweep(self):
         """10.4, and what in cur has no envelope."""
