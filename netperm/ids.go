@@ -8,6 +8,8 @@ import (
 	"os"
 	"strconv"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // Where users and groups are listed. Package os/user is not used: it costs every
@@ -96,10 +98,13 @@ func (t *Table) groupID(file, grp string) (int, error) {
 // number of fields are somebody else's problem and skipped, as libc does, and so
 // are the "+" and "-" lines of NIS.
 func account(file, want string, byNumber bool, fields int) ([]string, error) {
-	f, err := os.Open(file)
+	// Package os would make a poller, with its threads, to find out that a file on
+	// a disk does not need one.
+	fd, err := unix.Open(file, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return nil, err
+		return nil, &os.PathError{Op: "open", Path: file, Err: err}
 	}
+	f := os.NewFile(uintptr(fd), file)
 	defer f.Close() // only read
 	r := bufio.NewReaderSize(io.LimitReader(f, maxAccounts), maxAccount)
 	for {

@@ -19,10 +19,11 @@ func guardStderr() {
 	if !stderrIsClient() {
 		return
 	}
-	null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
-	if err != nil || sockets.Dup(int(null.Fd()), 2) != nil {
+	null, err := unix.Open(os.DevNull, unix.O_WRONLY|unix.O_CLOEXEC, 0)
+	if err != nil || sockets.Dup(null, 2) != nil {
 		_ = unix.Close(2) // nothing there is better than the client
 	}
+	_ = unix.Close(null) // nothing was written there
 }
 
 func stderrIsClient() bool {
@@ -49,22 +50,15 @@ func crashesTo(fd int) {
 	}
 }
 
-// stdio is a client that is not a socket: a terminal, a pair of pipes.
-type stdio struct{ in, out *os.File }
-
-func (c stdio) Read(p []byte) (int, error)         { return c.in.Read(p) }
-func (c stdio) Write(p []byte) (int, error)        { return c.out.Write(p) }
-func (c stdio) SetReadDeadline(t time.Time) error  { return c.in.SetReadDeadline(t) }
-func (c stdio) SetWriteDeadline(t time.Time) error { return c.out.SetWriteDeadline(t) }
-
-// standardInput returns the connection on descriptor 0.
+// standardInput returns the connection on descriptor 0, which need not be a
+// socket: a terminal, a pair of pipes.
 func standardInput() visitor {
 	peer, err := unix.Getpeername(0)
 	if err != nil {
-		return visitor{conn: stdio{os.Stdin, os.Stdout}}
+		return visitor{conn: sockets.NewConn(0, 1)}
 	}
-	_ = unix.SetNonblock(0, true) // without it there are no deadlines
-	return visitorOn(0, peer, os.NewFile(0, "client"))
+	_ = unix.SetNonblock(0, true) // without it writing has no deadline
+	return visitorOn(0, peer, sockets.NewConn(0, 0))
 }
 
 // sayUnavailable tells a client that we cannot serve it now.
@@ -89,18 +83,16 @@ const (
 // unread, would make the system reset the connection, and the client would
 // never see our last reply.
 func linger(conn receiver.Conn) {
-	f, ok := conn.(*os.File)
-	if !ok {
-		return
+	var err error
+	switch c := conn.(type) {
+	case *sockets.Conn:
+		err = c.CloseWrite()
+	case *os.File:
+		err = sockets.CloseWrite(c)
 	}
-	raw, err := f.SyscallConn()
 	if err != nil {
-		return
+		return // not connected any more, or no socket
 	}
-	_ = raw.Control(func(fd uintptr) { err = unix.Shutdown(int(fd), unix.SHUT_WR) })
-	if err != nil {
-		return // not connected any more
-	}
-	_ = f.SetReadDeadline(time.Now().Add(lingering))
-	_, _ = io.CopyN(io.Discard, f, lingerOctets) // ended, silent or reset: nothing is left to wait for
+	_ = conn.SetReadDeadline(time.Now().Add(lingering))
+	_, _ = io.CopyN(io.Discard, conn, lingerOctets) // ended, silent or reset: nothing is left to wait for
 }
