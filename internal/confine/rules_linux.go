@@ -3,8 +3,6 @@
 package confine
 
 import (
-	"slices"
-
 	"golang.org/x/sys/unix"
 
 	"smap/internal/seccomp"
@@ -31,8 +29,9 @@ var killed = []uint32{
 
 // rulesFor is the filter's policy; what is not in it is absent.
 func rulesFor(j *Jail, pid uint32) []seccomp.Rule {
-	rules := slices.Concat(seccomp.GoRuntime(pid),
-		seccomp.All(seccomp.Allow, allowed...), seccomp.All(seccomp.Kill, killed...), seccomp.All(seccomp.Kill, killedArch...))
+	rules := seccomp.GoRuntime(make([]seccomp.Rule, 0, 128), pid)
+	rules = seccomp.All(rules, seccomp.Allow, allowed...)
+	rules = seccomp.All(seccomp.All(rules, seccomp.Kill, killed...), seccomp.Kill, killedArch...)
 	// Whoever ends the reading of a socket that listens ends it for the parent, too.
 	rules = append(rules, seccomp.Rule{Call: unix.SYS_SHUTDOWN, Arg: 1, Mask: seccomp.Whole, Want: unix.SHUT_WR, Verdict: seccomp.Allow})
 	if j.Accept {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"unsafe"
 
@@ -32,11 +33,10 @@ type Rule struct {
 	Mask, Want uint32
 }
 
-// All returns rules that always hold.
-func All(v Verdict, calls ...uint32) []Rule {
-	rules := make([]Rule, len(calls))
-	for i, call := range calls {
-		rules[i] = Rule{Call: call, Verdict: v}
+// All appends rules that always hold.
+func All(rules []Rule, v Verdict, calls ...uint32) []Rule {
+	for _, call := range calls {
+		rules = append(rules, Rule{Call: call, Verdict: v})
 	}
 	return rules
 }
@@ -60,7 +60,7 @@ func Program(rules []Rule) ([]unix.SockFilter, error) {
 		return nil, errors.ErrUnsupported
 	}
 	slices.SortStableFunc(rules, func(a, b Rule) int { return cmp.Compare(a.Call, b.Call) })
-	p := make([]unix.SockFilter, 0, 6*len(rules))
+	p := make([]unix.SockFilter, 0, 4*len(rules))
 	p = append(p,
 		load(dataArch),
 		skip(unix.BPF_JEQ, arch, 1, 0),
@@ -68,33 +68,61 @@ func Program(rules []Rule) ([]unix.SockFilter, error) {
 		load(dataCall),
 		skip(unix.BPF_JGE, x32Bit, 0, 1),
 		end(Kill))
-	return search(p, rules), nil
+	return search(p, spans(rules)), nil
 }
 
-// search finds a call among sorted rules by halving. When a filter is installed
-// the kernel runs it for every call there is, to know what is always allowed;
-// with one rule after the other that takes two and a half times as long.
-func search(p []unix.SockFilter, rules []Rule) []unix.SockFilter {
-	half := len(rules) / 2
-	for half > 0 && rules[half-1].Call == rules[half].Call {
-		half-- // rules for one call stay together
-	}
-	if half == 0 {
-		half = slices.IndexFunc(rules, func(r Rule) bool { return r.Call != rules[0].Call })
-	}
-	if half < 0 {
-		return decide(p, rules)
-	}
-	p = append(p, skip(unix.BPF_JGE, rules[half].Call, 0, 1), unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JA})
-	below := len(p)
-	p = search(p, rules[:half])
-	p[below-1].K = uint32(len(p) - below)
-	return search(p, rules[half:])
+// A span is of calls that the same rules decide on: from one call up to the next
+// span. Without rules they are absent.
+type span struct {
+	from  uint32
+	rules []Rule
 }
 
-// decide is the end of a search: the rules for one call, if it is that one.
+// spans divides all calls among sorted rules. Neighbours of one verdict are one.
+func spans(rules []Rule) []span {
+	all := make([]span, 0, 2*len(rules)+1)
+	next := uint32(0) // the first call that is in no span yet
+	for len(rules) > 0 {
+		n := 1
+		for n < len(rules) && rules[n].Call == rules[0].Call {
+			n++
+		}
+		if rules[0].Call > next {
+			all = append(all, span{from: next})
+		}
+		if k := len(all) - 1; k < 0 || !alike(all[k].rules, rules[:n]) {
+			all = append(all, span{rules[0].Call, rules[:n]})
+		}
+		next, rules = rules[0].Call+1, rules[n:]
+	}
+	return append(all, span{from: next})
+}
+
+// alike tells whether both are one and the same verdict, whatever the arguments.
+func alike(a, b []Rule) bool {
+	return len(a) > 0 && a[0].Mask == 0 && b[0].Mask == 0 && a[0].Verdict == b[0].Verdict
+}
+
+// search finds a call's span by halving. When a filter is installed the kernel
+// compiles it, and runs it for every call there is to know what is always
+// allowed: what is short and finds quickly makes the start of a process shorter.
+func search(p []unix.SockFilter, spans []span) []unix.SockFilter {
+	if len(spans) == 1 {
+		return decide(p, spans[0].rules)
+	}
+	half, test := len(spans)/2, len(p)
+	p = search(append(p, skip(unix.BPF_JGE, spans[half].from, 0, 0)), spans[:half])
+	if below := len(p) - test - 1; below <= math.MaxUint8 {
+		p[test].Jt = uint8(below)
+	} else { // farther than a conditional jump goes
+		p[test].Jf = 1
+		p = slices.Insert(p, test+1, unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JA, K: uint32(below)})
+	}
+	return search(p, spans[half:])
+}
+
+// decide is the end of a search: the rules for one span.
 func decide(p []unix.SockFilter, rules []Rule) []unix.SockFilter {
-	p = append(p, skip(unix.BPF_JEQ, rules[0].Call, 1, 0), end(Absent))
 	for _, r := range rules {
 		if r.Mask == 0 {
 			return append(p, end(r.Verdict))

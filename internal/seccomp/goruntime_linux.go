@@ -2,11 +2,7 @@
 
 package seccomp
 
-import (
-	"slices"
-
-	"golang.org/x/sys/unix"
-)
+import "golang.org/x/sys/unix"
 
 // runtimeCalls are those that the runtime makes of itself: memory, threads,
 // signals, clocks, waiting for descriptors, random numbers; and what package os
@@ -27,19 +23,18 @@ const cloneNew = unix.CLONE_NEWNS | unix.CLONE_NEWCGROUP | unix.CLONE_NEWUTS | u
 // Whole is a Mask for arguments that are compared whole.
 const Whole = ^uint32(0)
 
-// GoRuntime allows what a Go program does of itself, and no more of it: threads
-// but not processes, signals to itself, whose pid it is, but not to others,
-// memory but none that can be executed, and of fcntl not what sends signals.
-func GoRuntime(pid uint32) []Rule {
-	rules := []Rule{
-		{Call: unix.SYS_MMAP, Arg: 2, Mask: unix.PROT_EXEC, Want: 0, Verdict: Allow},
-		{Call: unix.SYS_MPROTECT, Arg: 2, Mask: unix.PROT_EXEC, Want: 0, Verdict: Allow},
-		{Call: unix.SYS_CLONE, Arg: 0, Mask: unix.CLONE_THREAD | cloneNew, Want: unix.CLONE_THREAD, Verdict: Allow},
-		{Call: unix.SYS_TGKILL, Arg: 0, Mask: Whole, Want: pid, Verdict: Allow},
-		{Call: unix.SYS_KILL, Arg: 0, Mask: Whole, Want: pid, Verdict: Allow},
-	}
+// GoRuntime appends rules that allow what a Go program does of itself, and no more
+// of it: threads but not processes, signals to itself, whose pid it is, but not to
+// others, memory but none that can be executed, and of fcntl not what sends signals.
+func GoRuntime(rules []Rule, pid uint32) []Rule {
+	rules = append(rules,
+		Rule{Call: unix.SYS_MMAP, Arg: 2, Mask: unix.PROT_EXEC, Want: 0, Verdict: Allow},
+		Rule{Call: unix.SYS_MPROTECT, Arg: 2, Mask: unix.PROT_EXEC, Want: 0, Verdict: Allow},
+		Rule{Call: unix.SYS_CLONE, Arg: 0, Mask: unix.CLONE_THREAD | cloneNew, Want: unix.CLONE_THREAD, Verdict: Allow},
+		Rule{Call: unix.SYS_TGKILL, Arg: 0, Mask: Whole, Want: pid, Verdict: Allow},
+		Rule{Call: unix.SYS_KILL, Arg: 0, Mask: Whole, Want: pid, Verdict: Allow})
 	for _, command := range []uint32{unix.F_GETFL, unix.F_SETFL, unix.F_GETFD, unix.F_SETFD} {
 		rules = append(rules, Rule{Call: unix.SYS_FCNTL, Arg: 1, Mask: Whole, Want: command, Verdict: Allow})
 	}
-	return slices.Concat(rules, All(Allow, runtimeCalls...))
+	return All(rules, Allow, runtimeCalls...)
 }
