@@ -1,10 +1,26 @@
 package confine
 
 import (
+	"errors"
+	"runtime/debug"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
+
+// errNoGate is what comes of it where the kernel was told, or built, to have none.
+var errNoGate = errors.New("no gate for 32-bit programs")
+
+func callAs32Bit(p *prison) (err error) {
+	debug.SetPanicOnFault(true)
+	defer func() {
+		if recover() != nil {
+			err = errNoGate
+		}
+	}()
+	p.machine()
+	return nil
+}
 
 func errorOf[T any](_ T, err error) error { return err }
 

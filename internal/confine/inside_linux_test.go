@@ -222,7 +222,7 @@ func attempts() map[string]func(*prison) error {
 		"load a BPF program":                       func(*prison) error { return call(unix.SYS_BPF, unix.BPF_PROG_LOAD, 0, 0) },
 		"count performance events":                 perfEvent,
 		"set up io_uring":                          ioUring,
-		"call the kernel as a 32-bit program does": func(p *prison) error { p.machine(); return nil },
+		"call the kernel as a 32-bit program does": callAs32Bit,
 		"call the kernel as an x32 program does":   func(*prison) error { return call(0x40000000|unix.SYS_GETPID, 0, 0, 0) },
 		"write more than the largest file":         writeTooMuch,
 		"open more files than it needs":            openTooMany,

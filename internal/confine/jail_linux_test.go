@@ -268,7 +268,11 @@ func TestInside(t *testing.T) {
 				if want == "*" {
 					continue
 				}
-				if got := s.try(t, column, r.attempt); got != want {
+				got := s.try(t, column, r.attempt)
+				if got == errNoGate.Error() {
+					t.Skip("this kernel has " + got)
+				}
+				if got != want {
 					t.Errorf("SECURITY.md:%d: %s: %s, want %s", r.line, column, got, want)
 				}
 			}
