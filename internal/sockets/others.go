@@ -10,12 +10,20 @@ const few = 100
 // us, are marked to close on exec; passed is how many those are. Call it before a
 // stranger is heard.
 func CloseOthers(passed int) {
-	last := First + passed + few
-	for fd := First; fd < last; fd++ {
+	all := make([]unix.PollFd, passed+few)
+	for i := range all {
+		all[i].Fd = int32(First + i)
+	}
+	_, err := unix.Poll(all, 0) // one call tells which are open
+	for i := range all {
+		if err == nil && all[i].Revents&unix.POLLNVAL != 0 {
+			continue
+		}
+		fd := First + i
 		flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
 		if err == nil && flags&unix.FD_CLOEXEC == 0 {
 			_ = unix.Close(fd) // it was open; nothing of ours was written there
 		}
 	}
-	closeFrom(last)
+	closeFrom(First + len(all))
 }
