@@ -106,6 +106,35 @@ func TestAddress(t *testing.T) {
 	}
 }
 
+func TestRemote(t *testing.T) {
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var pipe [2]int
+	if err := unix.Pipe(pipe[:]); err != nil {
+		t.Fatal(err)
+	}
+	tcp, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, c := range map[string]struct {
+		fd   int
+		want bool
+	}{"pair": {pair[0], false}, "pipe": {pipe[0], false}, "TCP without a peer": {tcp, true}} {
+		if Remote(c.fd) != c.want {
+			t.Errorf("%s: remote is not %t", what, c.want)
+		}
+	}
+	for _, fd := range []int{pair[0], pair[1], pipe[0], pipe[1], tcp} {
+		unix.Close(fd)
+	}
+	if Remote(tcp) {
+		t.Error("a closed descriptor is remote")
+	}
+}
+
 func TestPassed(t *testing.T) {
 	me := strconv.Itoa(os.Getpid())
 	for _, c := range []struct {
