@@ -24,6 +24,7 @@ const (
 	maxValue  = 512
 	maxQuoted = 640  // a value with what makes it plain; three fit into a line
 	maxLine   = 2000 // with more, some syslog daemons cut
+	usualLine = 256
 )
 
 // Open returns a logger that writes to "syslog" (facility mail) or "stderr".
@@ -67,14 +68,13 @@ func (h *handler) Enabled(_ context.Context, l slog.Level) bool { return l >= sl
 
 // Handle writes one record.
 func (h *handler) Handle(_ context.Context, r slog.Record) error {
-	var b strings.Builder
-	b.WriteString(clean(r.Message))
-	b.WriteString(h.facts)
+	b := append(make([]byte, 0, usualLine), clean(r.Message)...)
+	b = append(b, h.facts...)
 	r.Attrs(func(a slog.Attr) bool {
-		fact(&b, h.group, a)
+		b = fact(b, h.group, a)
 		return true
 	})
-	text := b.String()
+	text := string(b)
 	if len(text) > maxLine {
 		text = strings.ToValidUTF8(text[:maxLine], "") + " ..."
 	}
@@ -85,11 +85,11 @@ func (h *handler) Handle(_ context.Context, r slog.Record) error {
 
 // WithAttrs returns a handler whose records have more facts.
 func (h *handler) WithAttrs(attrs []slog.Attr) slog.Handler {
-	var b strings.Builder
+	b := []byte(h.facts)
 	for _, a := range attrs {
-		fact(&b, h.group, a)
+		b = fact(b, h.group, a)
 	}
-	return &handler{out: h.out, mu: h.mu, facts: h.facts + b.String(), group: h.group}
+	return &handler{out: h.out, mu: h.mu, facts: string(b), group: h.group}
 }
 
 // WithGroup returns a handler whose further keys begin with the group's name.
@@ -98,17 +98,19 @@ func (h *handler) WithGroup(name string) slog.Handler {
 }
 
 // fact appends " key=value"; facts that are empty are left out.
-func fact(b *strings.Builder, group string, a slog.Attr) {
+func fact(b []byte, group string, a slog.Attr) []byte {
 	v := a.Value.Resolve()
 	if v.Kind() == slog.KindGroup {
 		for _, inner := range v.Group() {
-			fact(b, group+a.Key+".", inner)
+			b = fact(b, group+a.Key+".", inner)
 		}
-		return
+		return b
 	}
 	if s := v.String(); s != "" {
-		b.WriteString(" " + clean(group+a.Key) + "=" + Quote(s))
+		b = append(append(b, ' '), clean(group+a.Key)...)
+		b = append(append(b, '='), Quote(s)...)
 	}
+	return b
 }
 
 // Quote returns a value as it stands in a line: as it is when it is plain,
@@ -149,6 +151,8 @@ type lines struct {
 }
 
 func (l *lines) line(t time.Time, _ slog.Level, text string) error {
-	_, err := io.WriteString(l.w, t.UTC().Format("2006-01-02T15:04:05.000Z ")+l.program+": "+text+"\n")
+	b := t.UTC().AppendFormat(make([]byte, 0, usualLine), "2006-01-02T15:04:05.000Z ")
+	b = append(append(b, l.program...), ": "...)
+	_, err := l.w.Write(append(append(b, text...), '\n'))
 	return err
 }
