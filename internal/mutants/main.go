@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // enough is the part of all mutants that must be killed, in percent.
@@ -49,9 +50,11 @@ func run() error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	if err := exec.Command("go", arguments("", mutant{file: "spoolfmt/x"})...).Run(); err != nil {
-		return fmt.Errorf("the tests fail without any mutant: %w", err)
+	begin := time.Now()
+	if out, err := exec.Command("go", arguments("", mutant{file: "spoolfmt/x"}, time.Hour)...).CombinedOutput(); err != nil {
+		return fmt.Errorf("the tests fail without any mutant: %w\n%s", err, out)
 	}
+	limit := time.Minute + 5*time.Since(begin) // a busy machine is no dead mutant
 	first := 1
 	if len(os.Args) > 1 {
 		if first, err = strconv.Atoi(os.Args[1]); err != nil || first < 1 || first > len(all) {
@@ -63,7 +66,7 @@ func run() error {
 		if i+1 < first {
 			continue
 		}
-		dead, err := m.try(dir)
+		dead, late, err := m.try(dir, limit)
 		switch {
 		case err != nil:
 			return fmt.Errorf("mutant %d of %s: %w", i+1, m.file, err)
@@ -71,7 +74,11 @@ func run() error {
 			return fmt.Errorf("mutant %d of %s was killed, and its explanation says that it cannot be", i+1, m.file)
 		case dead:
 			killed++
-			fmt.Printf("killed    %2d %s\n", i+1, m.file)
+			how := "killed   "
+			if late {
+				how = "timed out"
+			}
+			fmt.Printf("%s %2d %s\n", how, i+1, m.file)
 		default:
 			if m.survives == "" {
 				unexplained++
@@ -127,51 +134,51 @@ func (m mutant) apply(source string) (string, error) {
 	return strings.Replace(source, "\n"+m.old, "\n"+m.new, 1), nil
 }
 
-// try tells whether the tests notice the mutant. One that does not compile is an
-// error: nothing was tested.
-func (m mutant) try(dir string) (killed bool, err error) {
+// try tells whether the tests notice the mutant, and whether it took them too
+// long. One that does not compile is an error: nothing was tested.
+func (m mutant) try(dir string, limit time.Duration) (killed, late bool, err error) {
 	source, err := os.ReadFile(m.file)
 	if err != nil {
-		return false, err
+		return false, false, err
 	}
 	broken, err := m.apply(string(source))
 	if err != nil {
-		return false, err
+		return false, false, err
 	}
 	path, err := filepath.Abs(m.file)
 	if err != nil {
-		return false, err
+		return false, false, err
 	}
 	other, overlay := filepath.Join(dir, "mutant.go"), filepath.Join(dir, "overlay.json")
 	list, err := json.Marshal(map[string]any{"Replace": map[string]string{path: other}})
 	if err != nil {
-		return false, err
+		return false, false, err
 	}
 	if err := errors.Join(os.WriteFile(other, []byte(broken), 0o600), os.WriteFile(overlay, list, 0o600)); err != nil {
-		return false, err
+		return false, false, err
 	}
 	if out, err := exec.Command("go", "build", "-overlay", overlay, "./"+filepath.Dir(m.file)).CombinedOutput(); err != nil {
-		return false, fmt.Errorf("go build: %w\n%s", err, out)
+		return false, false, fmt.Errorf("go build: %w\n%s", err, out)
 	}
-	out, err := exec.Command("go", arguments(overlay, m)...).CombinedOutput()
+	out, err := exec.Command("go", arguments(overlay, m, limit)...).CombinedOutput()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
-		return false, err
+		return false, false, err
 	}
 	if err != nil && !strings.Contains(string(out), "--- FAIL") && !strings.Contains(string(out), "panic: ") {
-		return false, fmt.Errorf("go test failed without a failing test:\n%s", out)
+		return false, false, fmt.Errorf("go test failed without a failing test:\n%s", out)
 	}
-	return err != nil, nil
+	return err != nil, strings.Contains(string(out), "panic: test timed out"), nil
 }
 
 // arguments are the arguments of the go command. The dot reader's own tests have
 // to suffice; a mutant that makes an endless loop is killed by the time-out.
-func arguments(overlay string, m mutant) []string {
+func arguments(overlay string, m mutant, limit time.Duration) []string {
 	which := "."
 	if m.file == "receiver/dot.go" {
 		which = "Decode"
 	}
-	return []string{"test", "-overlay", overlay, "-vet=off", "-failfast", "-short", "-timeout", "60s", "-run", which, "./" + filepath.Dir(m.file)}
+	return []string{"test", "-overlay", overlay, "-vet=off", "-failfast", "-short", "-timeout", limit.String(), "-run", which, "./" + filepath.Dir(m.file)}
 }
 
 func lines(before, text string) string {
