@@ -109,7 +109,7 @@ func (r *checkRun) repair(ctx context.Context, found []spoolfmt.Finding) error {
 		return nil
 	}
 	again := time.Until(begin.Add(spoolfmt.LookAgain + time.Second))
-	fmt.Fprintf(r.a.err, "smapq: %s to be looked at again in %s\n", plural(len(r.later), "file has"), age(again))
+	fmt.Fprintf(r.a.err, "smapq: %s to be looked at again in %s\n", several(len(r.later), "file has", "files have"), age(again))
 	select {
 	case <-ctx.Done():
 		return ctx.Err()

@@ -127,9 +127,9 @@ func (a *app) take(ctx context.Context, o takeOptions, argv []string) error {
 	case err != nil:
 		return err
 	case waiting > 0:
-		return failf(exTempFail, "%s to be tried again; smapq list shows why", plural(waiting, "delivery is"))
+		return failf(exTempFail, "%s to be tried again; smapq list shows why", several(waiting, "delivery is", "deliveries are"))
 	case refused > 0:
-		return failf(exDataErr, "%s refused for good; smapq list --state bad shows why", plural(refused, "delivery was"))
+		return failf(exDataErr, "%s refused for good; smapq list --state bad shows why", several(refused, "delivery was", "deliveries were"))
 	}
 	return nil
 }

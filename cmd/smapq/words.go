@@ -48,10 +48,14 @@ func size(n int64) string {
 
 // plural is "1 message" and "2 messages".
 func plural(n int, what string) string {
+	return several(n, what, what+"s")
+}
+
+func several(n int, one, many string) string {
 	if n == 1 {
-		return "1 " + what
+		return "1 " + one
 	}
-	return fmt.Sprintf("%d %ss", n, what)
+	return fmt.Sprintf("%d %s", n, many)
 }
 
 // duration reads what a person types for a time: Go's own syntax, and d and w.
