@@ -97,13 +97,19 @@ func (a *app) view() (*spoolfmt.Spool, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, b := range []spoolfmt.Box{spoolfmt.New, spoolfmt.Cur, spoolfmt.Bad} {
-		switch err := s.Missing(b); {
+	for b := spoolfmt.Tmp; b <= spoolfmt.Bad; b++ {
+		err := s.Missing(b)
+		switch {
+		case err == nil, b == spoolfmt.Tmp && errors.Is(err, fs.ErrPermission):
+			continue
 		case errors.Is(err, fs.ErrPermission):
-			return nil, errors.Join(failf(exNoPerm, "%w; only the spool's owner and root may look into it", err), s.Close())
+			err = failf(exNoPerm, "%w; only the spool's owner and root may look into it", err)
 		case b == spoolfmt.New && errors.Is(err, fs.ErrNotExist):
-			return nil, errors.Join(failf(exNoInput, "%s is no spool: it has no new/; smapq init makes one", filepath.Dir(s.Path(b))), s.Close())
+			err = failf(exNoInput, "%s is no spool: it has no new/; smapq init makes one", filepath.Dir(s.Path(b)))
+		case errors.Is(err, fs.ErrNotExist):
+			continue
 		}
+		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
 }
