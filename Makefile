@@ -8,7 +8,7 @@ BIN      = bin
 PREFIX   = /usr/local
 DESTDIR  =
 
-.PHONY: help build test check lint cross lines coverage unit reader test-system bench fuzz model mutants proof soak vuln release reproducible demo install deb clean
+.PHONY: help build test check lint cross lines coverage coverage-all unit reader test-system bench fuzz model mutants proof soak vuln release reproducible demo install deb clean
 
 help:
 	@echo 'make build        the programs, in bin/'
@@ -21,6 +21,7 @@ help:
 	@echo 'make mutants      changes that break spoolfmt and the dot reader: the tests must notice'
 	@echo 'make proof        as root: the model, mutants, many crash states, every fault, cuts of file systems; see PROOF.md'
 	@echo 'make soak         as root: an hour of mixed load, kills and reloads; SOAK=5m is shorter'
+	@echo 'make coverage-all as root: what unit tests, scripts and injected faults reach together, package by package'
 	@echo 'make install      the programs, manuals and completions below $$(DESTDIR)$$(PREFIX)'
 	@echo 'make vuln         govulncheck: known weaknesses in what the programs link'
 	@echo 'make reproducible two builds of the last commit in two places: one hash'
@@ -61,6 +62,9 @@ coverage:
 	$(GO) test -short -coverprofile=build/coverage -coverpkg=$$(echo $(CORE) | tr ' ' ,) $(CORE)
 	@.ci/coverage build/coverage
 
+coverage-all:
+	@.ci/coverage-all
+
 unit:
 	$(GO) test -race ./...
 
@@ -83,8 +87,8 @@ mutants:
 
 proof: build model mutants reproducible
 	@.ci/need root strace
-	CRASH_STATES=100 PROOF_FAULTS=100000 CUTS=300 $(GO) test -tags system -count=1 -timeout 60m -v \
-		-run 'TestCrashRecords|TestFaults|TestCuts' ./internal/systest
+	CRASH_STATES=100 PROOF_FAULTS=all CUTS=300 $(GO) test -tags system -count=1 -timeout 60m -v \
+		-run 'TestCrashRecords|TestFaults|TestShortWrites|TestCuts' ./internal/systest
 
 soak: build
 	@.ci/need root

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -25,7 +26,11 @@ type traced struct {
 	t                 *testing.T
 	dir, spool, table string
 	uid, gid          int
-	options           []string // of strace, besides -f
+	to                []string // whom the messages are for
+	lines             int      // of a message, and one more for each before it
+	options           []string // of strace, besides -f; nil is no strace
+	env               []string // of the program; nil is ours
+	limit             int      // of the size of files, in octets; 0 is none
 	output            string   // of the last program
 	timedOut          bool
 }
@@ -41,7 +46,7 @@ exec cat >>DIR/got
 
 func newTraced(t *testing.T, dir string) *traced {
 	t.Helper()
-	x := &traced{t: t, dir: dir, spool: filepath.Join(dir, "spool"), table: filepath.Join(dir, "table")}
+	x := &traced{t: t, dir: dir, spool: filepath.Join(dir, "spool"), table: filepath.Join(dir, "table"), lines: 20}
 	x.uid, x.gid = ids(t, smapdUser)
 	for _, d := range []string{x.dir, x.spool} {
 		if err := os.MkdirAll(d, 0o755); err != nil {
@@ -68,18 +73,29 @@ func newTraced(t *testing.T, dir string) *traced {
 	return x
 }
 
-// run runs a program under strace, in its own process group and not for long.
+// run runs a program of ours, or of a path, in its own process group and not for long; where there are options, under
+// strace.
 func (x *traced) run(stdin *os.File, stdout *os.File, name string, args ...string) error {
 	x.t.Helper()
-	ctx, cancel := context.WithTimeout(x.t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(x.t.Context(), 3*time.Minute) // some things are looked at again after a minute
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "strace", append(append([]string{"-f"}, x.options...), append([]string{program(x.t, name)}, args...)...)...)
+	if !filepath.IsAbs(name) {
+		name = program(x.t, name)
+	}
+	words := append([]string{name}, args...)
+	if x.limit > 0 {
+		words = append([]string{"prlimit", fmt.Sprintf("--fsize=%d", x.limit)}, words...)
+	}
+	if x.options != nil {
+		words = slices.Concat([]string{"strace", "-f"}, x.options, words)
+	}
+	cmd := exec.CommandContext(ctx, words[0], words[1:]...)
 	var log strings.Builder
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, &log, &log
 	if stdout != nil {
 		cmd.Stdout = stdout
 	}
-	cmd.Dir = "/"
+	cmd.Dir, cmd.Env = "/", x.env
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Credential: &syscall.Credential{Uid: uint32(x.uid), Gid: uint32(x.gid)}}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = time.Second
@@ -92,6 +108,7 @@ func (x *traced) run(stdin *os.File, stdout *os.File, name string, args ...strin
 // reply to each of its messages; "" where the connection ended before.
 func (x *traced) session(to ...string) []string {
 	x.t.Helper()
+	x.to = to
 	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
 	if err != nil {
 		x.t.Fatal(err)
@@ -128,7 +145,7 @@ func (x *traced) session(to ...string) []string {
 				say("RSET\r\n")
 				continue
 			}
-			replies[i] = say(fmt.Sprintf("Subject: %d\r\n\r\n%s.\r\n", i, strings.Repeat("message "+r+"\r\n", 20+i)))
+			replies[i] = say(crlf(x.text(i, r)) + ".\r\n")
 		}
 		say("QUIT\r\n")
 	}()
