@@ -66,7 +66,8 @@ func required(t *testing.T) (direct, tools []string) {
 	return direct, tools
 }
 
-// whereImported is "programs", "tests", or "" where nothing imports a module.
+// whereImported is "programs", "tests", which internal/scripttest belongs to, or
+// "" where nothing imports a module.
 func whereImported(t *testing.T, module string) string {
 	t.Helper()
 	where := ""
@@ -86,7 +87,7 @@ func whereImported(t *testing.T, module string) string {
 			if name != module && !strings.HasPrefix(name, module+"/") {
 				continue
 			}
-			if where = "tests"; !strings.HasSuffix(path, "_test.go") {
+			if where = "tests"; !strings.HasSuffix(path, "_test.go") && filepath.Base(filepath.Dir(path)) != "scripttest" {
 				where = "programs"
 			}
 		}
