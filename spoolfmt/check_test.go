@@ -37,6 +37,21 @@ func (x *testSpool) link(from, to string) {
 	}
 }
 
+// TestCheckChanges: what is wrong at both looks, but is not the same, is looked at
+// again, and found.
+func TestCheckChanges(t *testing.T) {
+	x := newTestSpool(t)
+	x.own()
+	x.put("new/a.eml", "hello\n")
+	x.put("cur/a.envelope", envelopeText(6))
+	time.AfterFunc(100*time.Millisecond, func() { os.Remove(filepath.Join(x.dir, "new/a.eml")) }) // between the looks
+	var said []string
+	err := x.Check(t.Context(), CheckOptions{Settle: 300 * time.Millisecond}, func(f Finding) { said = append(said, f.String()) })
+	if err != nil || len(said) != 1 {
+		t.Errorf("%q, %v", said, err)
+	}
+}
+
 // TestCheckClean: what honest programs leave, at any moment, is no finding.
 func TestCheckClean(t *testing.T) {
 	x := newTestSpool(t)
