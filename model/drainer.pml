@@ -83,7 +83,11 @@ back:
 		fi
 	};
 	do
-	:: n > 1 && k < BADS -> atomic { if :: mem[BC + k] == c && mem[BE + k] == 0 -> put(BC + k, 0) :: else fi; k++ }
+	:: n > 1 && k < BADS ->
+#if REQUEUES > 0
+		atomic { if :: mem[BC + k] == c && mem[BE + k] != 0 && mem[BE + k] == mem[NE] -> put(BE + k, 0) :: else fi };
+#endif
+		atomic { if :: mem[BC + k] == c && mem[BE + k] == 0 -> put(BC + k, 0) :: else fi; k++ }
 	:: else -> break
 	od;
 	atomic { links(c, n); malformed = (n > 1); n = 0; k = 0 };
@@ -162,6 +166,12 @@ verify:
 
 	/* 9.3 */
 owned:
+#if REQUEUES > 0 && !defined(NO_SENT_ENVELOPE)
+	do   /* 10.3 */
+	:: k < BADS -> atomic { if :: mem[BE + k] != 0 && mem[BE + k] == mem[CE] -> put(BE + k, 0) :: else fi; k++ }
+	:: else -> k = 0; break
+	od;
+#endif
 #ifndef NO_OLDER_ENVELOPE
 	atomic { if :: mem[NE] != 0 && mem[NE] == mem[CE] -> put(NE, 0) :: else fi };                       /* 10.3 */
 #endif

@@ -6,7 +6,7 @@ inline all_killed() {
 #if DRAINERS > 1
 	killed(D2);
 #endif
-#if MOVERS > 0
+#if MOVERS > 0 || REQUEUES > 0
 	killed(MOVER);
 #endif
 	if :: alive[1] -> killed(F1) :: else fi;
@@ -97,7 +97,7 @@ hidden byte v_m, v_k, v_e, v_c, v_pair;
 byte gone;     /* the message that the mover has served and removed from its directory */
 
 /* Two messages with one id may end in halves: under two names in bad, or the content in new. Nothing of them is lost. */
-#if FEEDERS == 2
+#if FEEDERS == 2 || REQUEUES > 0   /* SENDING: for another requeue */
 #define HALVES (v_e == 1 && (v_c == 1 || mem[NC] == v_m))
 #else
 #define HALVES false
@@ -156,7 +156,7 @@ proctype reaper()
 #if DRAINERS > 1
 	:: d_step { !over && MORE; SPEND; killed(D2) }
 #endif
-#if MOVERS > 0
+#if MOVERS > 0 || REQUEUES > 0
 	:: d_step { !over && MORE; SPEND; killed(MOVER) }
 #endif
 	:: d_step { !over && alive[1] && MORE; SPEND; killed(F1) }

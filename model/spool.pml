@@ -12,11 +12,9 @@
  * Not in one run: two feeders with one id, and power cuts. An id that is used again, against section 3, within a moment of
  * a power cut can have its envelope beside the old content; Size and SHA256 tell. And the drainer that cannot lock, and
  * power cuts or moves by link and unlink: what is in its directory is its own affair, and where drainers that link are
- * killed between link and unlink, it can take what they deliver too. A lone envelope
- * is set aside without a lock (10.1): a feeder that takes its id in just that moment, against section 3, can have its content
- * taken for the lone envelope's, or its envelope taken to bad. Size and SHA256 tell the former.
+ * killed between link and unlink, it can take what they deliver too.
  *
- * Left out: single-file drops, contents that are no files, requeue and delete, failing system calls.
+ * Left out: contents that are no files, owners, delete, failing system calls. Single-file drops are in drop.pml.
  */
 #ifndef FEEDERS
 #define FEEDERS 2   /* 1: only F1, 2: both, 3: only F2 */
@@ -30,14 +28,21 @@
 #ifndef CUTS
 #define CUTS 0
 #endif
+#ifndef REQUEUES
+#define REQUEUES 0
+#endif
 
 #include "disk.pml"
 byte survivor;   /* the process that goes on when all else is over */
 bool taking;   /* the mover has an envelope and not yet its content */
+#if REQUEUES > 0
+byte requeues = REQUEUES;
+#endif
 #include "judge.pml"
 #include "feeder.pml"
 #include "drainer.pml"
 #include "mover.pml"
+#include "operator.pml"
 #include "table.pml"
 
 init {
@@ -62,6 +67,9 @@ init {
 #endif
 #if MOVERS > 0
 		run mover();
+#endif
+#if REQUEUES > 0
+		run operator();
 #endif
 	}
 }

@@ -17,11 +17,20 @@
 #define OWNED   ROW(0, 0, 1, 1, 0, 0)
 #define DONE    ROW(0, 0, 1, 0, 0, 0)
 #define LEAVING ROW(0, 0, 1, 1, 1, 0)
+#ifndef NO_LEFT
 #define LEFT    ROW(0, 0, 1, 0, 1, 1)
+#else
+#define LEFT    false
+#endif
 #define ASIDE   (ROW(0, 0, 0, 0, 1, 1) || ROW(0, 0, 0, 0, 1, 0) || ROW(0, 0, 0, 0, 0, 1))
+#if REQUEUES > 0
+#define SENDING ROW(1, 0, 0, 0, 0, 1)
+#else
+#define SENDING false
+#endif
 #define ALONE_  (ROW(0, 1, 0, 0, 0, 0) || ROW(0, 0, 0, 1, 0, 0))
 
-#define IN_TABLE (NONE || HALF || READY || TAKING || OWNED || DONE || LEAVING || LEFT || ASIDE || ALONE_)
+#define IN_TABLE (NONE || HALF || READY || TAKING || OWNED || DONE || LEAVING || LEFT || ASIDE || SENDING || ALONE_)
 
 proctype table()
 {
