@@ -22,6 +22,8 @@ const (
 	// outputGrace is how long output is still read after the agent has ended,
 	// from children that hold the pipe open.
 	outputGrace = 50 * time.Millisecond
+	// shortAgent is how long an agent's end is awaited as that of its output.
+	shortAgent = 50 * time.Millisecond
 )
 
 // baseEnv is the whole environment that agents get, besides the facts of the
@@ -64,6 +66,7 @@ func runProgram(ctx context.Context, agent string, argv, env []string, job *Job)
 		return nil, &StartError{Agent: agent, Err: err}
 	}
 	stop := context.AfterFunc(ctx, func() { killGroup(cmd.Process.Pid, cmd) })
+	out.await()
 	err = cmd.Wait()
 	inTime := stop()
 	text := out.text()
@@ -105,10 +108,15 @@ func killGroup(pid int, cmd *exec.Cmd) {
 
 // A capture keeps the last octets of what is written into a pipe and reads on
 // whatever the amount, so that no writer blocks.
+//
+// The end of the output is mostly that of the agent as well, and to wait for it
+// costs no thread, as a wait for the process does: the runtime would have a
+// processor less for a moment, and start another thread.
 type capture struct {
-	r, w *os.File
-	wg   sync.WaitGroup
-	buf  []byte
+	r, w  *os.File
+	wg    sync.WaitGroup
+	ended bool // all was read
+	buf   []byte
 }
 
 func newCapture() (*capture, error) {
@@ -116,14 +124,21 @@ func newCapture() (*capture, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &capture{r: r, w: w}
-	c.wg.Add(1)
-	go c.read()
-	return c, nil
+	return &capture{r: r, w: w}, nil
+}
+
+// await reads until the output ends, if that is soon; else it is read beside
+// whatever comes next.
+func (c *capture) await() {
+	_ = c.r.SetReadDeadline(time.Now().Add(shortAgent)) // pipes have deadlines
+	if c.read(); c.ended {
+		return
+	}
+	_ = c.r.SetReadDeadline(time.Time{})
+	c.wg.Go(c.read)
 }
 
 func (c *capture) read() {
-	defer c.wg.Done()
 	var chunk [4096]byte
 	for {
 		n, err := c.r.Read(chunk[:])
@@ -132,7 +147,8 @@ func (c *capture) read() {
 			c.buf = append(c.buf[:0], c.buf[len(c.buf)-maxOutput:]...)
 		}
 		if err != nil {
-			return // end of file, or the grace is over
+			c.ended = !errors.Is(err, os.ErrDeadlineExceeded) // else the grace is over
+			return
 		}
 	}
 }
@@ -142,7 +158,7 @@ func (c *capture) started() { _ = c.w.Close() } // nothing was written through i
 
 // text ends the capture and returns what was kept.
 func (c *capture) text() string {
-	_ = c.r.SetReadDeadline(time.Now().Add(outputGrace)) // pipes have deadlines
+	_ = c.r.SetReadDeadline(time.Now().Add(outputGrace))
 	c.wg.Wait()
 	_ = c.r.Close() // read only
 	if len(c.buf) > maxOutput {
