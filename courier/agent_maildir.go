@@ -29,6 +29,8 @@ type Maildir struct {
 	path string
 	host string
 	seq  atomic.Uint64
+	made atomic.Bool             // it is there, durably
+	sync func(path string) error // of a directory; a test has its own
 }
 
 // NewMaildir returns an agent for the Maildir at an absolute path. It and its
@@ -41,7 +43,7 @@ func NewMaildir(path string) *Maildir {
 	}
 	// The Maildir convention for what a name in it cannot hold.
 	host = strings.NewReplacer("/", `\057`, ":", `\072`).Replace(host)
-	return &Maildir{path: filepath.Clean(path), host: host}
+	return &Maildir{path: filepath.Clean(path), host: host, sync: syncDir}
 }
 
 // Name returns "maildir" and the path.
@@ -76,7 +78,7 @@ func (a *Maildir) Deliver(ctx context.Context, job *Job) ([]Result, error) {
 		return results, nil
 	}
 	// One sync of new/ serves all recipients. Without it nothing counts.
-	err := syncDir(filepath.Join(a.path, "new"))
+	err := a.sync(filepath.Join(a.path, "new"))
 	for _, i := range linked {
 		if err != nil {
 			results[i] = Result{Text: err.Error(), Status: "4.3.0"}
@@ -87,24 +89,29 @@ func (a *Maildir) Deliver(ctx context.Context, job *Job) ([]Result, error) {
 	return results, nil
 }
 
-// prepare makes the Maildir when it is missing.
+// prepare makes the Maildir when it is missing. Whoever made it may have died, or
+// failed, before that was durable: so the first delivery of a process syncs it.
 func (a *Maildir) prepare() error {
-	if st, err := os.Stat(filepath.Join(a.path, "new")); err == nil && st.IsDir() {
+	st, err := os.Stat(filepath.Join(a.path, "new"))
+	there := err == nil && st.IsDir()
+	if there && a.made.Load() {
 		return nil
 	}
-	if err := os.Mkdir(a.path, 0o700); err == nil {
-		if err := syncDir(filepath.Dir(a.path)); err != nil && !errors.Is(err, fs.ErrPermission) {
-			return err // who may write there but not read cannot sync it
+	for _, dir := range []string{"", "tmp", "cur", "new"} {
+		if there {
+			break // what else is missing is not ours to make
 		}
-	} else if !errors.Is(err, fs.ErrExist) {
-		return err
-	}
-	for _, sub := range []string{"tmp", "cur", "new"} {
-		if err := os.Mkdir(filepath.Join(a.path, sub), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		if err := os.Mkdir(filepath.Join(a.path, dir), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 			return err
 		}
 	}
-	return syncDir(a.path)
+	for _, dir := range []string{filepath.Dir(a.path), a.path} {
+		if err := a.sync(dir); err != nil && !errors.Is(err, fs.ErrPermission) {
+			return err // who may write there but not read cannot sync it
+		}
+	}
+	a.made.Store(true)
+	return nil
 }
 
 // deliver writes one file and gives it its name in new/, which is durable only

@@ -229,6 +229,38 @@ func TestMaildir(t *testing.T) {
 	}
 }
 
+// TestMaildirSynced: who made the Maildir may have died before its names were
+// durable, so the first delivery of each process makes them so.
+func TestMaildirSynced(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "Maildir")
+	for _, sub := range []string{"tmp", "new", "cur"} {
+		if err := os.MkdirAll(filepath.Join(dir, sub), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	a := NewMaildir(dir)
+	var synced []string
+	fail := errors.New("injected")
+	a.sync = func(path string) error {
+		synced = append(synced, path)
+		return fail
+	}
+	var start *StartError
+	if _, err := a.Deliver(t.Context(), job(t, "x\n", "b@example.org")); !asStart(err, &start) {
+		t.Errorf("not synced: %v", err)
+	}
+	fail, synced = nil, nil
+	for range 2 {
+		if r, err := a.Deliver(t.Context(), job(t, "x\n", "b@example.org")); err != nil || r[0].Outcome != Delivered {
+			t.Fatal(r, err)
+		}
+	}
+	want := []string{filepath.Dir(dir), dir, filepath.Join(dir, "new"), filepath.Join(dir, "new")}
+	if d := cmp.Diff(want, synced); d != "" {
+		t.Error(d)
+	}
+}
+
 // TestMaildirAgain: a delivery that was made and not recorded is not made twice;
 // an id that comes again with another content is.
 func TestMaildirAgain(t *testing.T) {
