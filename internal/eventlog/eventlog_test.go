@@ -209,6 +209,53 @@ func TestInherit(t *testing.T) {
 	}
 }
 
+// TestStuck has somebody at the other end who does not read for a while: who logs
+// goes on all the same, and so does the log after that.
+func TestStuck(t *testing.T) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_DGRAM, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	log, closer, err := Inherit(fds[1], "smap")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closer.Close()
+	const lines = 3000 // more than any socket holds
+	done := make(chan time.Duration)
+	go func() {
+		began := time.Now()
+		for range lines {
+			log.Info("connect", "client", "192.0.2.1")
+		}
+		done <- time.Since(began)
+	}()
+	select {
+	case <-done:
+	case <-time.After(20 * sendTimeout):
+		t.Fatal("whoever logs waits for whoever does not read")
+	}
+	reader := os.NewFile(uintptr(fds[0]), "log")
+	defer reader.Close()
+	b := make([]byte, 1000)
+	for i := range lines {
+		n, _, err := unix.Recvfrom(fds[0], b, unix.MSG_DONTWAIT)
+		if err != nil {
+			if i == 0 {
+				t.Errorf("nothing was logged: %v", err)
+			}
+			break
+		}
+		if !strings.Contains(string(b[:n]), "connect client=192.0.2.1") {
+			t.Errorf("%q", b[:n])
+		}
+	}
+	log.Info("again")
+	if n, _, err := unix.Recvfrom(fds[0], b, unix.MSG_DONTWAIT); err != nil || !strings.HasSuffix(string(b[:n]), "again") {
+		t.Errorf("afterwards: %q, %v", b[:n], err)
+	}
+}
+
 func TestOpenErrors(t *testing.T) {
 	if _, _, err := Open("file", "smap"); err == nil || !strings.Contains(err.Error(), `"file"`) {
 		t.Errorf("%v", err)

@@ -24,8 +24,9 @@ type syslog struct {
 	path string // "": it cannot be made again
 	tag  string
 
-	mu sync.Mutex
-	fd int
+	mu    sync.Mutex
+	fd    int
+	stuck bool // the last line waited in vain
 }
 
 // socketPaths are where syslog daemons listen: Linux and the BSDs, and darwin.
@@ -59,10 +60,15 @@ func (s *syslog) dial() error {
 		_ = unix.Close(fd) // never used
 		return fmt.Errorf("%s: %w", s.path, err)
 	}
-	tv := unix.NsecToTimeval(sendTimeout.Nanoseconds())
-	_ = unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &tv) // without it a send may wait longer
 	s.fd = fd
+	s.bound()
 	return nil
+}
+
+// bound keeps a send from waiting for ever.
+func (s *syslog) bound() {
+	tv := unix.NsecToTimeval(sendTimeout.Nanoseconds())
+	_ = unix.SetsockoptTimeval(s.fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &tv) // without it a send may wait longer
 }
 
 // line sends one line. The daemon adds the time: ours would be in UTC, and the
@@ -78,15 +84,24 @@ func (s *syslog) Write(b []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	err := s.send(b)
-	if err != nil && s.redial() == nil {
+	if err != nil && !s.stuck && s.redial() == nil {
 		err = s.send(b)
 	}
 	return len(b), err
 }
 
+// send waits once for whoever does not read. While that lasts, all that log would
+// wait, each for those before it: so further lines are lost at once.
 func (s *syslog) send(b []byte) error {
+	if s.stuck {
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(s.fd), Events: unix.POLLOUT}}, 0)
+		if n == 0 && err == nil {
+			return unix.EAGAIN
+		}
+	}
 	for {
 		_, err := unix.Write(s.fd, b)
+		s.stuck = err == unix.EAGAIN
 		if err != unix.EINTR {
 			return err
 		}
@@ -115,6 +130,7 @@ func Priority(level slog.Level) []byte {
 func Inherit(fd int, program string) (*slog.Logger, io.Closer, error) {
 	unix.CloseOnExec(fd)
 	s := &syslog{tag: tag(program), fd: fd}
+	s.bound()
 	return slog.New(&handler{out: s, mu: new(sync.Mutex)}), s, nil
 }
 
