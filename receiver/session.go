@@ -77,6 +77,7 @@ func newSession(c Config, client Client, conn Conn) *session {
 // replies that are on their way.
 func Serve(ctx context.Context, c Config, client Client, conn Conn) (more bool) {
 	s := newSession(c, client, conn)
+	defer s.reset() // also of a session that panics: its message has files open
 	stop := context.AfterFunc(ctx, s.stop)
 	defer stop()
 	start := s.Now()

@@ -50,3 +50,52 @@ func TestOver(t *testing.T) {
 		}
 	}
 }
+
+// brittle makes drafts that panic when a client's octets are written to them.
+type brittle struct {
+	Spool
+	writes, aborted int
+}
+
+func (s *brittle) NewDraft() (Draft, error) {
+	d, err := s.Spool.NewDraft()
+	return brittleDraft{d, s}, err
+}
+
+type brittleDraft struct {
+	Draft
+	s *brittle
+}
+
+func (d brittleDraft) Write(p []byte) (int, error) {
+	if d.s.writes++; d.s.writes > 1 { // the first is of our Received
+		panic("brittle")
+	}
+	return d.Draft.Write(p)
+}
+
+func (d brittleDraft) Abort() error {
+	d.s.aborted++
+	return d.Draft.Abort()
+}
+
+// TestPanic ends a session in the middle of a message. Others go on in the same
+// process, so nothing of it may stay open.
+func TestPanic(t *testing.T) {
+	s := newStage(t)
+	spool := &brittle{Spool: s.config.Spool}
+	s.config.Spool = spool
+	func() {
+		defer func() {
+			if p := recover(); p != "brittle" {
+				t.Errorf("%v instead of a panic", p)
+			}
+		}()
+		conn := &reel{pieces: []string{"EHLO c.test\r\nMAIL FROM:<a@c.test>\r\nRCPT TO:<b@local.test>\r\nDATA\r\nx\r\n.\r\n"}}
+		Serve(t.Context(), s.config, s.client, conn)
+	}()
+	if spool.aborted != 1 {
+		t.Errorf("%d drafts were taken back", spool.aborted)
+	}
+	s.nothingLeft()
+}
