@@ -206,6 +206,9 @@ func attempts() map[string]func(*prison) error {
 		"end a socket that listens, for its parent as well": func(p *prison) error {
 			return unix.Shutdown(p.listener, unix.SHUT_RD)
 		},
+		"make it block, for its parent as well": func(p *prison) error {
+			return errorOf(unix.FcntlInt(uintptr(p.listener), unix.F_SETFL, 0))
+		},
 		"make a pair of sockets":             func(*prison) error { return errorOf(unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)) },
 		"trace another process":              func(p *prison) error { return unix.PtraceSeize(p.other) },
 		"read another process's memory":      readMemory,

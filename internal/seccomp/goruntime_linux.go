@@ -25,7 +25,8 @@ const Whole = ^uint32(0)
 
 // GoRuntime appends rules that allow what a Go program does of itself, and no more
 // of it: threads but not processes, signals to itself, whose pid it is, but not to
-// others, memory but none that can be executed, and of fcntl not what sends signals.
+// others, memory but none that can be executed, and of fcntl neither what sends
+// signals nor what changes an open file for others, too, that have it.
 func GoRuntime(rules []Rule, pid uint32) []Rule {
 	rules = append(rules,
 		Rule{Call: unix.SYS_MMAP, Arg: 2, Mask: unix.PROT_EXEC, Want: 0, Verdict: Allow},
@@ -33,7 +34,7 @@ func GoRuntime(rules []Rule, pid uint32) []Rule {
 		Rule{Call: unix.SYS_CLONE, Arg: 0, Mask: unix.CLONE_THREAD | cloneNew, Want: unix.CLONE_THREAD, Verdict: Allow},
 		Rule{Call: unix.SYS_TGKILL, Arg: 0, Mask: Whole, Want: pid, Verdict: Allow},
 		Rule{Call: unix.SYS_KILL, Arg: 0, Mask: Whole, Want: pid, Verdict: Allow})
-	for _, command := range []uint32{unix.F_GETFL, unix.F_SETFL, unix.F_GETFD, unix.F_SETFD} {
+	for _, command := range []uint32{unix.F_GETFL, unix.F_GETFD, unix.F_SETFD} {
 		rules = append(rules, Rule{Call: unix.SYS_FCNTL, Arg: 1, Mask: Whole, Want: command, Verdict: Allow})
 	}
 	return All(rules, Allow, runtimeCalls...)
