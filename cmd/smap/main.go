@@ -18,6 +18,7 @@ import (
 
 	"smap/internal/eventlog"
 	"smap/internal/lookup"
+	"smap/internal/monitor"
 	"smap/internal/sockets"
 	"smap/internal/version"
 	"smap/netperm"
@@ -245,6 +246,7 @@ func startLookup(t *netperm.Table) (*lookup.Client, error) {
 
 // session serves the one client whose connection is standard input.
 func session(o options) int {
+	monitor.Quiet()
 	v := standardInput()
 	s, code := prepare(o)
 	if code != exitOK {

@@ -1,0 +1,6 @@
+//go:build !linux
+
+package monitor
+
+// Quiet has nothing to do: there is no such setting.
+func Quiet() {}
