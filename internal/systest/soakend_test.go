@@ -44,11 +44,12 @@ func (s *soak) compare() error {
 			if err := s.quiet(); err != nil {
 				return err
 			}
-			var err error
 			pid := p.pid()
-			if open[i], err = descriptors(pid); err != nil {
+			others, contents, err := descriptors(pid)
+			if err != nil {
 				return err
 			}
+			open[i] = others + contents
 			if n[i], dump[i], err = goroutines(pid, p.log); err != nil || n[i] == 0 {
 				return fmt.Errorf("%s, %s: no goroutines: %w: %s", p.name, p.what, err, dump[i])
 			}
@@ -64,20 +65,27 @@ func (s *soak) compare() error {
 	return nil
 }
 
-// descriptors counts those of a process, but for the room that smapd keeps for its next records, which is as much as it once
-// had deliveries at a time.
-func descriptors(pid int) (n int, err error) {
+// descriptors counts those of a process. Those of contents are apart: smapd keeps up to 128 of messages that are delivered,
+// until their end is synced, and how many depends on the disk. The room that it keeps for its next records does not count:
+// that is as much as it once had deliveries at a time.
+func descriptors(pid int) (others, contents int, err error) {
 	dir := fmt.Sprintf("/proc/%d/fd/", pid)
 	open, err := os.ReadDir(dir)
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	for _, fd := range open {
-		if to, err := os.Readlink(dir + fd.Name()); err == nil && !strings.HasSuffix(to, ".record") {
-			n++
+		to, err := os.Readlink(dir + fd.Name())
+		to = strings.TrimSuffix(to, " (deleted)")
+		switch {
+		case err != nil || strings.HasSuffix(to, ".record"): // or closed meanwhile
+		case strings.HasSuffix(to, ".eml"):
+			contents++
+		default:
+			others++
 		}
 	}
-	return n, nil
+	return others, contents, nil
 }
 
 // quiet sends a piece of mail through each smap of the calm spool, and waits until nothing is to do any more.

@@ -43,11 +43,12 @@ const (
 // process takes a sample of one.
 func (g *gauges) process(name string, pid int) error {
 	dir := fmt.Sprintf("/proc/%d/", pid)
-	open, err := os.ReadDir(dir + "fd")
+	others, contents, err := descriptors(pid)
 	if err != nil {
 		return fmt.Errorf("%s has ended: %w", name, err)
 	}
-	g.add(name+", descriptors", float64(len(open)), mostDescriptors)
+	g.add(name+", descriptors", float64(others), mostDescriptors)
+	g.add(name+", contents", float64(contents), mostFiles)
 	for _, m := range []struct {
 		file, key, what string
 		most            float64
