@@ -23,8 +23,9 @@ import (
 // maxAddress is longer than any address of RFC 5321, in octets.
 const maxAddress = 1024
 
-// pieceSize is how much of the file is in memory at once.
-const pieceSize = 60 << 10
+// pieceSize is how much of the file is in memory at once: seven of the pages that
+// the allocator rounds to, so that a look-up stays below 64 KiB.
+const pieceSize = 56 << 10
 
 // A List is a file of addresses. It may be used by several goroutines.
 type List struct {
