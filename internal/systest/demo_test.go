@@ -13,9 +13,10 @@ import (
 )
 
 // TestDemo runs make demo as a new user would: without root, in a clone of this tree, with nothing built before. It
-// may take a minute and must leave nothing running and nothing behind.
+// must leave nothing running and nothing behind. It takes half a minute, nearly all of it Go's first build of its own
+// library, and more than one on a slow machine, so that only a demo that hangs is an error.
 func TestDemo(t *testing.T) {
-	// Alone: with others beside it on two processors it would measure them.
+	// Alone: with others beside it on two processors the time in the log would be theirs.
 	s := newSite(t)
 	who := newPerson(t, s.dir, "smt-demo")
 	tree := filepath.Join(who.home, "smap")
@@ -47,8 +48,8 @@ func TestDemo(t *testing.T) {
 	if err != nil {
 		t.Fatalf("make demo: %v\n%s", err, tail(string(out), 6000))
 	}
-	if took := time.Since(began); took > time.Minute {
-		t.Errorf("make demo took %v, more than a minute", took)
+	if took := time.Since(began); took > 5*time.Minute {
+		t.Errorf("make demo took %v", took)
 	}
 	for _, want := range []string{"This came over the network.", "This came from a shell.", "The spool holds 0 files"} {
 		if !strings.Contains(string(out), want) {
