@@ -88,8 +88,9 @@ func (p *peer) in(t *testing.T) *peer {
 // child is the process that serves.
 func (p *peer) child(t *testing.T) int {
 	t.Helper()
-	all := p.smap.children()
-	if len(all) != 2 {
+	var all []int
+	// The parent listens before it has a child.
+	if !eventually(10*time.Second, func() bool { all = p.smap.children(); return len(all) == 2 }) {
 		t.Fatalf("smap and its children are processes %v, want two", all)
 	}
 	return all[1]
