@@ -17,8 +17,8 @@ type Courier struct {
 	ping   chan chan<- struct{}
 }
 
-// ErrUndelivered is what Run returns with Config.Once when mail is left that
-// could not be delivered now because the agent or the spool is in trouble.
+// ErrUndelivered is what Run returns with Config.Once when mail is left, or may be,
+// that could not be delivered now because the agent or the spool is in trouble.
 var ErrUndelivered = errors.New("mail is left that cannot be delivered now")
 
 // New checks the configuration and opens the spool.

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io/fs"
 	"time"
+
+	"smap/spoolfmt"
 )
 
 // A heldBack is a message that is still claimed because an outcome could not be
@@ -78,7 +80,7 @@ func (l *loop) stop() error {
 // finish waits for scans and the like, writes what is left to write and closes
 // everything.
 func (l *loop) finish() error {
-	left := l.cfg.Once && (l.agentGate.shut || l.spoolGate.shut)
+	left := l.cfg.Once && (l.agentGate.shut || l.spoolGate.shut || l.unread[spoolfmt.New] || l.unread[spoolfmt.Cur])
 	l.stopping = true
 	if l.lookout != nil {
 		l.lookout.stop()

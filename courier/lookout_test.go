@@ -1,6 +1,7 @@
 package courier
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
@@ -116,4 +117,19 @@ func TestLookoutFinds(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.eventually("found", func() bool { return b.log.count("msg=ignored") == 1 })
+}
+
+// TestOnceUnread: who could not read a box cannot say that all is delivered.
+func TestOnceUnread(t *testing.T) {
+	for _, again := range []bool{false, true} {
+		l := idleLoop(t)
+		l.cfg.Once = true
+		l.takeScan(scanned{box: spoolfmt.New, err: errors.New("input/output error")}, time.Now())
+		if again {
+			l.takeScan(scanned{box: spoolfmt.New}, time.Now())
+		}
+		if err := l.finish(); errors.Is(err, ErrUndelivered) == again {
+			t.Errorf("%v; read the second time: %v", err, again)
+		}
+	}
 }

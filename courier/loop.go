@@ -47,6 +47,7 @@ type loop struct {
 	names                          int                    // in new/ at the last scan
 	empty                          [spoolfmt.Bad + 1]bool // boxes without any name at the last scan
 	stopping                       bool
+	unread                         [spoolfmt.Bad + 1]bool // boxes that could not be read at the last scan
 
 	reports chan report
 	scans   chan scanned

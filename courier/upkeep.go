@@ -131,6 +131,7 @@ func (l *loop) takeScan(s scanned, now time.Time) {
 		defer l.endScan(s.home)
 	}
 	what := "scan " + s.box.String()
+	l.unread[s.box] = s.err != nil
 	l.empty[s.box] = s.err == nil && s.names == 0
 	if s.err != nil {
 		if l.odd.once(what) {

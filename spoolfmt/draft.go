@@ -14,7 +14,7 @@ const fileMode = 0o640
 
 // draftBuffer gathers what a session writes, so that a message that fits into it
 // is written at once. Of longer ones, large pieces go straight to the file.
-const draftBuffer = 8 << 10
+const draftBuffer = 4 << 10
 
 // A Draft is a message that is being fed: its content file is open in tmp.
 // It is used by one goroutine.

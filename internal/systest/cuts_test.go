@@ -247,7 +247,7 @@ func TestCuts(t *testing.T) {
 	}
 }
 
-// TestCutsNoticed has smap sync nothing. At least 95 of 100 cuts must show it.
+// TestCutsNoticed has smap sync nothing. At least 95 of 100 cuts must show it; of ten, nine.
 func TestCutsNoticed(t *testing.T) {
 	t.Parallel()
 	for _, kind := range cutKinds {
@@ -261,7 +261,7 @@ func TestCutsNoticed(t *testing.T) {
 				}
 			}
 			t.Logf("found after %d of %d cuts", found, n)
-			if found*100 < n*95 {
+			if n-found > max(n/20, 1) {
 				t.Errorf("a smap that does not sync was found after %d of %d cuts only", found, n)
 			}
 		})

@@ -73,7 +73,8 @@ func TestRivals(t *testing.T) {
 	}
 	first, second := strings.Count(couriers[0].log(), " finished "), strings.Count(couriers[1].log(), " finished ")
 	t.Logf("the shells took %d, smapd %d and %d", byShell, first, second)
-	if byShell < each/10 || first < each/10 || second < each/10 {
+	// A shell starts several programs for each, on some machines for a tenth of a second.
+	if few := each / 40; byShell < few || first < few || second < few {
 		t.Error("somebody got next to nothing: nobody competed")
 	}
 }
