@@ -18,11 +18,9 @@ import (
 // children is the concurrency at which draining is measured: smapd's default.
 const children = 6
 
-// drain measures how fast a backlog goes out, for each kind of agent, beside what the system can do without a spool.
+// drain measures how fast a backlog goes out, for each kind of agent, beside what the system can do without a spool: starting
+// a program for each message, and writing one durable file for each, as a maildir does.
 func (b *bench) drain() error {
-	if err := b.drainFloors(); err != nil {
-		return err
-	}
 	lmtp, err := newSink(true)
 	if err != nil {
 		return err
@@ -38,61 +36,48 @@ func (b *bench) drain() error {
 		return err
 	}
 	maildir := filepath.Join(home, "Maildir")
-	for _, m := range []struct {
-		agent string
-		count int
-		taken func() int64
-	}{
-		{"exec /bin/true", 3000, nil},
-		{"lmtp " + lmtp.address(), 6000, lmtp.count},
-		{"smtp " + smtp.address() + " tls none", 6000, smtp.count},
-		{"maildir " + maildir, 3000, nil},
-	} {
-		kind, _, _ := strings.Cut(m.agent, " ")
-		err := b.median("messages/s", fmt.Sprint(children), "smapd, agent "+kind, func() (float64, error) {
+	count := fmt.Sprint(b.messages(3000))
+	return b.turns("messages/s",
+		b.drainFloor("floor: vfork, exec, wait", func(string) []string {
+			return []string{b.file("spawn"), fmt.Sprint(children), count, "/bin/true"}
+		}),
+		b.drained("exec /bin/true", 3000, nil),
+		b.drainFloor("raw: one file, fsync, rename, directory fsync", func(dir string) []string {
+			return []string{b.file("commit"), "single", dir, fmt.Sprint(children), count}
+		}),
+		trial{"smapd, agent maildir", fmt.Sprint(children), func() (float64, error) {
 			if err := os.RemoveAll(maildir); err != nil {
 				return 0, err
 			}
-			return b.backlog(m.agent, b.messages(m.count), m.taken)
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+			return b.backlog("maildir "+maildir, b.messages(3000), nil)
+		}},
+		b.drained("lmtp "+lmtp.address(), 6000, lmtp.count),
+		b.drained("smtp "+smtp.address()+" tls none", 6000, smtp.count),
+	)
 }
 
-// drainFloors: starting a program for each message, and writing one durable file for each, as a maildir does.
-func (b *bench) drainFloors() error {
-	count := fmt.Sprint(b.messages(3000))
-	for _, f := range []struct {
-		name string
-		args func(dir string) []string
-	}{
-		{"floor: vfork, exec, wait", func(string) []string {
-			return []string{b.file("spawn"), fmt.Sprint(children), count, "/bin/true"}
-		}},
-		{"raw: one file, fsync, rename, directory fsync", func(dir string) []string {
-			return []string{b.file("commit"), "single", dir, fmt.Sprint(children), count}
-		}},
-	} {
-		err := b.median("messages/s", fmt.Sprint(children), f.name, func() (float64, error) {
-			dir, err := b.spool("floor", 0)
-			if err != nil {
-				return 0, err
-			}
-			args := f.args(dir)
-			out, err := b.output(args[0], args[1:]...)
-			if err != nil {
-				return 0, err
-			}
-			return strconv.ParseFloat(strings.TrimSpace(out), 64)
-		})
+// drained is a backlog that an agent takes.
+func (b *bench) drained(agent string, count int, taken func() int64) trial {
+	kind, _, _ := strings.Cut(agent, " ")
+	return trial{"smapd, agent " + kind, fmt.Sprint(children), func() (float64, error) {
+		return b.backlog(agent, b.messages(count), taken)
+	}}
+}
+
+// drainFloor is a program that tells how many it did in a second.
+func (b *bench) drainFloor(name string, command func(dir string) []string) trial {
+	return trial{name, fmt.Sprint(children), func() (float64, error) {
+		dir, err := b.spool("floor", 0)
 		if err != nil {
-			return err
+			return 0, err
 		}
-	}
-	return nil
+		args := command(dir)
+		out, err := b.output(args[0], args[1:]...)
+		if err != nil {
+			return 0, err
+		}
+		return strconv.ParseFloat(strings.TrimSpace(out), 64)
+	}}
 }
 
 // backlog fills a spool, lets smapd empty it, and gives messages per second from its start to its end.

@@ -14,28 +14,27 @@ var sessions = []int{1, 16, 64}
 
 // floors measures what the disk itself can do.
 func (b *bench) floors() error {
-	for _, f := range []struct{ mode, name string }{
-		{"pair", "raw: two files, fsync each, two renames, directory fsync"},
-		{"group", "group commit: write all, one syncfs, rename all, one directory fsync"},
-	} {
-		for _, n := range sessions {
-			err := b.median("messages/s", fmt.Sprintf("%d", n), f.name, func() (float64, error) {
-				dir, err := b.spool("floor", 0)
-				if err != nil {
-					return 0, err
-				}
-				out, err := b.output(b.file("commit"), f.mode, dir, fmt.Sprint(n), fmt.Sprint(b.count(n)))
-				if err != nil {
-					return 0, err
-				}
-				return strconv.ParseFloat(strings.TrimSpace(out), 64)
-			})
-			if err != nil {
-				return err
-			}
+	for _, n := range sessions {
+		if err := b.turns("messages/s", b.commitFloor("pair", pairFloor, n), b.commitFloor("group", groupFloor, n)); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// commitFloor writes messages in so many threads, without anybody who sends them.
+func (b *bench) commitFloor(mode, name string, threads int) trial {
+	return trial{name, fmt.Sprint(threads), func() (float64, error) {
+		dir, err := b.spool("floor", 0)
+		if err != nil {
+			return 0, err
+		}
+		out, err := b.output(b.file("commit"), mode, dir, fmt.Sprint(threads), fmt.Sprint(b.count(threads)))
+		if err != nil {
+			return 0, err
+		}
+		return strconv.ParseFloat(strings.TrimSpace(out), 64)
+	}}
 }
 
 // count is how many messages one measurement at that many sessions takes: a few seconds' worth.
@@ -46,23 +45,34 @@ func (b *bench) count(sessions int) int {
 	return b.messages(3000)
 }
 
-// median measures several times, each after a sync, and adds the middle one as GROUP/NAME.
-func (b *bench) median(unit, column, name string, measure func() (float64, error)) error {
-	var all []float64
+// A trial is one thing to measure, and its place in the table.
+type trial struct {
+	name, column string
+	measure      func() (float64, error)
+}
+
+// turns measures several things in turn, each several times and after a sync, and adds the middle one of each: what changes on
+// the machine meanwhile changes for all that are compared.
+func (b *bench) turns(unit string, trials ...trial) error {
+	all := make([][]float64, len(trials))
 	for range b.runs {
-		if err := b.ctx.Err(); err != nil {
-			return err
+		for i, t := range trials {
+			if err := b.ctx.Err(); err != nil {
+				return err
+			}
+			if _, err := b.output("sync"); err != nil {
+				return err
+			}
+			v, err := t.measure()
+			if err != nil {
+				return fmt.Errorf("%s at %s: %w", t.name, t.column, err)
+			}
+			all[i] = append(all[i], v)
 		}
-		if _, err := b.output("sync"); err != nil {
-			return err
-		}
-		v, err := measure()
-		if err != nil {
-			return fmt.Errorf("%s at %s: %w", name, column, err)
-		}
-		all = append(all, v)
 	}
-	sorted := slices.Sorted(slices.Values(all))
-	b.add(name, column, unit, sorted[len(sorted)/2], all...)
+	for i, t := range trials {
+		sorted := slices.Sorted(slices.Values(all[i]))
+		b.add(t.name, t.column, unit, sorted[len(sorted)/2], all[i]...)
+	}
 	return nil
 }

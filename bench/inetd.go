@@ -4,10 +4,10 @@ package main
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"net"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -16,62 +16,31 @@ import (
 
 // oneshot measures one process for each connection: the floor is a Go program that does nothing but answer.
 func (b *bench) oneshot() error {
-	top := filepath.Join(b.disk, "oneshot")
 	if _, err := b.output("go", "build", "-trimpath", "-o", b.file("oneshot"), "./bench/floor/oneshot"); err != nil {
 		return err
 	}
-	spool := func(start func() (*server, error)) func() (*server, error) {
-		return func() (*server, error) {
-			if _, err := b.spool("oneshot", b.uid); err != nil {
-				return nil, err
-			}
-			return start()
-		}
-	}
-	fresh := func() error {
-		for _, box := range []string{"tmp", "new"} {
-			if err := clear(filepath.Join(top, box)); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
-	held := func() (int, error) { return files(filepath.Join(top, "new"), ".envelope") }
 	peers := []peer{
-		{"floor: Go program under inetd", spool(func() (*server, error) { return b.inetdFor("mail", b.file("oneshot"), "oneshot "+top) }), held, fresh},
-		{"smap under inetd", spool(func() (*server, error) { return b.inetd(top) }), held, fresh},
-		{"Exim -bs under inetd", b.exim, b.heldByExim, b.emptyExim},
+		b.ours(goFloor, "oneshot", func(top string) (*server, error) { return b.inetdFor("mail", b.file("oneshot"), "oneshot "+top) }),
+		b.ours("smap under inetd", "oneshot-smap", b.inetd),
+		{eximIs, b.exim, b.heldByExim, b.emptyExim},
 	}
-	for _, p := range peers {
-		if err := b.connections(p); err != nil {
-			return fmt.Errorf("%s: %w", p.name, err)
-		}
-	}
-	return nil
-}
-
-// Exim waits up to 200 ms after each QUIT whether its client goes first: few clients at once measure just that.
-
-// connections measures connect, 220, QUIT, and connections with one message each.
-func (b *bench) connections(p peer) error {
-	s, err := p.start()
+	ports, stop, err := startAll(peers)
+	defer stop()
 	if err != nil {
 		return err
 	}
-	defer s.stop() //nolint:errcheck // the measurement is over
 	for _, n := range []int{16, 64} {
-		err := b.median("connections/s", fmt.Sprint(n), p.name+": connect, 220, QUIT", func() (float64, error) {
-			return b.greetings(s.port, n)
-		})
-		if err != nil {
-			return err
+		var quit, message []trial
+		for i, p := range peers {
+			if p.name == eximIs && n < 64 {
+				continue // it waits up to 200 ms after each QUIT whether its client goes first, and few clients measure just that
+			}
+			quit = append(quit, trial{p.name + ": connect, 220, QUIT", fmt.Sprint(n), func() (float64, error) { return b.greetings(ports[i], n) }})
+			message = append(message, trial{p.name + ": one durable message", fmt.Sprint(n), func() (float64, error) {
+				return b.source(p, ports[i], n, "-c")
+			}})
 		}
-	}
-	for _, n := range []int{16, 64} {
-		err := b.median("connections/s", fmt.Sprint(n), p.name+": one durable message", func() (float64, error) {
-			return b.source(p, s.port, n, "-c")
-		})
-		if err != nil {
+		if err := errors.Join(b.turns("connections/s", quit...), b.turns("connections/s", message...)); err != nil {
 			return err
 		}
 	}

@@ -15,54 +15,95 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// latency measures from the commit of one message, alone, to the first instruction of the agent.
+// A reaction is something that starts an agent for each message.
+type reaction struct {
+	name   string
+	start  func(dir string) (*server, error)
+	commit func(dir, id string) (int64, error)
+	dir    string
+	all    []float64 // from the commit to the agent's first instruction, in ms
+}
+
+// latency measures from the commit of one message to the first instruction of the agent: of messages that come alone, and
+// under load. Those that are compared take turns, since a machine is faster in one minute than in the next.
 func (b *bench) latency() error {
 	fifo, err := b.fifo()
 	if err != nil {
 		return err
 	}
 	defer fifo.Close()
-	for _, m := range []struct {
-		name   string
-		start  func(dir string) (*server, error)
-		commit func(dir, id string) (int64, error)
-	}{
-		{"C floor: inotify, vfork, exec", b.watcher, commitPair},
-		{"smapd, agent exec", b.courier, commitPair},
-		{"smapd, agent exec, .mail drop", b.courier, commitMail},
-	} {
-		if err := b.reaction(m.name, fifo, m.start, m.commit); err != nil {
-			return fmt.Errorf("%s: %w", m.name, err)
-		}
-	}
-	if err := b.underLoad("C floor, 200 messages/s", fifo, b.watcher); err != nil {
+	err = b.react(fifo, b.messages(1000), b.alone,
+		&reaction{name: "C floor: inotify, vfork, exec", start: b.watcher, commit: commitPair},
+		&reaction{name: "smapd, agent exec", start: b.courier, commit: commitPair},
+		&reaction{name: "smapd, agent exec, .mail drop", start: b.courier, commit: commitMail})
+	if err != nil {
 		return err
 	}
-	return b.underLoad("smapd, agent exec, 200 messages/s", fifo, b.courier)
+	return b.react(fifo, b.messages(2000), b.underLoad,
+		&reaction{name: "C floor, 200 messages/s", start: b.watcher, commit: commitPair},
+		&reaction{name: "smapd, agent exec, 200 messages/s", start: b.courier, commit: commitPair})
+}
+
+// turnOf is how many messages each has before it is the next one's turn.
+const turnOf = 100
+
+// react starts all, gives each the same number of messages, and adds the distributions.
+func (b *bench) react(fifo *os.File, count int, measure func(r *reaction, fifo *os.File, from, to int) error, all ...*reaction) error {
+	for i, r := range all {
+		var err error
+		if r.dir, err = b.spool(fmt.Sprintf("latency-%d", i), b.uid); err != nil {
+			return err
+		}
+		s, err := r.start(r.dir)
+		if err != nil {
+			return fmt.Errorf("%s: %w", r.name, err)
+		}
+		defer s.stop() //nolint:errcheck // the measurement is over
+	}
+	time.Sleep(time.Second)
+	for from := 0; from < count; from += turnOf {
+		for _, r := range all {
+			if err := errors.Join(b.ctx.Err(), measure(r, fifo, from, min(from+turnOf, count))); err != nil {
+				return fmt.Errorf("%s: %w", r.name, err)
+			}
+		}
+	}
+	for _, r := range all {
+		b.distribution(r.name, r.all)
+	}
+	return nil
+}
+
+// alone commits a message only when the one before has reached the agent.
+func (b *bench) alone(r *reaction, fifo *os.File, from, to int) error {
+	for i := from; i < to; i++ {
+		before, err := r.commit(r.dir, fmt.Sprintf("latency-%d", i))
+		if err != nil {
+			return err
+		}
+		after, err := stamp(fifo)
+		if err != nil {
+			return fmt.Errorf("message %d: %w", i, err)
+		}
+		r.all = append(r.all, float64(after-before)/1e6)
+		// Idle again, and not in step with anything that ticks.
+		time.Sleep(time.Duration(5+i%7) * time.Millisecond)
+	}
+	return nil
 }
 
 // underLoad commits a message every 5 ms, whether the one before has reached the agent or not. Messages of that kind reach it
 // in their order as a rule; where not, the two exchange their times.
-func (b *bench) underLoad(name string, fifo *os.File, start func(string) (*server, error)) error {
-	dir, err := b.spool("latency", b.uid)
-	if err != nil {
-		return err
-	}
-	s, err := start(dir)
-	if err != nil {
-		return err
-	}
-	defer s.stop() //nolint:errcheck // the measurement is over
-	const count = 2000
-	before := make(chan int64, count)
+func (b *bench) underLoad(r *reaction, fifo *os.File, from, to int) error {
+	before := make(chan int64, turnOf)
 	failed := make(chan error, 1)
 	go func() {
 		defer close(before)
 		tick := time.NewTicker(5 * time.Millisecond)
 		defer tick.Stop()
-		for i := range b.messages(count) {
+		for i := from; i < to; i++ {
 			<-tick.C
-			at, err := commitPair(dir, fmt.Sprintf("load-%d", i))
+			at, err := r.commit(r.dir, fmt.Sprintf("load-%d", i))
 			if err != nil {
 				failed <- err
 				return
@@ -70,23 +111,30 @@ func (b *bench) underLoad(name string, fifo *os.File, start func(string) (*serve
 			before <- at
 		}
 	}()
-	var all []float64
-	for range b.messages(count) {
-		if err := fifo.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	for range to - from {
+		after, err := stamp(fifo)
+		if err != nil {
 			return err
-		}
-		var after [8]byte
-		if _, err := fifo.Read(after[:]); err != nil {
-			return fmt.Errorf("the agent did not report: %w", err)
 		}
 		at, ok := <-before
 		if !ok {
 			return <-failed
 		}
-		all = append(all, float64(int64(binary.NativeEndian.Uint64(after[:]))-at)/1e6)
+		r.all = append(r.all, float64(after-at)/1e6)
 	}
-	b.distribution(name, all)
 	return nil
+}
+
+// stamp waits for an agent, and gives the time of its first instruction.
+func stamp(fifo *os.File) (int64, error) {
+	if err := fifo.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		return 0, err
+	}
+	var at [8]byte
+	if _, err := fifo.Read(at[:]); err != nil {
+		return 0, fmt.Errorf("the agent did not report: %w", err)
+	}
+	return int64(binary.NativeEndian.Uint64(at[:])), nil
 }
 
 // distribution adds a latency's percentiles.
@@ -114,9 +162,7 @@ func (b *bench) fifo() (*os.File, error) {
 }
 
 func (b *bench) watcher(dir string) (*server, error) {
-	s, err := b.start(b.file("watch"), filepath.Join(dir, "new"), b.file("stamp"))
-	time.Sleep(200 * time.Millisecond)
-	return s, err
+	return b.start(b.file("watch"), filepath.Join(dir, "new"), b.file("stamp"))
 }
 
 func (b *bench) courier(dir string) (*server, error) {
@@ -125,44 +171,7 @@ func (b *bench) courier(dir string) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := b.start(filepath.Join(b.bin, "smapd"), "-c", table)
-	time.Sleep(time.Second)
-	return s, err
-}
-
-func (b *bench) reaction(name string, fifo *os.File, start func(string) (*server, error),
-	commit func(dir, id string) (int64, error)) error {
-	dir, err := b.spool("latency", b.uid)
-	if err != nil {
-		return err
-	}
-	s, err := start(dir)
-	if err != nil {
-		return err
-	}
-	defer s.stop() //nolint:errcheck // the measurement is over
-	var all []float64
-	for i := range b.messages(1000) {
-		if err := b.ctx.Err(); err != nil {
-			return err
-		}
-		before, err := commit(dir, fmt.Sprintf("latency-%d", i))
-		if err != nil {
-			return err
-		}
-		if err := fifo.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
-			return err
-		}
-		var after [8]byte
-		if _, err := fifo.Read(after[:]); err != nil {
-			return fmt.Errorf("the agent did not report message %d: %w", i, err)
-		}
-		all = append(all, float64(int64(binary.NativeEndian.Uint64(after[:]))-before)/1e6)
-		// Idle again, and not in step with anything that ticks.
-		time.Sleep(time.Duration(5+i%7) * time.Millisecond)
-	}
-	b.distribution(name, all)
-	return nil
+	return b.start(filepath.Join(b.bin, "smapd"), "-c", table)
 }
 
 const benchContent = "From: a@client.test\nTo: b@bench.test\nSubject: x\n\nbody\n"

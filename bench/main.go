@@ -29,6 +29,7 @@ type bench struct {
 	runs    int
 	quick   bool
 	uid     int // who owns the spools
+	tables  int // written
 	results []result
 	undo    []func() error
 }

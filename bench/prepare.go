@@ -118,7 +118,8 @@ func (b *bench) spool(name string, uid int) (string, error) {
 
 // table writes a netperm-table.
 func (b *bench) table(lines ...string) (string, error) {
-	path := b.file("netperm-table")
+	b.tables++
+	path := b.file(fmt.Sprintf("netperm-table-%d", b.tables))
 	return path, os.WriteFile(path, []byte(strings.Join(lines, "\n")+"\n"), 0o600)
 }
 

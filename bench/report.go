@@ -26,6 +26,7 @@ const (
 	perMessage = ", connection per message"
 	perMany    = ", many messages per connection"
 	postfixIs  = "Postfix smtpd, held"
+	pairFloor  = "raw: two files, fsync each, two renames, directory fsync"
 	groupFloor = "group commit: write all, one syncfs, rename all, one directory fsync"
 	goFloor    = "floor: Go program under inetd"
 	eximIs     = "Exim -bs under inetd"

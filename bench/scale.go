@@ -71,10 +71,10 @@ func (b *bench) beside(waiting int) error {
 		return err
 	}
 	const count = 2000
-	err = b.median("messages/s", column, name+": new mail", func() (float64, error) {
+	err = b.turns("messages/s", trial{name + ": new mail", column, func() (float64, error) {
 		took, err := fresh(b.messages(count))
 		return float64(b.messages(count)) / took.Seconds(), err
-	})
+	}})
 	if err != nil {
 		return err
 	}

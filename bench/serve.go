@@ -3,6 +3,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -19,51 +20,70 @@ type peer struct {
 
 // serve measures messages per second from smtp-source, one connection for each message and many messages for each.
 func (b *bench) serve() error {
-	top := filepath.Join(b.disk, "serve")
-	ours := func(start func(string) (*server, error)) func() (*server, error) {
-		return func() (*server, error) {
-			if _, err := b.spool("serve", b.uid); err != nil {
-				return nil, err
-			}
-			return start(top)
-		}
-	}
-	held := func() (int, error) { return files(filepath.Join(top, "new"), ".envelope") }
 	peers := []peer{
 		{"floor: a server that only answers", b.answer, nil, func() error { return nil }},
 		{"Postfix smtpd, held", b.postfix, b.heldByPostfix, b.emptyPostfix},
-		{"smap -listen", ours(func(top string) (*server, error) { return b.listen(top) }), held, func() error { return clear(filepath.Join(top, "new")) }},
-		{"smap under inetd", ours(b.inetd), held, func() error { return clear(filepath.Join(top, "new")) }},
+		b.ours("smap -listen", "serve", func(top string) (*server, error) { return b.listen(top) }),
+		b.ours("smap under inetd", "serve-inetd", b.inetd),
 	}
-	for _, p := range peers {
-		if err := b.load(p); err != nil {
-			return fmt.Errorf("%s: %w", p.name, err)
-		}
-	}
-	return nil
-}
-
-// load measures one peer at every number of sessions.
-func (b *bench) load(p peer) error {
-	s, err := p.start()
+	ports, stop, err := startAll(peers)
+	defer stop()
 	if err != nil {
-		if s != nil {
-			err = fmt.Errorf("%w (%w)", err, s.stop())
-		}
 		return err
 	}
-	defer s.stop() //nolint:errcheck // the measurement is over
-	for _, mode := range []struct{ flag, suffix string }{{"-c", "connection per message"}, {"-d", "many messages per connection"}} {
+	for _, mode := range []struct{ flag, suffix string }{{"-c", perMessage}, {"-d", perMany}} {
 		for _, n := range sessions {
-			err := b.median("messages/s", fmt.Sprint(n), p.name+", "+mode.suffix, func() (float64, error) {
-				return b.source(p, s.port, n, mode.flag)
-			})
-			if err != nil {
+			var trials []trial
+			for i, p := range peers {
+				trials = append(trials, trial{p.name + mode.suffix, fmt.Sprint(n), func() (float64, error) {
+					return b.source(p, ports[i], n, mode.flag)
+				}})
+			}
+			if err := b.turns("messages/s", trials...); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// ours is a program that writes into a spool of its own.
+func (b *bench) ours(name, spool string, start func(top string) (*server, error)) peer {
+	top := filepath.Join(b.disk, spool)
+	return peer{
+		name: name,
+		start: func() (*server, error) {
+			if _, err := b.spool(spool, b.uid); err != nil {
+				return nil, err
+			}
+			return start(top)
+		},
+		held: func() (int, error) { return files(filepath.Join(top, "new"), ".envelope") },
+		empty: func() error {
+			return errors.Join(clear(filepath.Join(top, "tmp")), clear(filepath.Join(top, "new")))
+		},
+	}
+}
+
+// startAll starts all peers, which wait side by side for their turns, and gives their ports.
+func startAll(peers []peer) (ports []int, stop func(), err error) {
+	var servers []*server
+	stop = func() {
+		for _, s := range servers {
+			s.stop() //nolint:errcheck // the measurement is over
+		}
+	}
+	for _, p := range peers {
+		s, err := p.start()
+		if s != nil {
+			servers = append(servers, s)
+		}
+		if err != nil {
+			return nil, stop, fmt.Errorf("%s: %w", p.name, err)
+		}
+		ports = append(ports, s.port)
+	}
+	return ports, stop, nil
 }
 
 // source sends count messages and checks that the peer holds exactly these.

@@ -20,26 +20,6 @@ func (b *bench) size() error {
 	copy(line[len(line)-2:], "\r\n")
 	chunk := bytes.Repeat(line, 1000)
 	column := fmt.Sprintf("%d MiB", octets>>20)
-	err := b.median("MiB/s", column, "floor: write to a file, fsync", func() (float64, error) {
-		path := filepath.Join(b.disk, "large")
-		defer os.Remove(path) //nolint:errcheck // made anew each time
-		began := time.Now()
-		f, err := os.Create(path)
-		if err != nil {
-			return 0, err
-		}
-		defer f.Close()
-		for n := int64(0); n < octets; n += int64(len(chunk)) {
-			if _, err := f.Write(chunk); err != nil {
-				return 0, err
-			}
-		}
-		err = f.Sync()
-		return float64(octets>>20) / time.Since(began).Seconds(), err
-	})
-	if err != nil {
-		return err
-	}
 	dir, err := b.spool("serve", b.uid)
 	if err != nil {
 		return err
@@ -49,21 +29,43 @@ func (b *bench) size() error {
 		return err
 	}
 	defer s.stop() //nolint:errcheck // the measurement is over
-	err = b.median("MiB/s", column, "smap -listen, DATA", func() (float64, error) {
-		began := time.Now()
-		err := sendLarge(s.port, chunk, octets)
-		took := time.Since(began)
-		if err == nil {
-			err = clear(filepath.Join(dir, "new"))
-		}
-		return float64(octets>>20) / took.Seconds(), err
-	})
+	err = b.turns("MiB/s",
+		trial{"floor: write to a file, fsync", column, func() (float64, error) {
+			began := time.Now()
+			err := writeLarge(filepath.Join(b.disk, "large"), chunk, octets)
+			return float64(octets>>20) / time.Since(began).Seconds(), err
+		}},
+		trial{"smap -listen, DATA", column, func() (float64, error) {
+			began := time.Now()
+			err := sendLarge(s.port, chunk, octets)
+			took := time.Since(began)
+			if err == nil {
+				err = clear(filepath.Join(dir, "new"))
+			}
+			return float64(octets>>20) / took.Seconds(), err
+		}})
 	if err != nil {
 		return err
 	}
 	rss, err := b.largest("smap-server", "VmHWM")
 	b.add("smap -listen, peak memory", column, "KiB", float64(rss))
 	return err
+}
+
+// writeLarge writes a file, which is gone when it returns.
+func writeLarge(path string, chunk []byte, octets int64) error {
+	defer os.Remove(path) //nolint:errcheck // made anew each time
+	f, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	for n := int64(0); n < octets; n += int64(len(chunk)) {
+		if _, err := f.Write(chunk); err != nil {
+			return err
+		}
+	}
+	return f.Sync()
 }
 
 // sendLarge sends one message of at least so many octets.
