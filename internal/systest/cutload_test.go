@@ -34,6 +34,7 @@ func (a *acknowledged) all() []string {
 // taker is the agent behind a sink: it writes down what came, and complaints.
 type taker struct {
 	delay time.Duration
+	hold  func() bool // nil: never; else no message is taken while it is true
 	mu    sync.Mutex
 	since map[string]time.Time // by mark, when it came first
 	wrong []string
@@ -60,6 +61,9 @@ func (k *taker) count() int {
 // take wants an envelope and a content of one mark, and each mark once.
 func (k *taker) take(m sunk) {
 	time.Sleep(k.delay)
+	for k.hold != nil && k.hold() {
+		time.Sleep(5 * time.Millisecond)
+	}
 	mark, _, _ := strings.Cut(strings.TrimPrefix(m.mail, "<"), "@")
 	to := strings.Join(m.rcpt, " ")
 	k.mu.Lock()

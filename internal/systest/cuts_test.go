@@ -74,7 +74,8 @@ func noSync() []string {
 func newCutRun(t *testing.T, kind string, planted bool) *cutRun {
 	t.Helper()
 	r := &cutRun{site: newSite(t), stop: make(chan struct{})}
-	r.live.delay = 40 * time.Millisecond // so that there is always something under way
+	r.live.delay = 40 * time.Millisecond
+	r.live.hold = r.littleAtStake // so that there is always something to lose
 	r.disk = newCutDisk(r.site, kind)
 	for i := range cutWaiting {
 		r.checks = append(r.checks, newCutCheck(r.site, i))
@@ -102,6 +103,20 @@ func newCutRun(t *testing.T, kind string, planted bool) *cutRun {
 	return r
 }
 
+// atStake is how many accepted messages have not reached the agent whenever the power fails, about: where smap is slow,
+// as under strace, nothing would be left to lose at many cuts.
+const atStake = 10
+
+// littleAtStake keeps the agent from being faster than the clients are.
+func (r *cutRun) littleAtStake() bool {
+	select {
+	case <-r.stop:
+		return false
+	default:
+		return len(r.acked.all())-r.live.count() < atStake
+	}
+}
+
 // cuts makes that many, each at a random moment and after an acknowledgement since the last, and looks at them.
 func (r *cutRun) cuts(n int) []result {
 	r.t.Helper()
@@ -117,8 +132,8 @@ func (r *cutRun) cuts(n int) []result {
 	for i := range n {
 		busy <- struct{}{}
 		check := <-idle
-		if !eventually(time.Minute, func() bool { return len(r.acked.all()) > had }) {
-			r.t.Fatal("no message was accepted for a minute")
+		if !eventually(time.Minute, func() bool { return len(r.acked.all()) > had && !r.littleAtStake() }) {
+			r.t.Fatal("too few messages were accepted in a minute")
 		}
 		time.Sleep(rand.N(60 * time.Millisecond))
 		c, err := r.cut(filepath.Join(r.disk.host, fmt.Sprint("cut", i)))
@@ -247,7 +262,7 @@ func TestCuts(t *testing.T) {
 	}
 }
 
-// TestCutsNoticed has smap sync nothing. At least 95 of 100 cuts must show it; of ten, nine.
+// TestCutsNoticed has smap sync nothing. At least 95 of 100 cuts must show it.
 func TestCutsNoticed(t *testing.T) {
 	t.Parallel()
 	for _, kind := range cutKinds {
@@ -261,7 +276,7 @@ func TestCutsNoticed(t *testing.T) {
 				}
 			}
 			t.Logf("found after %d of %d cuts", found, n)
-			if n-found > max(n/20, 1) {
+			if found*100 < n*95 {
 				t.Errorf("a smap that does not sync was found after %d of %d cuts only", found, n)
 			}
 		})

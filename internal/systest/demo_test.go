@@ -13,8 +13,8 @@ import (
 )
 
 // TestDemo runs make demo as a new user would: without root, in a clone of this tree, with nothing built before. It
-// must leave nothing running and nothing behind. It takes half a minute, nearly all of it Go's first build of its own
-// library, and more than one on a slow machine, so that only a demo that hangs is an error.
+// must leave nothing running and nothing behind. Go's first build of its own library, which takes from half a minute to more
+// than one, is done before, so that the minute that a person waits at most is the demo's own.
 func TestDemo(t *testing.T) {
 	// Alone: with others beside it on two processors the time in the log would be theirs.
 	s := newSite(t)
@@ -37,23 +37,34 @@ func TestDemo(t *testing.T) {
 	run(t, "cp", "-r", filepath.Join(modules, "cache", "download"), mirror)
 	run(t, "chown", "-R", who.name, mirror)
 
-	cmd := exec.Command("make", "demo")
-	cmd.Dir = tree
-	cmd.Env = []string{"HOME=" + who.home, "PATH=" + os.Getenv("PATH") + ":/usr/local/go/bin", "TMPDIR=" + temp,
-		"GOPROXY=file://" + mirror, "GOSUMDB=off", "GOFLAGS=-modcacherw"}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(who.uid), Gid: uint32(who.gid)}}
-	began := time.Now()
-	out, err := cmd.CombinedOutput()
-	t.Logf("make demo took %v", time.Since(began).Round(time.Millisecond))
-	if err != nil {
-		t.Fatalf("make demo: %v\n%s", err, tail(string(out), 6000))
+	build := func(target string) (string, time.Duration) {
+		t.Helper()
+		cmd := exec.Command("make", target)
+		cmd.Dir = tree
+		cmd.Env = []string{"HOME=" + who.home, "PATH=" + os.Getenv("PATH") + ":/usr/local/go/bin", "TMPDIR=" + temp,
+			"GOPROXY=file://" + mirror, "GOSUMDB=off", "GOFLAGS=-modcacherw"}
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(who.uid), Gid: uint32(who.gid)}}
+		began := time.Now()
+		out, err := cmd.CombinedOutput()
+		took := time.Since(began)
+		t.Logf("make %s took %v", target, took.Round(time.Millisecond))
+		if err != nil {
+			t.Fatalf("make %s: %v\n%s", target, err, tail(string(out), 6000))
+		}
+		return string(out), took
 	}
-	if took := time.Since(began); took > 5*time.Minute {
+	build("build")
+	// The modules came with it, and what was built is kept, but not the programs: the demo is to make them.
+	if err := os.RemoveAll(filepath.Join(tree, "bin")); err != nil {
+		t.Fatal(err)
+	}
+	out, took := build("demo")
+	if took > time.Minute {
 		t.Errorf("make demo took %v", took)
 	}
 	for _, want := range []string{"This came over the network.", "This came from a shell.", "The spool holds 0 files"} {
-		if !strings.Contains(string(out), want) {
-			t.Errorf("make demo did not show %q:\n%s", want, tail(string(out), 6000))
+		if !strings.Contains(out, want) {
+			t.Errorf("make demo did not show %q:\n%s", want, tail(out, 6000))
 		}
 	}
 	if out, err := exec.Command("pgrep", "-u", who.name, "-a").Output(); err == nil {
