@@ -108,6 +108,34 @@ func TestAgainstReference(t *testing.T) {
 	}
 }
 
+// TestSkip compares what a processor has of its own for this with what any can do: wherever the pair is, in whatever case,
+// alone or beside octets that are nearly right.
+func TestSkip(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 4))
+	for range 20000 {
+		a, b := make([]byte, r.IntN(300)), make([]byte, r.IntN(300))
+		for _, text := range [][]byte{a, b} {
+			for i := range text {
+				text[i] = "aAbB@\n\x00\x80\xe1\xff"[r.IntN(10)]
+			}
+		}
+		first, second := "ab@\n\xff\x01"[r.IntN(6)], "ab@\n\xff\x01"[r.IntN(6)]
+		if r.IntN(2) == 0 { // one place at most
+			for i := range a {
+				a[i] = ^first
+			}
+			if n := min(len(a), len(b)); n > 0 {
+				i := r.IntN(n)
+				a[i], b[i] = first^0x20*byte(r.IntN(2)), second
+			}
+		}
+		want := skipWords(a, b, uint64(first)*ones, uint64(second)*ones)
+		if got := skip(a, b, uint64(first)*ones, uint64(second)*ones); got != want {
+			t.Fatalf("%q and %q, looking for %q and %q: skip %d, want %d", a, b, first, second, got, want)
+		}
+	}
+}
+
 type broken struct{}
 
 func (broken) ReadAt([]byte, int64) (int, error) { return 0, io.ErrUnexpectedEOF }
