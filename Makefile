@@ -29,10 +29,12 @@ help:
 	@echo 'make deb          a Debian package, in build/'
 
 # smap is built twice: lean, which inetd starts for each connection, and whole, as smap-server, for which it makes way
-# where a table or an option asks for more (cmd/smap/lean.go).
+# where a table or an option asks for more (cmd/smap/lean.go). The lean one begins with a few instructions of its own
+# where there are any for the machine (cmd/smap/entry_linux_amd64.s); the last -ldflags counts.
+ENTRY_linux_amd64 = -ldflags='-s -w -E main.entry'
 build:
 	@mkdir -p $(BIN)
-	@CGO_ENABLED=0 $(BUILD) -tags lean -o $(BIN)/smap ./cmd/smap
+	@CGO_ENABLED=0 $(BUILD) $(ENTRY_$(shell $(GO) env GOOS)_$(shell $(GO) env GOARCH)) -tags lean -o $(BIN)/smap ./cmd/smap
 	@CGO_ENABLED=0 $(BUILD) -o $(BIN)/smap-server ./cmd/smap
 	@CGO_ENABLED=0 $(BUILD) -o $(BIN)/smapd ./cmd/smapd
 	@CGO_ENABLED=0 $(BUILD) -o $(BIN)/smapq ./cmd/smapq

@@ -5,6 +5,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -18,6 +19,11 @@ import (
 // whole one stands beside it.
 const whole = "-server"
 
+// onlyOne is the runtime's setting of one processor, which the lean program gives
+// itself where it can (entry_linux_amd64.s): a session is one goroutine. It is
+// written as nobody else writes it, since the whole program must not have it.
+const onlyOne = "GOMAXPROCS=01"
+
 // handOver replaces this program by the whole one where the command line, the
 // descriptors or the table, once it is read, ask for TLS, for look-ups or for
 // more than one session.
@@ -30,7 +36,8 @@ func handOver(o options, t *netperm.Table) error {
 	}
 	program, err := os.Executable()
 	if err == nil {
-		err = unix.Exec(program+whole, os.Args, os.Environ())
+		env := slices.DeleteFunc(os.Environ(), func(s string) bool { return s == onlyOne })
+		err = unix.Exec(program+whole, os.Args, env)
 	}
 	return fmt.Errorf("%s%s: %w; it has to stand beside smap, where make install puts it", program, whole, err)
 }
