@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 
 	"smap/spoolfmt"
@@ -42,8 +43,12 @@ type Job struct {
 	// Content is the message. The agent rewinds it before use. Nobody else
 	// uses it during the call.
 	Content *os.File
-	// Lock, when it is not nil and another descriptor than Content, is passed
-	// to programs so that the message stays owned while they run.
+	// Open returns the content once more, for one program: with a position of
+	// its own in it, which nothing moves that another program has left behind.
+	// When it is nil the program gets Content.
+	Open func() (*os.File, error)
+	// Lock, when it is not nil, is passed to programs so that the message stays
+	// owned while they run.
 	Lock *os.File
 	Size int64
 	// Envelope is for reading only.
@@ -102,4 +107,14 @@ func (j *Job) addresses() []string {
 		out[i] = r.Address
 	}
 	return out
+}
+
+// standardInput is the content for a program, from its beginning. It has to be
+// closed unless it is Content.
+func (j *Job) standardInput() (*os.File, error) {
+	if j.Open != nil {
+		return j.Open()
+	}
+	_, err := j.Content.Seek(0, io.SeekStart)
+	return j.Content, err
 }

@@ -308,7 +308,7 @@ func (d *delivery) call(ctx context.Context, batch []spoolfmt.Path) ([]Result, e
 	defer cancel()
 	job := &Job{
 		ID: d.claim.ID(), Sender: d.env.Sender(), Recipients: batch,
-		Content: d.claim.Content(), Lock: d.claim.Lock(), Size: d.env.Size(), Envelope: d.env,
+		Content: d.claim.Content(), Open: d.claim.Open, Lock: d.claim.Lock(), Size: d.env.Size(), Envelope: d.env,
 		EnvelopePath: d.claim.EnvelopePath(),
 	}
 	results, err := d.agent.Deliver(ctx, job)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"sync"
@@ -41,8 +40,12 @@ func runProgram(ctx context.Context, agent string, argv, env []string, job *Job)
 	if err := context.Cause(ctx); err != nil {
 		return job.same(Result{Text: err.Error()}), nil
 	}
-	if _, err := job.Content.Seek(0, io.SeekStart); err != nil {
-		return job.same(Result{Text: fmt.Sprintf("rewind content: %v", err)}), nil
+	stdin, err := job.standardInput()
+	if err != nil {
+		return job.same(Result{Text: fmt.Sprintf("content: %v", err)}), nil
+	}
+	if stdin != job.Content {
+		defer stdin.Close()
 	}
 	out, err := newCapture()
 	if err != nil {
@@ -50,10 +53,10 @@ func runProgram(ctx context.Context, agent string, argv, env []string, job *Job)
 	}
 	cmd := &exec.Cmd{
 		Path: argv[0], Args: argv, Env: append(env, baseEnv...), Dir: "/",
-		Stdin: job.Content, Stdout: out.w, Stderr: out.w,
+		Stdin: stdin, Stdout: out.w, Stderr: out.w,
 		SysProcAttr: &syscall.SysProcAttr{Setpgid: true},
 	}
-	if job.Lock != nil && job.Lock != job.Content {
+	if job.Lock != nil && job.Lock != stdin {
 		cmd.ExtraFiles = []*os.File{job.Lock}
 	}
 	err = cmd.Start()

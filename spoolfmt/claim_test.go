@@ -3,6 +3,7 @@ package spoolfmt
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -369,6 +370,73 @@ func TestMalformed(t *testing.T) {
 			}
 			if got := x.read("bad/m.eml"); got != tt.content {
 				t.Errorf("content is now %q", got)
+			}
+		})
+	}
+}
+
+// TestOpen: each has a position of its own in the content that was claimed,
+// whatever stands by its name, and whoever owns it.
+func TestOpen(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		with func(x *testSpool)
+	}{
+		{"by name", func(*testSpool) {}},
+		{"name gone", func(x *testSpool) {
+			if err := os.Remove(filepath.Join(x.dir, "cur/m.eml")); err != nil {
+				x.t.Error(err)
+			}
+		}},
+		{"another's name", func(x *testSpool) {
+			x.put("tmp/other", "other\n")
+			if err := os.Rename(filepath.Join(x.dir, "tmp/other"), filepath.Join(x.dir, "cur/m.eml")); err != nil {
+				x.t.Error(err)
+			}
+		}},
+		{"another's content", nil},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			x := newTestSpool(t)
+			x.put("new/m.eml", "hello\n")
+			x.put("new/m.envelope", envelopeText(6))
+			if test.with == nil {
+				if os.Geteuid() != 0 {
+					t.Skip("only root can give files away")
+				}
+				for _, name := range []string{"new/m.eml", "new/m.envelope"} {
+					if err := os.Chown(filepath.Join(x.dir, name), 65534, -1); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			c := x.claim("m")
+			if err := c.Load(); err != nil {
+				t.Fatal(err)
+			}
+			if test.with != nil {
+				test.with(x)
+			}
+			for range 2 {
+				f, err := c.Open()
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got, err := io.ReadAll(f); string(got) != "hello\n" || err != nil {
+					t.Errorf("%q, %v", got, err)
+				}
+				if at, err := c.Content().Seek(0, io.SeekCurrent); test.with != nil && at != 0 || err != nil {
+					t.Errorf("the claim's own position is %d, %v", at, err)
+				}
+				if err := f.Close(); err != nil {
+					t.Error(err)
+				}
+			}
+			if left := x.namesIn("tmp"); len(left) > 0 {
+				t.Errorf("left: %v", left)
+			}
+			if err := c.Release(); err != nil {
+				t.Error(err)
 			}
 		})
 	}

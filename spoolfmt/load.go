@@ -27,6 +27,50 @@ func (c *Claim) Content() *os.File {
 	return c.locked
 }
 
+// Open returns the content once more, for reading, with a position of its own:
+// for a program that may leave somebody behind who reads on. The caller closes it.
+func (c *Claim) Open() (*os.File, error) {
+	box, name := Cur, c.id+KindContent.Suffix()
+	if c.drop != nil && c.drop.draft != nil {
+		box, name = Tmp, c.drop.draft.name
+	}
+	if c.copy == nil {
+		if f, err := c.s.openSame(box, name, c.locked); f != nil || err != nil {
+			return f, err
+		}
+	}
+	// It has no name, or lost it: a name may be anybody's, who can write there.
+	f, err := c.s.private(c.id)
+	if err != nil {
+		return nil, fmt.Errorf("copy of %s: %w", c.path(KindContent), err)
+	}
+	if _, err = io.Copy(f, io.NewSectionReader(c.Content(), 0, c.env.Size())); err == nil {
+		_, err = f.Seek(0, io.SeekStart)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("copy of %s: %w", c.path(KindContent), err), f.Close())
+	}
+	return f, nil
+}
+
+// openSame opens what is open already for reading, by a name that it should
+// have; nil when the name is something else's, or nobody's.
+func (s *Spool) openSame(box Box, name string, open *os.File) (*os.File, error) {
+	fd, err := s.sys.open(s.dirs[box], name, unix.O_RDONLY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, nil // whatever stands there, it is not for us
+	}
+	want, err := fstat(int(open.Fd()))
+	var got unix.Stat_t
+	if err == nil {
+		got, err = fstat(fd)
+	}
+	if err != nil || !sameFile(&got, &want) {
+		return nil, errors.Join(err, s.sys.close(fd))
+	}
+	return os.NewFile(uintptr(fd), name), nil
+}
+
 // Load reads the envelope and checks the content against it: its owner,
 // its Size, its SHA256 where there is one, and that it holds no CR and no NUL. A
 // *[MalformedError] means that the message has to be set aside; any other error
