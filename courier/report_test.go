@@ -197,6 +197,30 @@ func newReporter(t *testing.T) (*bench, *reporter) {
 	return b, a
 }
 
+// attempted is a delivery whose agent has answered, and of which nothing was
+// concluded yet.
+func (b *bench) attempted(id string, a Agent) *delivery {
+	t := b.t
+	t.Helper()
+	b.cfg.Log = events{}.log
+	cfg, err := b.cfg.complete()
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &delivery{cfg: &cfg, ev: events{cfg.Log}, spool: b.feed, item: item{name: id + ".envelope"}, begin: time.Now()}
+	if err := d.take(); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.claim.Load(); err != nil {
+		t.Fatal(err)
+	}
+	d.env, d.agent = d.claim.Envelope(), a
+	if _, ok := d.attempt(t.Context(), d.env.Pending()); !ok {
+		t.Fatal("attempt")
+	}
+	return d
+}
+
 func TestFailureReport(t *testing.T) {
 	b, a := newReporter(t)
 	const content = "From: a@example.com\nSubject: hello\n\nThe body.\n.\n--x\n"
@@ -454,22 +478,7 @@ func TestExpiredReport(t *testing.T) {
 func TestReportOnceMore(t *testing.T) {
 	b, a := newReporter(t)
 	id := b.send("x\n", "a@example.com", "bad@x.test", "good@x.test")
-	b.cfg.Log = events{}.log
-	cfg, err := b.cfg.complete()
-	if err != nil {
-		t.Fatal(err)
-	}
-	d := &delivery{cfg: &cfg, ev: events{cfg.Log}, spool: b.feed, item: item{name: id + ".envelope"}, begin: time.Now()}
-	if err := d.take(); err != nil {
-		t.Fatal(err)
-	}
-	if err := d.claim.Load(); err != nil {
-		t.Fatal(err)
-	}
-	d.env, d.agent = d.claim.Envelope(), a
-	if _, ok := d.attempt(t.Context(), d.env.Pending()); !ok {
-		t.Fatal("attempt")
-	}
+	d := b.attempted(id, a)
 	if told, err := d.reportFailure(false); err != nil || !told {
 		t.Fatal(told, err)
 	}
@@ -487,22 +496,7 @@ func TestReportOnceMore(t *testing.T) {
 func TestReportedOnce(t *testing.T) {
 	b, a := newReporter(t)
 	id := b.send("x\n", "a@example.com", "bad@x.test")
-	b.cfg.Log = events{}.log
-	cfg, err := b.cfg.complete()
-	if err != nil {
-		t.Fatal(err)
-	}
-	d := &delivery{cfg: &cfg, ev: events{cfg.Log}, spool: b.feed, item: item{name: id + ".envelope"}, begin: time.Now()}
-	if err := d.take(); err != nil {
-		t.Fatal(err)
-	}
-	if err := d.claim.Load(); err != nil {
-		t.Fatal(err)
-	}
-	d.env, d.agent = d.claim.Envelope(), a
-	if _, ok := d.attempt(t.Context(), d.env.Pending()); !ok {
-		t.Fatal("attempt")
-	}
+	d := b.attempted(id, a)
 	if err := d.claim.Record(time.Time{}); err != nil {
 		t.Fatal(err)
 	}

@@ -1,11 +1,26 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"log/slog"
 
 	"smap/internal/eventlog"
 )
+
+// startLog is newLogger at the start of smapd: it begins with what is doubtful in
+// the rules. Where it returns nil, the reason was said.
+func startLog(r *rules, stderr io.Writer) *slog.Logger {
+	log, err := newLogger(r, stderr)
+	if err != nil {
+		fmt.Fprintln(stderr, "smapd:", err)
+		return nil
+	}
+	for _, w := range r.warnings() {
+		log.Warn("config", "warning", w.Error())
+	}
+	return log
+}
 
 // newLogger opens the log that the rules ask for. A connection to syslog stays
 // open as long as the process runs.

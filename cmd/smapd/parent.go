@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -28,13 +27,9 @@ type supervisor struct {
 }
 
 func parent(o options, r *rules, stderr io.Writer) int {
-	log, err := newLogger(r, stderr)
-	if err != nil {
-		fmt.Fprintln(stderr, "smapd:", err)
+	log := startLog(r, stderr)
+	if log == nil {
 		return exOSErr
-	}
-	for _, w := range r.warnings() {
-		log.Warn("config", "warning", w.Error())
 	}
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGUSR1)

@@ -22,13 +22,9 @@ const lineFD = 3
 
 // alone is smapd without root: one process.
 func alone(o options, r *rules, stderr io.Writer) int {
-	log, err := newLogger(r, stderr)
-	if err != nil {
-		fmt.Fprintln(stderr, "smapd:", err)
+	log := startLog(r, stderr)
+	if log == nil {
 		return exOSErr
-	}
-	for _, w := range r.warnings() {
-		log.Warn("config", "warning", w.Error())
 	}
 	if o.inner {
 		remove, err := writePid(o.pidFile)
