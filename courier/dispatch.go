@@ -130,6 +130,9 @@ func (l *loop) settle(r report, now time.Time) {
 	case r.feeding != nil && l.odd.once("report"):
 		l.ev.trouble("report", r.feeding)
 	}
+	if l.cfg.Once && r.count.reports != [reportKinds]uint64{} {
+		l.wantScan() // a report is a message, too, and the event that tells of it may come too late
+	}
 	switch r.verdict {
 	case verdictFinished, verdictAside, verdictDeferred:
 		if l.spoolGate.heal() {

@@ -291,6 +291,29 @@ func TestOnceLeavesNothing(t *testing.T) {
 	}
 }
 
+// TestOnceReports: a courier that runs once delivers the reports that it made
+// itself, though no event has told of them yet.
+func TestOnceReports(t *testing.T) {
+	b, a := newReporter(t)
+	b.send("x\n", "a@example.com", "bad@x.test")
+	b.cfg.Once = true
+	c, err := New(b.cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := newLoop(c)
+	if l.w.fs, err = fsnotify.NewWatcher(); err != nil { // it watches nothing
+		t.Fatal(err)
+	}
+	l.w.dir = c.spool.Path(spoolfmt.New)
+	if err := l.run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if len(a.reports) != 1 || !b.empty() {
+		t.Errorf("%d reports, left %v %v", len(a.reports), b.names("new"), b.names("cur"))
+	}
+}
+
 // TestMetTwice: a name that both an event and a scan of new/ told of is tried
 // once, though it is in cur/ by then.
 func TestMetTwice(t *testing.T) {
