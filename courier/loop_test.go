@@ -314,6 +314,43 @@ func TestOnceReports(t *testing.T) {
 	}
 }
 
+// TestUnseen: a message that a scan cannot look at is trouble, and left, not
+// gone; the others are taken in.
+func TestUnseen(t *testing.T) {
+	b := newBench(t, all(Result{Outcome: Delivered}))
+	id := b.message("x\n")
+	c, err := New(b.cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := newLoop(c)
+	look := func(names ...string) scanned {
+		s := scanned{box: spoolfmt.New, names: len(names)}
+		for _, name := range names {
+			s.message(l.cfg, b.feed, name, time.Now())
+		}
+		s.queue.seal()
+		return s
+	}
+	tooLong := strings.Repeat("x", 300) + ".envelope" // the file system's error, and not that it is gone
+	for _, step := range []struct {
+		names         []string
+		unread        bool
+		lines, queued int
+	}{
+		{[]string{"gone.envelope", id + ".envelope"}, false, 0, 1},
+		{[]string{tooLong, id + ".envelope"}, true, 1, 1},
+		{[]string{id + ".envelope", tooLong}, true, 1, 1}, // said once
+		{[]string{id + ".envelope"}, false, 1, 1},
+		{[]string{tooLong}, true, 2, 0},
+	} {
+		l.takeScan(look(step.names...), time.Now())
+		if l.unread[spoolfmt.New] != step.unread || b.log.count("msg=trouble") != step.lines || len(l.fresh.items) != step.queued {
+			t.Errorf("%.40q: unread %v, %d lines, %d queued; want %+v", step.names, l.unread[spoolfmt.New], b.log.count("msg=trouble"), len(l.fresh.items), step)
+		}
+	}
+}
+
 // TestMetTwice: a name that both an event and a scan of new/ told of is tried
 // once, though it is in cur/ by then.
 func TestMetTwice(t *testing.T) {

@@ -2,6 +2,8 @@ package courier
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"strings"
 	"time"
 
@@ -17,7 +19,8 @@ type scanned struct {
 	oldest time.Time
 	took   time.Duration
 	err    error
-	last   bool // of the boxes that were asked for
+	unseen error // of a message that could not be looked at; the others are in queue
+	last   bool  // of the boxes that were asked for
 	home   *lease
 }
 
@@ -73,8 +76,12 @@ func (s *scanner) scan(ctx context.Context, cfg *Config, sp *spoolfmt.Spool, box
 // message takes a name in that makes a message.
 func (r *scanned) message(cfg *Config, sp *spoolfmt.Spool, name string, now time.Time) {
 	info, err := sp.Stat(r.box, name)
-	if err != nil {
-		return // gone meanwhile; one that stays will be met again
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return // gone meanwhile
+	case err != nil:
+		r.unseen = err // it will be met again
+		return
 	}
 	r.waits++
 	at := info.ModTime

@@ -131,15 +131,18 @@ func (l *loop) takeScan(s scanned, now time.Time) {
 		defer l.endScan(s.home)
 	}
 	what := "scan " + s.box.String()
-	l.unread[s.box] = s.err != nil
+	trouble := errors.Join(s.err, s.unseen)
+	l.unread[s.box] = trouble != nil
 	l.empty[s.box] = s.err == nil && s.names == 0
+	switch {
+	case trouble == nil:
+		l.odd.drop(what)
+	case l.odd.once(what):
+		l.ev.trouble(what, trouble)
+	}
 	if s.err != nil {
-		if l.odd.once(what) {
-			l.ev.trouble(what, s.err)
-		}
 		return
 	}
-	l.odd.drop(what)
 	l.metrics.scanned(s)
 	switch s.box {
 	case spoolfmt.New:
