@@ -375,6 +375,37 @@ func TestMalformed(t *testing.T) {
 	}
 }
 
+// TestOwnsWhatItOpened: between the open and the lock the name may have become
+// another message's, or nobody's, and the lock of the old file is worth nothing.
+func TestOwnsWhatItOpened(t *testing.T) {
+	x := newTestSpool(t)
+	for name, meanwhile := range map[string]func() error{
+		"gone": func() error { return os.Remove(filepath.Join(x.dir, "new/m.eml")) },
+		"another's": func() error {
+			x.put("tmp/other", "other\n")
+			return os.Rename(filepath.Join(x.dir, "tmp/other"), filepath.Join(x.dir, "new/m.eml"))
+		},
+	} {
+		x.put("new/m.eml", "hello\n")
+		f, err := x.openContent(New, "m.eml")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := x.Spool.own(f, New, "m.eml"); err != nil {
+			t.Errorf("%s: before that: %v", name, err)
+		}
+		if err := meanwhile(); err != nil {
+			t.Fatal(err)
+		}
+		if err := x.Spool.own(f, New, "m.eml"); !errors.Is(err, ErrBusy) {
+			t.Errorf("%s: %v, want %v", name, err, ErrBusy)
+		}
+		if err := f.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // TestOpen: each has a position of its own in the content that was claimed,
 // whatever stands by its name, and whoever owns it.
 func TestOpen(t *testing.T) {
