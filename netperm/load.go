@@ -56,6 +56,19 @@ func ReadTable(path string) ([]byte, error) {
 	}
 }
 
+// Spoolless warns, line by line as [Table.Warnings] does, where the directory of
+// the spool is not there, which only a start needs.
+func (t *Table) Spoolless() []*Error {
+	st, err := os.Stat(t.String("directory"))
+	if err == nil && !st.IsDir() {
+		err = unix.ENOTDIR
+	}
+	if err != nil {
+		return []*Error{t.Errorf("directory", "%w; smapq init makes a spool", err)}
+	}
+	return nil
+}
+
 // CheckFiles checks every file and program that the table names for its program
 // as [CheckFile] and [CheckProgram] do: who may change them, may do what they
 // say. The error is an [Errors] with the lines of their clauses.

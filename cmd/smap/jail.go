@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"log/slog"
 	"os"
 	"strings"
@@ -19,10 +20,10 @@ func imprison(t *netperm.Table, log *slog.Logger, server bool) (*spoolfmt.Spool,
 		return nil, err
 	}
 	spool, err := spoolfmt.OpenFeeder(dir, spoolfmt.Options{Log: log})
-	if err == nil {
-		err = lockUp(t, log, spool, server)
+	if err != nil {
+		return nil, fmt.Errorf("directory %s: %w; smapq init makes a spool", t.String("directory"), err)
 	}
-	return spool, err
+	return spool, lockUp(t, log, spool, server)
 }
 
 // dropRoot returns where the spool is from then on.

@@ -70,7 +70,7 @@ func run(args []string) int {
 	f.StringVar(&o.log, "log", "", "log to `syslog` or stderr, whatever the table says")
 	f.BoolVar(&o.check, "t", false, "check the table and exit")
 	f.BoolVar(&o.version, "version", false, "print the version and exit")
-	f.Func("listen", "serve on `ADDR`, HOST:PORT or :PORT; may be repeated", func(s string) error {
+	f.Func("listen", "serve on `ADDR`, ADDRESS:PORT or :PORT; may be repeated", func(s string) error {
 		o.listen = append(o.listen, s)
 		return nil
 	})
@@ -153,10 +153,13 @@ func inherit(o options) int {
 func checkTable(path string) int {
 	t, err := netperm.Load(path, "smap")
 	if err == nil {
-		for _, w := range slices.Concat(t.Warnings(), netperm.SharedUser(path), t.Replaceable()) {
+		for _, w := range slices.Concat(t.Warnings(), netperm.SharedUser(path), t.Replaceable(), t.Spoolless()) {
 			fmt.Fprintln(os.Stderr, "smap: warning:", w)
 		}
 		_, err = configure(t, nil, slog.New(slog.DiscardHandler))
+	}
+	if err == nil {
+		_, _, err = t.Identity()
 	}
 	for _, e := range netperm.Split(err) {
 		fmt.Fprintln(os.Stderr, "smap: fwtkcfgerr:", e)
@@ -216,6 +219,9 @@ func prepare(o options) (*setup, int) {
 		return nil, exitOS
 	}
 	spool, err := imprison(t, log, o.child > 0)
+	if rule, ok := errors.AsType[*netperm.Error](err); ok && (rule.Clause == "userid" || rule.Clause == "groupid") {
+		return nil, configError(log, err)
+	}
 	if err != nil {
 		log.Error("fwtksyserr: start", "error", err)
 		return nil, exitOS

@@ -2,16 +2,19 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
-	"github.com/google/renameio/v2"
+	"golang.org/x/sys/unix"
 )
 
 // readyFD is where the detached process says that it is at work.
@@ -73,16 +76,53 @@ func detachedReady(o options) {
 	_ = f.Close()
 }
 
-// writePid writes the pid file and returns what removes it.
+// writePid writes the pid file, which is locked as long as this process lives, and
+// returns what removes it. It fails while another smapd has it.
 func writePid(path string) (remove func(), err error) {
-	text := strconv.Itoa(os.Getpid()) + "\n"
-	if err := renameio.WriteFile(path, []byte(text), 0o644); err != nil {
+	f, err := openPid(path)
+	if err != nil {
 		return nil, fmt.Errorf("pid file: %w; -p names another", err)
 	}
+	// Cut first and written at once: there is no moment with half a number.
+	if err = f.Truncate(0); err == nil {
+		_, err = f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("pid file: %w; -p names another", err), f.Close())
+	}
 	return func() {
-		// Only our own: another smapd may have been started meanwhile.
-		if now, err := os.ReadFile(path); err == nil && string(now) == text {
-			_ = os.Remove(path) // a stale pid file is checked by who reads it
-		}
+		_ = os.Remove(path) // a stale pid file is checked by who reads it
+		_ = f.Close()       // after that, so that nobody locks what is about to go
 	}, nil
+}
+
+// openPid opens and locks the pid file, as often as it takes to lock the file that
+// has the name.
+func openPid(path string) (*os.File, error) {
+	for {
+		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0o644)
+		if err != nil {
+			return nil, err
+		}
+		if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+			var pid [20]byte
+			n, _ := f.ReadAt(pid[:], 0) // for the message alone
+			_ = f.Close()               // nothing was written
+			if err != unix.EWOULDBLOCK {
+				return nil, fmt.Errorf("lock %s: %w", path, err)
+			}
+			return nil, fmt.Errorf("%s: smapd runs already, as process %s", path, strconv.Quote(strings.TrimSpace(string(pid[:n]))))
+		}
+		locked, err := f.Stat()
+		if err == nil {
+			var named os.FileInfo
+			if named, err = os.Lstat(path); err == nil && os.SameFile(locked, named) {
+				return f, nil
+			}
+		}
+		_ = f.Close() // nothing was written
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+	}
 }

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -125,10 +126,13 @@ func test(o options, stdout, stderr io.Writer) int {
 	if err == nil && len(rules.missing) > 0 {
 		err = rules.missing[0]
 	}
+	if err == nil {
+		_, _, err = rules.table.Identity()
+	}
 	if err != nil {
 		return configErrors(stderr, err)
 	}
-	for _, w := range append(rules.warnings(), rules.table.Replaceable()...) {
+	for _, w := range slices.Concat(rules.warnings(), rules.table.Replaceable(), rules.table.Spoolless()) {
 		fmt.Fprintln(stderr, "warning:", w)
 	}
 	fmt.Fprintln(stdout, o.table+": ok")

@@ -11,6 +11,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"golang.org/x/sys/unix"
+
 	"smap/internal/eventlog"
 	"smap/internal/version"
 	"smap/spoolfmt"
@@ -74,6 +76,17 @@ func (a *app) printJSON(v any) error {
 	e := json.NewEncoder(a.out)
 	e.SetEscapeHTML(false)
 	return e.Encode(v)
+}
+
+// printNow prints what somebody waits for. Who does not wait any more has seen enough.
+func (a *app) printNow(v any) error {
+	switch err := errors.Join(a.printJSON(v), a.out.Flush()); {
+	case errors.Is(err, unix.EPIPE):
+		return &exitError{code: exOK}
+	case err != nil:
+		return failure(exIOErr, err)
+	}
+	return nil
 }
 
 // log is where the spool's own reports go.

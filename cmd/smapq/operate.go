@@ -48,7 +48,7 @@ refused until somebody has mended it, with an editor and care.`,
 			if all == (len(ids) > 0) {
 				return usagef("name the messages, or --all of them")
 			}
-			return a.each(c.Context(), ids, all, []string{stateBad}, "requeued", func(s *spoolfmt.Spool, id string) error { return s.Requeue(id) })
+			return a.each(c.Context(), ids, all, []string{stateBad}, "requeued", requeue)
 		},
 	}
 	c.Flags().BoolVar(&all, "all", false, "all messages that were set aside")
@@ -68,7 +68,7 @@ alone.`,
 		Args:              atLeast("message"),
 		ValidArgsFunction: a.completeIDs(spoolfmt.New, spoolfmt.Cur, spoolfmt.Bad),
 		RunE: func(c *cobra.Command, ids []string) error {
-			if ok, err := a.sure(yes, len(ids)); err != nil || !ok {
+			if ok, err := a.sure(c.Context(), yes, len(ids)); err != nil || !ok {
 				return err
 			}
 			return a.each(c.Context(), ids, false, nil, "deleted", func(s *spoolfmt.Spool, id string) error { return s.Delete(id) })
@@ -78,8 +78,17 @@ alone.`,
 	return a.withJSON(c)
 }
 
-// sure asks a person.
-func (a *app) sure(yes bool, n int) (bool, error) {
+// requeue sends a message that was set aside on its way again.
+func requeue(s *spoolfmt.Spool, id string) error {
+	err := s.Requeue(id)
+	if errors.Is(err, spoolfmt.ErrGone) {
+		return fmt.Errorf("%w in bad; only what was set aside can be requeued", spoolfmt.ErrGone)
+	}
+	return err
+}
+
+// sure asks a person, who may answer with an interrupt as well.
+func (a *app) sure(ctx context.Context, yes bool, n int) (bool, error) {
 	if yes {
 		return true, nil
 	}
@@ -88,12 +97,22 @@ func (a *app) sure(yes bool, n int) (bool, error) {
 		return false, usagef("nobody is there to ask; say -y to delete %s", plural(n, "message"))
 	}
 	fmt.Fprintf(a.err, "Delete %s for good? [y/N] ", plural(n, "message"))
-	answer, err := bufio.NewReader(a.in).ReadString('\n')
-	if err != nil {
-		return false, failf(exUsage, "no answer; nothing was deleted")
+	said := make(chan string, 1)
+	go func() { // a read from a terminal cannot be cut short; the process is about to end
+		answer, err := bufio.NewReader(a.in).ReadString('\n')
+		if err != nil {
+			answer = ""
+		}
+		said <- answer
+	}()
+	var answer string
+	select {
+	case <-ctx.Done():
+		fmt.Fprintln(a.err)
+	case answer = <-said:
 	}
-	answer = strings.ToLower(strings.TrimSpace(answer))
-	if answer == "y" || answer == "yes" {
+	switch strings.ToLower(strings.TrimSpace(answer)) {
+	case "y", "yes":
 		return true, nil
 	}
 	return false, failf(exUsage, "nothing was deleted")

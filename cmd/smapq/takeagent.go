@@ -79,7 +79,11 @@ func (c *command) Deliver(ctx context.Context, job *courier.Job) ([]courier.Resu
 	if ctx.Err() != nil {
 		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // its children; none left is fine
 	}
-	return c.same(job, result(cmd.ProcessState, err, said.text())), nil
+	r := result(cmd.ProcessState, err, said.text())
+	if cause := context.Cause(ctx); cause != nil && r.Outcome == courier.Retry {
+		r.Text = cause.Error() + ": " + r.Text
+	}
+	return c.same(job, r), nil
 }
 
 // result reads an exit code as smapd(8) does.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"os"
 	"os/signal"
 	"time"
@@ -110,7 +109,7 @@ func (l *live) happened(e notice, ok bool) error {
 	if !l.a.json {
 		return nil
 	}
-	return errors.Join(l.a.printJSON(h), l.a.out.Flush())
+	return l.a.printNow(h)
 }
 
 // look counts, and shows it.
@@ -132,7 +131,7 @@ func (l *live) look(ctx context.Context) error {
 			Event string `json:"event"`
 			*tally
 		}{"state", t}
-		return errors.Join(l.a.printJSON(state), l.a.out.Flush())
+		return l.a.printNow(state)
 	}
 	return l.draw()
 }

@@ -44,7 +44,7 @@ func dialSyslog(program string) (*syslog, error) {
 			first = err
 		}
 	}
-	return nil, fmt.Errorf("no syslog daemon answers; use \"log stderr\" or start one: %w", first)
+	return nil, fmt.Errorf("no syslog daemon answers; start one, or log to standard error and stay in the foreground: %w", first)
 }
 
 // tag is how a line names its program and process.

@@ -44,6 +44,9 @@ func TestDetach(t *testing.T) {
 	if sid, _, errno := syscall.RawSyscall(syscall.SYS_GETSID, uintptr(pid), 0, 0); errno != 0 || int(sid) != pid {
 		t.Errorf("process %d leads no session: %d %v", pid, sid, errno)
 	}
+	if out, err := command("-d", "-c", "netperm-table", "-p", "pid"); err == nil || !strings.Contains(out, "did not start") {
+		t.Errorf("a second one with the same pid file: %v, %q", err, out)
+	}
 	feeder := ownFeeder(t, s.spool)
 	feeder.pair("detach-first", "bob@system.test")
 	r.wait(1, 20*time.Second)
