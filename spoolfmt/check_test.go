@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strings"
 	"testing"
@@ -224,5 +225,41 @@ func (x *testSpool) holds(want string) {
 	}
 	if !ok {
 		x.t.Errorf("spool holds %q, want %q", got, patterns)
+	}
+}
+
+// TestCheckUnreadable: what the system does not let be read is found, and left as it
+// is, since nothing is known of it; what only its mode forbids is any drainer's to
+// set aside.
+func TestCheckUnreadable(t *testing.T) {
+	for _, test := range []struct {
+		err      error
+		mendable bool
+	}{
+		{unix.EIO, false},
+		{unix.EMFILE, false},
+		{unix.EACCES, true},
+	} {
+		x := newTestSpool(t)
+		x.own()
+		x.put("new/m.eml", "hello\n")
+		x.put("new/m.envelope", envelopeText(6))
+		x.put("new/d.mail", "From: a@example.com\nTo: b@example.org\n\nx\n")
+		open := x.sys.open
+		x.sys.open = func(dir int, name string, flags int, mode uint32) (int, error) {
+			if name == "m.eml" || name == "d.mail" {
+				return -1, test.err
+			}
+			return open(dir, name, flags, mode)
+		}
+		said, all := x.check()
+		if want := []string{"new/d.mail 6", "new/m.envelope 4"}; !slices.Equal(said, want) {
+			t.Errorf("%v: %q, want %q", test.err, said, want)
+		}
+		for _, f := range all {
+			if f.Mendable() != test.mendable || !strings.Contains(f.Text, test.err.Error()) {
+				t.Errorf("%v: %s, mendable %v", test.err, f.String(), f.Mendable())
+			}
+		}
 	}
 }

@@ -130,6 +130,7 @@ func (k *checker) lookEnvelope(f *Finding, id string, st *unix.Stat_t, buf []byt
 	case errors.Is(err, fs.ErrNotExist):
 		return k.lookApart(f, id)
 	case err != nil:
+		f.mend = nil
 		return f.say("2.1", "%s: %v", eml, err)
 	case b == Cur && k.has(Cur, id, KindMail):
 		return nil // MADE is found by its drop
@@ -154,7 +155,12 @@ func (k *checker) lookEnvelope(f *Finding, id string, st *unix.Stat_t, buf []byt
 	if !k.s.maySend(st, &content) {
 		return f.say("9.3", "belongs to user %d, and %s to user %d", st.Uid, eml, content.Uid)
 	}
-	if section, text := k.readContent(b, eml, e, buf); text != "" {
+	section, text, err := k.readContent(b, eml, e, buf)
+	switch {
+	case err != nil:
+		f.mend = nil // nothing is known of the message
+		return f.say("4", "%s cannot be read: %v", eml, err)
+	case text != "":
 		return f.say(section, "%s %s", eml, text)
 	}
 	if uint32(content.Mode|st.Mode)&0o027 != 0 {
@@ -179,14 +185,18 @@ func (k *checker) lookApart(f *Finding, id string) *Finding {
 	return f.say("10.1", "ALONE: its content is gone")
 }
 
-// readContent checks a content against its envelope.
-func (k *checker) readContent(b Box, name string, e *Envelope, buf []byte) (section, text string) {
+// readContent checks a content against its envelope. An error is trouble with the
+// system, and no fault of the message.
+func (k *checker) readContent(b Box, name string, e *Envelope, buf []byte) (section, text string, err error) {
 	fd, err := k.s.view(b, name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return "", "" // it moved on
-	}
-	if err != nil {
-		return "4", err.Error()
+	var odd *MalformedError
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "", "", nil // it moved on
+	case errors.As(err, &odd), errors.Is(err, fs.ErrPermission): // a drainer sets it aside
+		return "4", err.Error(), nil
+	case err != nil:
+		return "", "", err
 	}
 	defer k.s.sys.close(fd) // only read
 	if buf == nil {
@@ -204,16 +214,16 @@ func (k *checker) readContent(b Box, name string, e *Envelope, buf []byte) (sect
 			continue
 		}
 		if err != nil {
-			return "4", err.Error()
+			return "", "", err
 		}
 		if n <= 0 {
 			break
 		}
 		if i := bytes.IndexByte(buf[:n], '\r'); i >= 0 {
-			return "4", fmt.Sprintf("holds CR at octet %d", size+int64(i)+1)
+			return "4", fmt.Sprintf("holds CR at octet %d", size+int64(i)+1), nil
 		}
 		if i := bytes.IndexByte(buf[:n], 0); i >= 0 {
-			return "4", fmt.Sprintf("holds NUL at octet %d", size+int64(i)+1)
+			return "4", fmt.Sprintf("holds NUL at octet %d", size+int64(i)+1), nil
 		}
 		if sum != nil {
 			sum.Write(buf[:n])
@@ -222,11 +232,11 @@ func (k *checker) readContent(b Box, name string, e *Envelope, buf []byte) (sect
 	}
 	switch {
 	case size != e.Size():
-		return "5.2", fmt.Sprintf("has %d octets, and Size says %d", size, e.Size())
+		return "5.2", fmt.Sprintf("has %d octets, and Size says %d", size, e.Size()), nil
 	case sum != nil && hex.EncodeToString(sum.Sum(nil)) != e.Get("SHA256"):
-		return "5.2", "does not match SHA256"
+		return "5.2", "does not match SHA256", nil
 	}
-	return "", ""
+	return "", "", nil
 }
 
 // lookMail looks at a drop.
@@ -246,16 +256,20 @@ func (k *checker) lookMail(f *Finding, id string, st *unix.Stat_t) *Finding {
 		return f.say("10.3", "has %d names", st.Nlink)
 	}
 	file, err := k.s.Open(New, f.name)
-	if err != nil {
-		return nil // gone, or not ours to read
+	if err == nil {
+		defer file.Close() // only read
+		_, _, err = ReadMailHeader(bufio.NewReader(file), io.Discard)
 	}
-	defer file.Close() // only read
-	_, _, err = ReadMailHeader(bufio.NewReader(file), io.Discard)
 	var bad *ParseError
-	if errors.As(err, &bad) {
+	switch {
+	case err == nil, errors.Is(err, fs.ErrNotExist):
+		return nil
+	case errors.As(err, &bad):
 		return f.say("6.1", "malformed: %v", bad)
+	case !errors.Is(err, fs.ErrPermission): // of which a drainer sets it aside
+		f.mend = nil
 	}
-	return nil
+	return f.say("6", "cannot be read: %v", err)
 }
 
 // mendByClaim does what any drainer does first: a claim resolves what crashes
