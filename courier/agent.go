@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 
 	"smap/spoolfmt"
@@ -44,8 +43,8 @@ type Job struct {
 	// uses it during the call.
 	Content *os.File
 	// Open returns the content once more, for one program: with a position of
-	// its own in it, which nothing moves that another program has left behind.
-	// When it is nil the program gets Content.
+	// its own, which nothing moves that another program has left behind. The
+	// caller closes it.
 	Open func() (*os.File, error)
 	// Lock, when it is not nil, is passed to programs so that the message stays
 	// owned while they run.
@@ -107,14 +106,4 @@ func (j *Job) addresses() []string {
 		out[i] = r.Address
 	}
 	return out
-}
-
-// standardInput is the content for a program, from its beginning. It has to be
-// closed unless it is Content.
-func (j *Job) standardInput() (*os.File, error) {
-	if j.Open != nil {
-		return j.Open()
-	}
-	_, err := j.Content.Seek(0, io.SeekStart)
-	return j.Content, err
 }

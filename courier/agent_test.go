@@ -38,7 +38,7 @@ func job(t *testing.T, content string, rcpts ...string) *Job {
 		t.Fatal(err)
 	}
 	return &Job{ID: "x1", Sender: spoolfmt.Path{Address: "a@example.com"}, Recipients: to, Content: f,
-		Size: int64(len(content)), Envelope: env, EnvelopePath: "/spool/cur/x1.envelope"}
+		Open: func() (*os.File, error) { return os.Open(name) }, Size: int64(len(content)), Envelope: env, EnvelopePath: "/spool/cur/x1.envelope"}
 }
 
 // TestExitCodes compares what each exit code does with the documented table.

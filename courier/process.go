@@ -40,13 +40,11 @@ func runProgram(ctx context.Context, agent string, argv, env []string, job *Job)
 	if err := context.Cause(ctx); err != nil {
 		return job.same(Result{Text: err.Error()}), nil
 	}
-	stdin, err := job.standardInput()
+	stdin, err := job.Open()
 	if err != nil {
 		return job.same(Result{Text: fmt.Sprintf("content: %v", err)}), nil
 	}
-	if stdin != job.Content {
-		defer stdin.Close()
-	}
+	defer stdin.Close() // only read
 	out, err := newCapture()
 	if err != nil {
 		return nil, &StartError{Agent: agent, Err: err}
@@ -56,7 +54,7 @@ func runProgram(ctx context.Context, agent string, argv, env []string, job *Job)
 		Stdin: stdin, Stdout: out.w, Stderr: out.w,
 		SysProcAttr: &syscall.SysProcAttr{Setpgid: true},
 	}
-	if job.Lock != nil && job.Lock != stdin {
+	if job.Lock != nil {
 		cmd.ExtraFiles = []*os.File{job.Lock}
 	}
 	err = cmd.Start()

@@ -2,6 +2,7 @@ package netperm
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -56,14 +57,14 @@ func ReadTable(path string) ([]byte, error) {
 	}
 }
 
-// Spoolless warns, line by line as [Table.Warnings] does, where the directory of
-// the spool is not there, which only a start needs.
+// Spoolless warns, as [Table.Warnings] does, where the directory of the spool is
+// not there, which only a start needs. Who may not look is told nothing.
 func (t *Table) Spoolless() []*Error {
 	st, err := os.Stat(t.String("directory"))
 	if err == nil && !st.IsDir() {
 		err = unix.ENOTDIR
 	}
-	if err != nil {
+	if err != nil && !errors.Is(err, fs.ErrPermission) {
 		return []*Error{t.Errorf("directory", "%w; smapq init makes a spool", err)}
 	}
 	return nil

@@ -14,8 +14,8 @@ import (
 
 // imprison gives up root and the file system, opens the spool, and gives up what
 // a feeder does not need.
-func imprison(t *netperm.Table, log *slog.Logger, server bool) (*spoolfmt.Spool, error) {
-	dir, err := dropRoot(t, log, server)
+func imprison(t *netperm.Table, uid, gid int, log *slog.Logger, server bool) (*spoolfmt.Spool, error) {
+	dir, err := dropRoot(t, uid, gid, log, server)
 	if err != nil {
 		return nil, err
 	}
@@ -27,7 +27,7 @@ func imprison(t *netperm.Table, log *slog.Logger, server bool) (*spoolfmt.Spool,
 }
 
 // dropRoot returns where the spool is from then on.
-func dropRoot(t *netperm.Table, log *slog.Logger, server bool) (string, error) {
+func dropRoot(t *netperm.Table, uid, gid int, log *slog.Logger, server bool) (string, error) {
 	dir := t.String("directory")
 	if os.Geteuid() != 0 {
 		log.Info("start", "note", "not root: no chroot, no change of user")
@@ -36,11 +36,7 @@ func dropRoot(t *netperm.Table, log *slog.Logger, server bool) (string, error) {
 	if server { // for one connection it takes too long
 		_ = capability.EmptyBoundingSet() // where we may not, no_new_privs does as much
 	}
-	uid, gid, err := t.Identity()
-	if err == nil {
-		err = confine.Drop(dir, uid, gid)
-	}
-	return "/", err
+	return "/", confine.Drop(dir, uid, gid)
 }
 
 // How many descriptors a process needs at most: some for itself; and for each

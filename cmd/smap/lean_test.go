@@ -6,16 +6,27 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 )
 
-// leanFlags are those of make build.
-func leanFlags() string {
-	if runtime.GOOS == "linux" && runtime.GOARCH == "amd64" {
-		return "-E main.entry"
+// ownEntry tells whether the lean program begins with instructions of its own.
+const ownEntry = runtime.GOOS == "linux" && runtime.GOARCH == "amd64"
+
+// buildLean builds the lean program as make build does.
+func buildLean(t *testing.T, dir string) string {
+	t.Helper()
+	smap, flags := filepath.Join(dir, "smap"), ""
+	if ownEntry {
+		flags = "-E main.entry"
 	}
-	return ""
+	build := exec.Command("go", "build", "-tags", "lean", "-ldflags", flags, "-o", smap, ".")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return smap
 }
 
 // TestLean has the lean program make way where the table asks for more than it
@@ -23,12 +34,7 @@ func leanFlags() string {
 func TestLean(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	smap := filepath.Join(dir, "smap")
-	build := exec.Command("go", "build", "-tags", "lean", "-ldflags", leanFlags(), "-o", smap, ".")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+	smap := buildLean(t, dir)
 	table := func(name, rules string) string {
 		path := filepath.Join(dir, name)
 		text := "smap: directory " + filepath.Join(dir, "spool") + "\nsmap: userid 65534\nsmap: hostname lean.test\n" + rules
@@ -89,19 +95,14 @@ func TestLean(t *testing.T) {
 }
 
 // TestEntry looks at what the runtime finds: one processor, unless somebody wants
-// another number, and arguments and environment as they were.
+// another number, and arguments and environment as they were; and at what the whole
+// program is given, which is neither more nor less.
 func TestEntry(t *testing.T) {
 	t.Parallel()
-	if leanFlags() == "" {
+	if !ownEntry {
 		t.Skip("the lean program has no entry of its own for this machine")
 	}
-	dir := t.TempDir()
-	smap := filepath.Join(dir, "smap")
-	build := exec.Command("go", "build", "-tags", "lean", "-ldflags", leanFlags(), "-o", smap, ".")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+	smap := buildLean(t, t.TempDir())
 	script := "#!/bin/sh\necho \"$#\" \"$@\"; exec env\n"
 	if err := os.WriteFile(smap+"-server", []byte(script), 0o755); err != nil {
 		t.Fatal(err)
@@ -110,44 +111,52 @@ func TestEntry(t *testing.T) {
 	for i := range 1000 {
 		many = append(many, fmt.Sprintf("V%d=%d", i, i))
 	}
-	for _, env := range [][]string{nil, {"A=b"}, {"A=b", ""}, {"A=b", "C="}, many, {"GOMAXPROCS=2"}, {"GOMAXPROCS=3", "A=b"}} {
-		want := "1"
-		if len(env) > 0 && strings.HasPrefix(env[0], "GOMAXPROCS=") {
-			_, want, _ = strings.Cut(env[0], "=")
-		}
-		for _, args := range [][]string{nil, {"-c", ""}, {"-c", "a b", "-log", "stderr"}} {
-			var out, trace strings.Builder
-			for range 100 { // the runtime's account of itself may come too late, or not whole
-				out.Reset()
-				trace.Reset()
-				cmd := exec.Command(smap, append([]string{"-listen", "127.0.0.1:0"}, args...)...)
-				cmd.Env = append([]string{"PATH=/usr/bin:/bin", "GODEBUG=schedtrace=1"}, env...)
-				cmd.Stdout, cmd.Stderr = &out, &trace
-				if err := cmd.Run(); err != nil {
-					t.Fatalf("%q, %d variables: %v\n%.200s", args, len(env), err, trace.String())
-				}
-				if strings.Contains(trace.String(), " idleprocs=") {
-					break
-				}
+	for _, c := range []struct {
+		env        []string
+		processors string
+	}{
+		{nil, "1"}, {[]string{"A=b"}, "1"}, {[]string{"A=b", "C="}, "1"}, {many, "1"},
+		{[]string{"GOMAXPROCS=2"}, "2"}, {[]string{"GOMAXPROCS=3", "A=b"}, "3"},
+	} {
+		env := append([]string{"PATH=/usr/bin:/bin", "GODEBUG=schedtrace=1"}, c.env...)
+		for _, more := range [][]string{nil, {"-c", ""}, {"-c", "a b", "-log", "stderr"}} {
+			args := append([]string{"-listen", "127.0.0.1:0"}, more...)
+			trace, first, got := entered(t, smap, args, env)
+			if !strings.Contains(trace, " gomaxprocs="+c.processors+" ") {
+				t.Errorf("%q, %d variables: want %s processors: %.200s", args, len(env), c.processors, trace)
 			}
-			if !strings.Contains(trace.String(), " gomaxprocs="+want+" ") {
-				t.Errorf("%q, %d variables: want %s processors: %.200s", args, len(env), want, trace.String())
+			if want := fmt.Sprint(len(args), " ", strings.Join(args, " ")); first != want {
+				t.Errorf("arguments: %q, want %q", first, want)
 			}
-			first, rest, _ := strings.Cut(out.String(), "\n")
-			if got := fmt.Sprintf("%d %s", 2+len(args), strings.Join(append([]string{"-listen", "127.0.0.1:0"}, args...), " ")); first != got {
-				t.Errorf("arguments: %q, want %q", first, got)
-			}
-			for _, v := range env {
-				if v != "" && !strings.Contains("\n"+rest, "\n"+v+"\n") {
-					t.Errorf("%q, %d variables: %.40s is not there", args, len(env), v)
-				}
-			}
-			if strings.Contains(rest, onlyOneOfEntry) {
-				t.Errorf("the whole program has %s", onlyOneOfEntry)
+			got = slices.DeleteFunc(got, func(v string) bool { // the shell's own
+				return strings.HasPrefix(v, "PWD=") || strings.HasPrefix(v, "OLDPWD=") || strings.HasPrefix(v, "SHLVL=") || strings.HasPrefix(v, "_=")
+			})
+			slices.Sort(got)
+			if want := slices.Sorted(slices.Values(env)); !slices.Equal(got, want) {
+				t.Errorf("environment: %.300q, want %.300q", got, want)
 			}
 		}
 	}
 }
 
-// onlyOneOfEntry is onlyOne of lean.go, which is not built here.
-const onlyOneOfEntry = "GOMAXPROCS=01"
+// entered runs the lean program until the runtime has given a whole account of
+// itself, which may come too late, and returns that, and the first line and the
+// others of what it is replaced by.
+func entered(t *testing.T, smap string, args, env []string) (trace, first string, rest []string) {
+	t.Helper()
+	for range 100 {
+		var out, errs strings.Builder
+		cmd := exec.Command(smap, args...)
+		cmd.Env, cmd.Stdout, cmd.Stderr = env, &out, &errs
+		if err := cmd.Run(); err != nil {
+			t.Fatalf("%q, %d variables: %v\n%.200s", args, len(env), err, errs.String())
+		}
+		trace = errs.String()
+		lines := strings.Split(strings.TrimSuffix(out.String(), "\n"), "\n")
+		first, rest = lines[0], lines[1:]
+		if strings.Contains(trace, " idleprocs=") {
+			break
+		}
+	}
+	return trace, first, rest
+}

@@ -211,17 +211,18 @@ func prepare(o options) (*setup, int) {
 	if err == nil {
 		s, err = configure(t, os.Hostname, log)
 	}
+	var uid, gid int
+	if err == nil && os.Geteuid() == 0 {
+		uid, gid, err = t.Identity()
+	}
 	if err != nil {
 		return nil, configError(log, err)
 	}
-	if s.lookup, err = startLookup(t); err != nil || herr != nil {
+	if s.lookup, err = startLookup(t, uid, gid); err != nil || herr != nil {
 		log.Error("fwtksyserr: start", "error", errors.Join(herr, err))
 		return nil, exitOS
 	}
-	spool, err := imprison(t, log, o.child > 0)
-	if rule, ok := errors.AsType[*netperm.Error](err); ok && (rule.Clause == "userid" || rule.Clause == "groupid") {
-		return nil, configError(log, err)
-	}
+	spool, err := imprison(t, uid, gid, log, o.child > 0)
 	if err != nil {
 		log.Error("fwtksyserr: start", "error", err)
 		return nil, exitOS
@@ -231,17 +232,10 @@ func prepare(o options) (*setup, int) {
 }
 
 // startLookup starts the child that finds out names and users, where the table
-// asks for them.
-func startLookup(t *netperm.Table) (*lookup.Client, error) {
+// asks for them, as that user if this is root.
+func startLookup(t *netperm.Table, uid, gid int) (*lookup.Client, error) {
 	if !t.Bool("names") && !t.Bool("ident") {
 		return nil, nil
-	}
-	var uid, gid int
-	var err error
-	if os.Geteuid() == 0 {
-		if uid, gid, err = t.Identity(); err != nil {
-			return nil, err
-		}
 	}
 	program, err := os.Executable()
 	if err != nil {

@@ -91,8 +91,11 @@ func writePid(path string) (remove func(), err error) {
 		return nil, errors.Join(fmt.Errorf("pid file: %w; -p names another", err), f.Close())
 	}
 	return func() {
-		_ = os.Remove(path) // a stale pid file is checked by who reads it
-		_ = f.Close()       // after that, so that nobody locks what is about to go
+		// Only our own: somebody may have removed it, and another smapd made one.
+		if hasName(f, path) == nil {
+			_ = os.Remove(path) // one that is left is checked by who reads it
+		}
+		_ = f.Close() // after that, so that nobody locks what is about to go
 	}, nil
 }
 
@@ -113,16 +116,26 @@ func openPid(path string) (*os.File, error) {
 			}
 			return nil, fmt.Errorf("%s: smapd runs already, as process %s", path, strconv.Quote(strings.TrimSpace(string(pid[:n]))))
 		}
-		locked, err := f.Stat()
-		if err == nil {
-			var named os.FileInfo
-			if named, err = os.Lstat(path); err == nil && os.SameFile(locked, named) {
-				return f, nil
-			}
+		if err = hasName(f, path); err == nil {
+			return f, nil
 		}
 		_ = f.Close() // nothing was written
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if !errors.Is(err, fs.ErrNotExist) {
 			return nil, err
 		}
 	}
+}
+
+// hasName tells whether an open file has a name: fs.ErrNotExist when nothing has
+// that name, or something else.
+func hasName(f *os.File, path string) error {
+	open, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	named, err := os.Lstat(path)
+	if err == nil && !os.SameFile(open, named) {
+		err = fs.ErrNotExist
+	}
+	return err
 }

@@ -37,7 +37,18 @@ func TestPidFile(t *testing.T) {
 	if remove, err = writePid(path); err != nil {
 		t.Fatal(err)
 	}
+	if err := os.Remove(path); err != nil { // by somebody, who then starts another
+		t.Fatal(err)
+	}
+	other, err := writePid(path)
+	if err != nil {
+		t.Fatal(err)
+	}
 	remove()
+	if _, err := os.Lstat(path); err != nil {
+		t.Errorf("the other's: %v", err)
+	}
+	other()
 	if err := os.Symlink("elsewhere", path); err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
 	"time"
 
@@ -97,25 +98,20 @@ func (a *app) sure(ctx context.Context, yes bool, n int) (bool, error) {
 		return false, usagef("nobody is there to ask; say -y to delete %s", plural(n, "message"))
 	}
 	fmt.Fprintf(a.err, "Delete %s for good? [y/N] ", plural(n, "message"))
-	said := make(chan string, 1)
-	go func() { // a read from a terminal cannot be cut short; the process is about to end
+	said := make(chan bool, 1)
+	go func() { // a read from a terminal cannot be cut short; after an interrupt the process ends
 		answer, err := bufio.NewReader(a.in).ReadString('\n')
-		if err != nil {
-			answer = ""
-		}
-		said <- answer
+		said <- err == nil && slices.Contains([]string{"y", "yes"}, strings.ToLower(strings.TrimSpace(answer)))
 	}()
-	var answer string
 	select {
 	case <-ctx.Done():
 		fmt.Fprintln(a.err)
-	case answer = <-said:
+	case yes = <-said:
 	}
-	switch strings.ToLower(strings.TrimSpace(answer)) {
-	case "y", "yes":
-		return true, nil
+	if !yes {
+		return false, failf(exUsage, "nothing was deleted")
 	}
-	return false, failf(exUsage, "nothing was deleted")
+	return true, nil
 }
 
 // each does something to messages that are named, or to all of some states. It

@@ -55,18 +55,20 @@ const killGrace = 5 * time.Second
 
 // Deliver runs the command once. Its exit code is the outcome of every recipient.
 func (c *command) Deliver(ctx context.Context, job *courier.Job) ([]courier.Result, error) {
-	if _, err := job.Content.Seek(0, io.SeekStart); err != nil {
+	stdin, err := job.Open()
+	if err != nil {
 		return c.same(job, courier.Result{Text: err.Error()}), nil
 	}
+	defer stdin.Close() // only read
 	said := &lastWords{to: c.err}
 	cmd := exec.CommandContext(ctx, c.path)
 	cmd.Args = c.argv
 	cmd.Env = append(os.Environ(), facts(job)...)
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = job.Content, os.Stdout, said
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, os.Stdout, said
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
 	cmd.WaitDelay = killGrace
-	if job.Lock != nil && job.Lock != job.Content {
+	if job.Lock != nil {
 		cmd.ExtraFiles = []*os.File{job.Lock}
 	}
 	if err := cmd.Start(); err != nil {
@@ -75,7 +77,7 @@ func (c *command) Deliver(ctx context.Context, job *courier.Job) ([]courier.Resu
 		}
 		return nil, &courier.StartError{Agent: c.Name(), Err: err}
 	}
-	err := cmd.Wait()
+	err = cmd.Wait()
 	if ctx.Err() != nil {
 		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // its children; none left is fine
 	}
