@@ -13,8 +13,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-
-	"smap/spoolfmt"
 )
 
 // TLSMode says how a connection is protected.
@@ -273,89 +271,4 @@ func (o *Remote) Close() error {
 		c.quit()
 	}
 	return nil
-}
-
-// maxXClient bounds a name in XCLIENT: a command line has a limit.
-const maxXClient = 255
-
-// xclient is what XCLIENT should say of a message, empty for one that did not
-// come from a client.
-func xclient(env *spoolfmt.Envelope) string {
-	ip, err := netip.ParseAddr(env.Get("Client-Address"))
-	if err != nil {
-		return ""
-	}
-	addr := ip.Unmap().String()
-	if ip.Unmap().Is6() {
-		addr = "IPV6:" + addr
-	}
-	name := env.Get("Client-Name")
-	if len(name) > maxXClient || strings.EqualFold(name, "unknown") || spoolfmt.CheckAddress("x@"+name) != nil {
-		name = "[UNAVAILABLE]"
-	}
-	proto := "ESMTP"
-	if env.Get("Protocol") == "SMTP" {
-		proto = "SMTP"
-	}
-	helo := env.Get("Helo")
-	if helo == "" || len(helo) > maxXClient {
-		helo = "[UNAVAILABLE]"
-	}
-	return "NAME=" + xtext(name) + " ADDR=" + xtext(addr) + " PROTO=" + proto + " HELO=" + xtext(helo)
-}
-
-// xtext encodes a value as RFC 3461 section 4 has it.
-func xtext(s string) string {
-	var b strings.Builder
-	for i := range len(s) {
-		if c := s[i]; c > ' ' && c < 0x7f && c != '+' && c != '=' {
-			b.WriteByte(c)
-		} else {
-			fmt.Fprintf(&b, "+%02X", c)
-		}
-	}
-	return b.String()
-}
-
-// heloFor is the name to say hello with after XCLIENT: the client's own, if it
-// is one. Postfix takes that and not the HELO attribute for the client's.
-func (o *Remote) heloFor(env *spoolfmt.Envelope) string {
-	if helo := env.Get("Helo"); spoolfmt.CheckAddress("x@"+helo) == nil {
-		return helo
-	}
-	return o.Helo
-}
-
-// introduce tells the server on whose behalf the next message comes.
-func (c *smtpConn) introduce(client, helo string) error {
-	offered, ok := c.ext["XCLIENT"]
-	if !ok {
-		return errors.New("the server does not offer XCLIENT to us")
-	}
-	var say []string
-	for _, attr := range strings.Fields(client) {
-		key, _, _ := strings.Cut(attr, "=")
-		for _, o := range strings.Fields(offered) {
-			if strings.EqualFold(o, key) {
-				say = append(say, attr)
-			}
-		}
-	}
-	r, err := c.command("XCLIENT " + strings.Join(say, " "))
-	if err != nil {
-		return err
-	}
-	if r.code != 220 {
-		return &replyError{"XCLIENT", r}
-	}
-	c.client = client
-	err = c.hello(helo)
-	var said *replyError
-	if errors.As(err, &said) {
-		return &replyError{"XCLIENT", said.reply} // the client's name is refused, not ours
-	}
-	if err != nil {
-		return err
-	}
-	return c.login()
 }
