@@ -19,7 +19,7 @@ import (
 type TLSMode int
 
 // The modes. May uses STARTTLS where it is offered, without verification: that
-// is better than nothing and no more. Verify insists on STARTTLS and on a valid
+// is better than nothing and no more. Where TLS fails, it goes on in plaintext. Verify insists on STARTTLS and on a valid
 // certificate; Implicit on TLS from the first octet.
 const (
 	TLSMay TLSMode = iota

@@ -56,6 +56,7 @@ type smtpConn struct {
 	r        *bufio.Reader
 	w        *bufio.Writer
 	opt      *Remote
+	tls      TLSMode
 	ext      map[string]string // extensions, upper case
 	verified bool              // TLS with a certificate that was checked
 	client   string            // what XCLIENT said
@@ -65,9 +66,29 @@ type smtpConn struct {
 	name     string // what the server calls itself
 }
 
-// connect dials, and goes through greeting, EHLO, TLS and AUTH. Its errors mean
-// that the agent cannot be reached.
+// A handshakeError is a TLS handshake that failed. The connection is of no use
+// any more.
+type handshakeError struct{ err error }
+
+func (e *handshakeError) Error() string { return "TLS: " + e.err.Error() }
+
+// Unwrap returns the reason.
+func (e *handshakeError) Unwrap() error { return e.err }
+
+// connect opens a connection. Its errors mean that the agent cannot be reached.
+// With TLSMay, a server whose TLS is broken gets the mail in plaintext over a
+// second connection: TLSMay protects where it can and never stops mail.
 func (o *Remote) connect(ctx context.Context) (*smtpConn, error) {
+	c, err := o.dial(ctx, o.TLS)
+	var broken *handshakeError
+	if o.TLS == TLSMay && errors.As(err, &broken) && context.Cause(ctx) == nil {
+		return o.dial(ctx, TLSNone)
+	}
+	return c, err
+}
+
+// dial connects, and goes through greeting, EHLO, TLS and AUTH.
+func (o *Remote) dial(ctx context.Context, mode TLSMode) (*smtpConn, error) {
 	ctx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
 	d := net.Dialer{Timeout: dialTimeout}
@@ -75,7 +96,7 @@ func (o *Remote) connect(ctx context.Context) (*smtpConn, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &smtpConn{opt: o, born: time.Now()}
+	c := &smtpConn{opt: o, tls: mode, born: time.Now()}
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) }) // wakes what reads and writes
 	defer stop()
 	c.use(conn)
@@ -102,7 +123,7 @@ func (c *smtpConn) use(conn net.Conn) {
 }
 
 func (c *smtpConn) open(ctx context.Context) error {
-	if c.opt.TLS == TLSImplicit {
+	if c.tls == TLSImplicit {
 		if err := c.handshake(ctx); err != nil {
 			return err
 		}
@@ -111,7 +132,7 @@ func (c *smtpConn) open(ctx context.Context) error {
 		return err
 	}
 	_, offered := c.ext["STARTTLS"]
-	switch c.opt.TLS {
+	switch c.tls {
 	case TLSVerify:
 		if !offered {
 			return errors.New("the server does not offer STARTTLS")
@@ -136,7 +157,7 @@ func (c *smtpConn) startTLS(ctx context.Context) error {
 		return err
 	}
 	if r.code != 220 {
-		if c.opt.TLS == TLSMay && r.code != 421 {
+		if c.tls == TLSMay && r.code != 421 {
 			return nil // it can not just now; RFC 3207 lets us go on
 		}
 		return &replyError{"STARTTLS", r}
@@ -153,10 +174,10 @@ func (c *smtpConn) startTLS(ctx context.Context) error {
 func (c *smtpConn) handshake(ctx context.Context) error {
 	t := tls.Client(c.conn, c.opt.tlsConfig())
 	if err := t.HandshakeContext(ctx); err != nil {
-		return fmt.Errorf("TLS: %w", err)
+		return &handshakeError{err}
 	}
 	c.use(t)
-	c.verified = c.opt.TLS == TLSVerify || c.opt.TLS == TLSImplicit
+	c.verified = c.tls == TLSVerify || c.tls == TLSImplicit
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package courier
 
 import (
+	"bufio"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -8,9 +9,11 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"errors"
+	"fmt"
 	"math/big"
 	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -207,5 +210,78 @@ func TestSMTPTLSRefused(t *testing.T) {
 		if r, err := a.Deliver(t.Context(), job(t, "x\n", "b@x.test")); !errors.As(err, &start) {
 			t.Errorf("verify: %+v %v", r, err)
 		}
+	}
+}
+
+// brokenTLS is a server that offers STARTTLS and cannot do it: an old version, a
+// broken certificate. It counts its connections.
+func brokenTLS(t *testing.T) (address string, connections *atomic.Int64) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	connections = new(atomic.Int64)
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			connections.Add(1)
+			go plaintextOnly(conn)
+		}
+	}()
+	return l.Addr().String(), connections
+}
+
+func plaintextOnly(conn net.Conn) {
+	defer conn.Close()
+	replies := map[string]string{"EHLO": "250-a\r\n250 STARTTLS\r\n", "STAR": "220 go\r\n", "DATA": "354 go\r\n"}
+	fmt.Fprintf(conn, "220 a\r\n")
+	for r := bufio.NewReader(conn); ; {
+		line, err := r.ReadString('\n')
+		if err != nil {
+			return
+		}
+		reply := replies[line[:min(4, len(line))]]
+		if reply == "" {
+			reply = "250 ok\r\n"
+		}
+		fmt.Fprint(conn, reply)
+		if strings.HasPrefix(line, "STARTTLS") {
+			return
+		}
+	}
+}
+
+// A server whose TLS is broken gets its mail in plaintext with TLSMay, over a
+// second connection, and none at all with TLSVerify.
+func TestSMTPTLSMayFallsBack(t *testing.T) {
+	address, connections := brokenTLS(t)
+	a, err := NewSMTP(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close()
+	results, err := a.Deliver(t.Context(), job(t, "x\n", "b@x.test"))
+	if err != nil || results[0].Outcome != Delivered {
+		t.Errorf("tls may: %+v %v", results, err)
+	}
+	if n := connections.Load(); n != 2 {
+		t.Errorf("tls may: %d connections, want 2", n)
+	}
+	if a, err = NewSMTP(address); err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close()
+	a.TLS = TLSVerify
+	var start *StartError
+	if results, err = a.Deliver(t.Context(), job(t, "x\n", "b@x.test")); !errors.As(err, &start) {
+		t.Errorf("tls verify: %+v %v", results, err)
+	}
+	if n := connections.Load(); n != 3 {
+		t.Errorf("tls verify: %d connections, want 1", n-2)
 	}
 }
