@@ -60,7 +60,6 @@ var targets = []target{
 	{"smapd beside 1,000,000 that wait, peak memory, KiB", "smapd beside messages that wait: peak memory", "1000000", "", "", -65536},
 	{"one idle session under inetd, resident, KiB", "one idle session, smap under inetd", "rss", "", "", -8192},
 	{"the same, private and dirty, KiB", "one idle session, smap under inetd", "private_dirty", "", "", -1331},
-	{"idle smapd: voluntary context switches of a rescan", idleIs, "per rescan", "", "", -3},
 	{"one session more in -listen, resident, KiB", "one session more, smap -listen", "rss", "", "", -64},
 	{"idle smapd, parent and child, resident, KiB", idleIs, "rss", "", "", -16 << 10},
 	{"1 GiB message over writing a file with fsync", "smap -listen, DATA", "1024 MiB", "floor: write to a file, fsync", "1024 MiB", 0.5},

@@ -82,9 +82,6 @@ func (l *loop) stop() error {
 func (l *loop) finish() error {
 	left := l.cfg.Once && (l.agentGate.shut || l.spoolGate.shut || l.unread[spoolfmt.New] || l.unread[spoolfmt.Cur])
 	l.stopping = true
-	if l.lookout != nil {
-		l.lookout.stop()
-	}
 	l.w.close()
 	l.kill(errStopping)
 	for l.scanning || l.sweeping || l.flushing {

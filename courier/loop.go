@@ -18,9 +18,6 @@ type loop struct {
 	w    watcher
 	scan *scanner
 
-	lookout *lookout        // nil: none here
-	posted  *spoolfmt.Spool // what it looks at
-
 	fresh, due queue
 	last       item   // taken from fresh
 	lastDue    item   // taken from due
@@ -45,7 +42,6 @@ type loop struct {
 	scanning, sweeping, flushing   bool
 	small                          bool                   // the last scans were short
 	names                          int                    // in new/ at the last scan
-	empty                          [spoolfmt.Bad + 1]bool // boxes without any name at the last scan
 	stopping                       bool
 	unread                         [spoolfmt.Bad + 1]bool // boxes that could not be read at the last scan
 
@@ -80,7 +76,6 @@ func (l *loop) run(ctx context.Context) error {
 	l.ev.start(l.cfg)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	l.lookout = startLookout(l.cfg.Wakeup)
 	for {
 		now := time.Now()
 		l.upkeep(now)
@@ -92,7 +87,6 @@ func (l *loop) run(ctx context.Context) error {
 			}
 			return l.finish()
 		}
-		l.postLookout()
 		timer.Reset(max(l.wake(now), 0))
 		select {
 		case <-ctx.Done():
@@ -121,8 +115,6 @@ func (l *loop) run(ctx context.Context) error {
 			l.metricsWritten(err)
 		case pong := <-l.c.ping:
 			close(pong)
-		case <-l.lookoutFound():
-			l.watchAndScan(time.Now())
 		case <-l.c.rescan:
 			l.watchAndScan(time.Now())
 		case cfg := <-l.c.reload:
@@ -178,9 +170,7 @@ func (l *loop) wake(now time.Time) time.Duration {
 			wait = min(wait, t.Sub(now))
 		}
 	}
-	if l.posted == nil {
-		sooner(l.nextScan)
-	}
+	sooner(l.nextScan)
 	if !l.flushing {
 		sooner(l.nextFlush)
 	}

@@ -1,6 +1,8 @@
 package courier
 
 import (
+	"errors"
+
 	"context"
 	"log/slog"
 	"os"
@@ -411,5 +413,40 @@ func TestDeferredGoOn(t *testing.T) {
 	}
 	if err := c.spool.Close(); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestRescanFinds: a rescan finds what no event tells of, at the pace of the rules
+// in use.
+func TestRescanFinds(t *testing.T) {
+	b := newBench(t, all(Result{Outcome: Delivered}))
+	b.cfg.Wakeup = time.Hour
+	b.run()
+	cfg := b.cfg
+	cfg.Wakeup = 50 * time.Millisecond
+	if err := b.c.Reload(cfg); err != nil {
+		t.Fatal(err)
+	}
+	b.eventually("reload", func() bool { return b.log.count("msg=reload") == 1 })
+	// No event comes from cur.
+	if err := os.WriteFile(filepath.Join(b.dir, "cur", "odd"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	b.eventually("found", func() bool { return b.log.count("msg=ignored") == 1 })
+}
+
+// TestOnceUnread: a courier that could not read a box does not report that all is
+// delivered.
+func TestOnceUnread(t *testing.T) {
+	for _, again := range []bool{false, true} {
+		l := idleLoop(t)
+		l.cfg.Once = true
+		l.takeScan(scanned{box: spoolfmt.New, err: errors.New("input/output error")}, time.Now())
+		if again {
+			l.takeScan(scanned{box: spoolfmt.New}, time.Now())
+		}
+		if err := l.finish(); errors.Is(err, ErrUndelivered) == again {
+			t.Errorf("%v; read the second time: %v", err, again)
+		}
 	}
 }

@@ -41,7 +41,7 @@ func (l *loop) leave(h *lease) {
 
 // upkeep starts what is due besides deliveries.
 func (l *loop) upkeep(now time.Time) {
-	if !now.Before(l.nextScan) && l.posted == nil {
+	if !now.Before(l.nextScan) {
 		l.watchAndScan(now)
 	}
 	l.startScan(now)
@@ -133,7 +133,6 @@ func (l *loop) takeScan(s scanned, now time.Time) {
 	what := "scan " + s.box.String()
 	trouble := errors.Join(s.err, s.unseen)
 	l.unread[s.box] = trouble != nil
-	l.empty[s.box] = s.err == nil && s.names == 0
 	switch {
 	case trouble == nil:
 		l.odd.drop(what)
@@ -202,7 +201,6 @@ func (l *loop) checkHome(now time.Time) {
 		return
 	}
 	l.odd.drop("open")
-	l.relieve()
 	old := l.home
 	l.home = newLease(sp)
 	old.users++
@@ -225,11 +223,6 @@ func (l *loop) reload(cfg Config) {
 	l.w.ev = l.ev
 	l.agentGate.heal()
 	l.ev.reload(l.cfg)
-	l.relieve()
-	if l.lookout != nil && l.cfg.Wakeup != old.Wakeup {
-		l.lookout.stop()
-		l.lookout = startLookout(l.cfg.Wakeup)
-	}
 	if err := old.close(); err != nil {
 		l.ev.trouble("agent", fmt.Errorf("close %s: %w", old.Agent.Name(), err))
 	}
