@@ -40,8 +40,8 @@ type loop struct {
 	scanNew, scanCur               bool // wanted
 	from, fromCur                  item // where the scans of new/ and cur/ go on
 	scanning, sweeping, flushing   bool
-	small                          bool                   // the last scans were short
-	names                          int                    // in new/ at the last scan
+	small                          bool // the last scans were short
+	names                          int  // in new/ at the last scan
 	stopping                       bool
 	unread                         [spoolfmt.Bad + 1]bool // boxes that could not be read at the last scan
 
