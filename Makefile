@@ -57,7 +57,7 @@ reader:
 	@.ci/reader
 
 # Without the race detector, under which the counters would cost minutes.
-CORE = ./spoolfmt ./netperm ./receiver ./courier
+CORE = ./spoolfmt ./spoolfmt/envelope ./netperm ./receiver ./courier
 
 coverage:
 	@mkdir -p build

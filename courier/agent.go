@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"os"
 
-	"smap/spoolfmt"
+	"smap/spoolfmt/envelope"
 )
 
 // An Agent takes mail out of our hands. What each can report:
@@ -37,8 +37,8 @@ type Agent interface {
 // A Job is one call of an agent: a message and some of its recipients.
 type Job struct {
 	ID         string
-	Sender     spoolfmt.Path
-	Recipients []spoolfmt.Path
+	Sender     envelope.Path
+	Recipients []envelope.Path
 	// Content is the message. The agent rewinds it before use. Nobody else
 	// uses it during the call.
 	Content *os.File
@@ -51,7 +51,7 @@ type Job struct {
 	Lock *os.File
 	Size int64
 	// Envelope is for reading only.
-	Envelope *spoolfmt.Envelope
+	Envelope *envelope.Envelope
 	// EnvelopePath is where the envelope's file is.
 	EnvelopePath string
 }

@@ -16,7 +16,7 @@ import (
 	"syscall"
 	"time"
 
-	"smap/spoolfmt"
+	"smap/spoolfmt/envelope"
 )
 
 // Maildir delivers into one Maildir, a file for each recipient, with the same
@@ -116,7 +116,7 @@ func (a *Maildir) prepare() error {
 
 // deliver writes one file and gives it its name in new/, which is durable only
 // after the directory is synced.
-func (a *Maildir) deliver(job *Job, rcpt spoolfmt.Path) error {
+func (a *Maildir) deliver(job *Job, rcpt envelope.Path) error {
 	to, err := a.name(job, rcpt)
 	if err != nil {
 		return err
@@ -150,7 +150,7 @@ func (a *Maildir) deliver(job *Job, rcpt spoolfmt.Path) error {
 	return err
 }
 
-func (a *Maildir) write(f *os.File, job *Job, rcpt spoolfmt.Path) error {
+func (a *Maildir) write(f *os.File, job *Job, rcpt envelope.Path) error {
 	if _, err := job.Content.Seek(0, io.SeekStart); err != nil {
 		return fmt.Errorf("rewind content: %w", err)
 	}
@@ -169,7 +169,7 @@ func (a *Maildir) write(f *os.File, job *Job, rcpt spoolfmt.Path) error {
 // name returns the file's name in new/: the content's time, the message and the
 // recipient, and the host. An id that is used again, against the rules, comes
 // with another time.
-func (a *Maildir) name(job *Job, rcpt spoolfmt.Path) (string, error) {
+func (a *Maildir) name(job *Job, rcpt envelope.Path) (string, error) {
 	f := job.Lock
 	if f == nil {
 		f = job.Content // else that may be a copy, with a time of its own

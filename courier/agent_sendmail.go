@@ -4,7 +4,7 @@ import (
 	"context"
 	"strings"
 
-	"smap/spoolfmt"
+	"smap/spoolfmt/envelope"
 )
 
 // Sendmail is any program that takes mail as sendmail(1) does: the content on
@@ -34,7 +34,7 @@ func (a *Sendmail) Close() error { return nil }
 
 // Group returns what the recipients of one call must have in common: -N is for
 // all of them.
-func (a *Sendmail) Group(to spoolfmt.Path) string {
+func (a *Sendmail) Group(to envelope.Path) string {
 	if !a.dsn() {
 		return ""
 	}

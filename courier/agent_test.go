@@ -14,7 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"smap/spoolfmt"
+	"smap/spoolfmt/envelope"
 )
 
 // job makes a job with that content.
@@ -29,15 +29,15 @@ func job(t *testing.T, content string, rcpts ...string) *Job {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { f.Close() })
-	var to []spoolfmt.Path
+	var to []envelope.Path
 	for _, r := range rcpts {
-		to = append(to, spoolfmt.Path{Address: r})
+		to = append(to, envelope.Path{Address: r})
 	}
-	env, err := spoolfmt.NewEnvelope(spoolfmt.Path{Address: "a@example.com"}, to)
+	env, err := envelope.New(envelope.Path{Address: "a@example.com"}, to)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &Job{ID: "x1", Sender: spoolfmt.Path{Address: "a@example.com"}, Recipients: to, Content: f,
+	return &Job{ID: "x1", Sender: envelope.Path{Address: "a@example.com"}, Recipients: to, Content: f,
 		Open: func() (*os.File, error) { return os.Open(name) }, Size: int64(len(content)), Envelope: env, EnvelopePath: "/spool/cur/x1.envelope"}
 }
 
@@ -346,8 +346,8 @@ func asStart(err error, to **StartError) bool {
 
 func TestSendmailParameters(t *testing.T) {
 	j := job(t, "x\n", "b@example.org")
-	j.Sender.Params = []spoolfmt.Param{{Keyword: "ret", Value: "HDRS", HasValue: true}, {Keyword: "ENVID", Value: "a+2B", HasValue: true}, {Keyword: "BODY", Value: "8BITMIME", HasValue: true}}
-	j.Recipients[0].Params = []spoolfmt.Param{{Keyword: "NOTIFY", Value: "SUCCESS,DELAY", HasValue: true}}
+	j.Sender.Params = []envelope.Param{{Keyword: "ret", Value: "HDRS", HasValue: true}, {Keyword: "ENVID", Value: "a+2B", HasValue: true}, {Keyword: "BODY", Value: "8BITMIME", HasValue: true}}
+	j.Recipients[0].Params = []envelope.Param{{Keyword: "NOTIFY", Value: "SUCCESS,DELAY", HasValue: true}}
 	a := &Sendmail{Argv: []string{"/s", "{dsn}", "-x", "{body}"}}
 	want := []string{"/s", "-N", "success,delay", "-R", "hdrs", "-V", "a+2B", "-x", "-B8BITMIME", "-i", "-f", "a@example.com", "--", "b@example.org"}
 	if d := cmp.Diff(want, a.argv(j)); d != "" {
@@ -356,8 +356,8 @@ func TestSendmailParameters(t *testing.T) {
 	if d := cmp.Diff([]string{"/s", "-i", "-f", "a@example.com", "--", "b@example.org"}, (&Sendmail{Argv: []string{"/s"}}).argv(j)); d != "" {
 		t.Error(d)
 	}
-	never := spoolfmt.Path{Address: "c@example.org", Params: []spoolfmt.Param{{Keyword: "NOTIFY", Value: "NEVER", HasValue: true}}}
-	env, err := spoolfmt.NewEnvelope(j.Sender, []spoolfmt.Path{j.Recipients[0], never, {Address: "d@example.org", Params: j.Recipients[0].Params}})
+	never := envelope.Path{Address: "c@example.org", Params: []envelope.Param{{Keyword: "NOTIFY", Value: "NEVER", HasValue: true}}}
+	env, err := envelope.New(j.Sender, []envelope.Path{j.Recipients[0], never, {Address: "d@example.org", Params: j.Recipients[0].Params}})
 	if err != nil {
 		t.Fatal(err)
 	}

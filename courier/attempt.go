@@ -7,20 +7,20 @@ import (
 	"strings"
 	"time"
 
-	"smap/spoolfmt"
+	"smap/spoolfmt/envelope"
 )
 
 // batches splits the pending recipients into calls.
-func (d *delivery) batches() [][]spoolfmt.Path {
+func (d *delivery) batches() [][]envelope.Path {
 	pending := d.env.Pending()
 	if g, ok := d.agent.(grouper); ok {
-		slices.SortStableFunc(pending, func(a, b spoolfmt.Path) int { return strings.Compare(g.Group(a), g.Group(b)) })
+		slices.SortStableFunc(pending, func(a, b envelope.Path) int { return strings.Compare(g.Group(a), g.Group(b)) })
 	}
 	most := d.cfg.Batch
 	if n := d.agent.MaxRecipients(); n > 0 {
 		most = min(most, n)
 	}
-	var out [][]spoolfmt.Path
+	var out [][]envelope.Path
 	for len(pending) > 0 {
 		n, size := 0, 0
 		for n < len(pending) && n < most && (n == 0 || size+len(pending[n].Address) < maxCall && d.together(pending[n-1], pending[n])) {
@@ -33,14 +33,14 @@ func (d *delivery) batches() [][]spoolfmt.Path {
 	return out
 }
 
-func (d *delivery) together(a, b spoolfmt.Path) bool {
+func (d *delivery) together(a, b envelope.Path) bool {
 	g, ok := d.agent.(grouper)
 	return !ok || g.Group(a) == g.Group(b)
 }
 
 // attempt makes one call of the agent and records what came of it. False ends
 // the delivery with that report.
-func (d *delivery) attempt(ctx context.Context, batch []spoolfmt.Path) (report, bool) {
+func (d *delivery) attempt(ctx context.Context, batch []envelope.Path) (report, bool) {
 	if d.dirty {
 		if err := d.claim.Record(time.Time{}); err != nil {
 			return d.hold(err), false
@@ -73,12 +73,12 @@ func (d *delivery) attempt(ctx context.Context, batch []spoolfmt.Path) (report, 
 	return report{}, true
 }
 
-func (d *delivery) call(ctx context.Context, batch []spoolfmt.Path) ([]Result, error) {
+func (d *delivery) call(ctx context.Context, batch []envelope.Path) ([]Result, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, d.cfg.AgentTimeout, errTimeout)
 	defer cancel()
 	job := &Job{
 		ID: d.claim.ID(), Sender: d.env.Sender(), Recipients: batch,
-		Content: d.claim.Content(), Open: d.claim.Open, Lock: d.claim.Lock(), Size: d.env.Size(), Envelope: d.env,
+		Content: d.claim.Content(), Open: d.claim.Open, Lock: d.claim.LockedFile(), Size: d.env.Size(), Envelope: d.env,
 		EnvelopePath: d.claim.EnvelopePath(),
 	}
 	results, err := d.agent.Deliver(ctx, job)
@@ -94,7 +94,7 @@ func (d *delivery) note(to string, r Result, now time.Time) error {
 	if r.Outcome == Failed && r.Status != "" && !strings.Contains(said, r.Status) {
 		said = r.Status + " " + said // for a report, perhaps by a later process
 	}
-	o := spoolfmt.Outcome{Time: now, Text: spoolfmt.Text(said, maxOutcome)}
+	o := envelope.Outcome{Time: now, Text: envelope.CleanText(said, maxOutcome)}
 	if r.Remote != "" {
 		if d.remotes == nil {
 			d.remotes = make(map[string]string)
@@ -104,11 +104,11 @@ func (d *delivery) note(to string, r Result, now time.Time) error {
 	d.count.recipients[r.Outcome]++
 	switch r.Outcome {
 	case Delivered:
-		o.Status = spoolfmt.StatusDelivered
+		o.Status = envelope.StatusDelivered
 		d.ev.delivered(d.claim.ID(), to, d.agent.Name(), now.Sub(d.begin))
 		d.succeeded(to, r)
 	case Failed:
-		o.Status = spoolfmt.StatusFailed
+		o.Status = envelope.StatusFailed
 		if o.Text == "" {
 			o.Text = "refused"
 		}

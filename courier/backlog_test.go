@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"smap/spoolfmt"
+	"smap/spoolfmt/envelope"
 )
 
 // backlog makes a spool with n deferred messages, as a scan sees them.
@@ -81,7 +82,7 @@ func BenchmarkStartWithBacklog(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		env, err := spoolfmt.NewEnvelope(spoolfmt.Path{Address: "a@example.com"}, []spoolfmt.Path{{Address: "b@example.org"}})
+		env, err := envelope.New(envelope.Path{Address: "a@example.com"}, []envelope.Path{{Address: "b@example.org"}})
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"smap/spoolfmt"
+	"smap/spoolfmt/envelope"
 )
 
 // interrupted gives a message back that a stop has cut short: what is known is
@@ -27,7 +28,7 @@ func (d *delivery) interrupted() report {
 func (d *delivery) conclude() report {
 	failed := 0
 	for _, r := range d.env.Recipients() {
-		if r.Outcome != nil && r.Outcome.Status == spoolfmt.StatusFailed {
+		if r.Outcome != nil && r.Outcome.Status == envelope.StatusFailed {
 			failed++
 		}
 	}
@@ -88,12 +89,12 @@ func (d *delivery) postpone(pending int) report {
 	if !again {
 		d.ev.expired(d.claim.ID(), attempts, now.Sub(arrival))
 		return d.fail("", fmt.Sprintf("not delivered to %d of %d recipients in %d attempts since %s: %s",
-			pending, len(d.env.Recipients()), attempts, spoolfmt.FormatTime(arrival), d.last), true)
+			pending, len(d.env.Recipients()), attempts, envelope.FormatTime(arrival), d.last), true)
 	}
 	if err := d.reportDelay(now); err != nil {
 		d.feeding = err // tried again after the next attempt
 	}
-	if err := d.env.Set("Next-Attempt", spoolfmt.FormatTime(next)); err != nil {
+	if err := d.env.Set("Next-Attempt", envelope.FormatTime(next)); err != nil {
 		return d.hold(err)
 	}
 	if err := d.claim.Record(next); err != nil {
@@ -113,7 +114,7 @@ func (d *delivery) setAttempt(attempts int) error {
 	if d.last == "" {
 		d.last = "not delivered"
 	}
-	return d.env.Set("Last-Error", spoolfmt.Text(d.last, maxText))
+	return d.env.Set("Last-Error", envelope.CleanText(d.last, maxText))
 }
 
 // arrived says when the message came: what its feeder wrote, unless the file is
@@ -137,7 +138,7 @@ func (d *delivery) arrived(now time.Time) time.Time {
 func (d *delivery) failureReason(failed int) string {
 	all := d.env.Recipients()
 	for _, r := range all {
-		if r.Outcome != nil && r.Outcome.Status == spoolfmt.StatusFailed {
+		if r.Outcome != nil && r.Outcome.Status == envelope.StatusFailed {
 			return fmt.Sprintf("%d of %d recipients failed for good, the first is <%s>: %s", failed, len(all), r.Address, r.Outcome.Text)
 		}
 	}

@@ -8,7 +8,7 @@ import (
 	"path/filepath"
 	"time"
 
-	"smap/spoolfmt"
+	"smap/spoolfmt/envelope"
 )
 
 // A Config is everything that a courier has to know. Zero values of the numbers
@@ -87,13 +87,13 @@ func (c Config) complete() (Config, error) {
 	orTime(&c.StopGrace, defaultStopGrace)
 	if c.Hostname == "" {
 		name, err := os.Hostname()
-		if err != nil || spoolfmt.CheckAddress("x@"+name) != nil {
+		if err != nil || envelope.CheckAddress("x@"+name) != nil {
 			name = "localhost"
 		}
 		c.Hostname = name
 	}
 	if c.BadAdmin != "" {
-		if err := spoolfmt.CheckAddress(c.BadAdmin); err != nil {
+		if err := envelope.CheckAddress(c.BadAdmin); err != nil {
 			return c, fmt.Errorf("courier: badadmin: %w", err)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"smap/spoolfmt"
+	"smap/spoolfmt/envelope"
 )
 
 // A verdict is what a look at a message came to, for the loop.
@@ -57,7 +58,7 @@ type delivery struct {
 	spool   *spoolfmt.Spool
 	item    item
 	claim   *spoolfmt.Claim
-	env     *spoolfmt.Envelope
+	env     *envelope.Envelope
 	agent   Agent
 	begin   time.Time
 	arrival time.Time
@@ -142,10 +143,10 @@ func (d *delivery) take() error {
 		var err error
 		id, kind := spoolfmt.SplitName(d.item.name)
 		switch {
-		case kind == spoolfmt.KindMail && d.item.cur:
-			d.claim, err = d.spool.RecoverMail(d.item.name)
-		case kind == spoolfmt.KindMail:
-			d.claim, err = d.spool.ClaimMail(d.item.name)
+		case kind == spoolfmt.KindDrop && d.item.cur:
+			d.claim, err = d.spool.RecoverDrop(d.item.name)
+		case kind == spoolfmt.KindDrop:
+			d.claim, err = d.spool.ClaimDrop(d.item.name)
 		default:
 			d.claim, err = d.spool.Claim(id)
 		}
@@ -203,21 +204,9 @@ func systemTrouble(err error) bool {
 	return false
 }
 
-// outcomeRoom is more than an outcome adds to an envelope besides the address.
-const outcomeRoom = 320
-
 // roomForOutcomes tells whether every outcome could be written into the
 // envelope. A message must not be delivered when that could not be recorded.
-func (d *delivery) roomForOutcomes() bool {
-	size := spoolfmt.MaxLine // Attempts, Next-Attempt, Last-Error, Set-Aside
-	for _, f := range d.env.Fields() {
-		size += len(f.Name) + len(f.Value) + len(": \n")
-	}
-	for _, p := range d.env.Pending() {
-		size += len(p.Address) + outcomeRoom
-	}
-	return size <= spoolfmt.MaxEnvelope
-}
+func (d *delivery) roomForOutcomes() bool { return d.env.Room() <= envelope.MaxSize }
 
 // giveBack ends the claim and leaves the message in cur.
 func (d *delivery) giveBack(r report) report {
@@ -234,7 +223,7 @@ func (d *delivery) giveBack(r report) report {
 // A grouper is an agent that can take recipients in one call only when they
 // have something in common.
 type grouper interface {
-	Group(to spoolfmt.Path) string
+	Group(to envelope.Path) string
 }
 
 // dueTime reads an envelope's modification time in cur as its next attempt. One

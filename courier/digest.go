@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"smap/spoolfmt"
+	"smap/spoolfmt/envelope"
 )
 
 const (
@@ -35,7 +36,7 @@ type digest struct {
 func (g *digest) add(now time.Time, id, reason string) {
 	g.count++
 	if len(g.lines) < maxDigest {
-		g.lines = append(g.lines, fmt.Sprintf("%s %s\n    %s\n", spoolfmt.FormatTime(now), id, spoolfmt.Text(reason, maxText)))
+		g.lines = append(g.lines, fmt.Sprintf("%s %s\n    %s\n", envelope.FormatTime(now), id, envelope.CleanText(reason, maxText)))
 	}
 	if g.due.IsZero() {
 		g.due = now.Add(digestAfter)

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"smap/spoolfmt"
+	"smap/spoolfmt/envelope"
 )
 
 // drop commits a single file as a script would.
@@ -51,7 +51,7 @@ func TestDropDeferred(t *testing.T) {
 	b.cfg.Agent = agentFunc(func(_ context.Context, job *Job) ([]Result, error) {
 		text, err := os.ReadFile(job.EnvelopePath)
 		if err == nil {
-			_, err = spoolfmt.ParseEnvelope(text)
+			_, err = envelope.Parse(text)
 		}
 		if err != nil {
 			t.Error(err)

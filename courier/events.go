@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"smap/spoolfmt"
+	"smap/spoolfmt/envelope"
 )
 
 // events writes the log, one function for each event; doc.go lists them.
@@ -22,7 +23,7 @@ func (e events) warn(event string, attrs ...slog.Attr) {
 // maxText bounds texts of other programs in log lines.
 const maxText = 400
 
-func text(s string) slog.Attr { return slog.String("text", spoolfmt.Text(s, maxText)) }
+func text(s string) slog.Attr { return slog.String("text", envelope.CleanText(s, maxText)) }
 
 func address(key, a string) slog.Attr { return slog.String(key, "<"+a+">") }
 
@@ -54,7 +55,7 @@ func (e events) failed(id, to, agent, why string) {
 
 func (e events) deferred(id string, attempts int, next time.Time, waiting int, why string) {
 	e.info("deferred", slog.String("id", id), slog.Int("attempts", attempts),
-		slog.String("next", spoolfmt.FormatTime(next)), slog.Int("waiting", waiting), text(why))
+		slog.String("next", envelope.FormatTime(next)), slog.Int("waiting", waiting), text(why))
 }
 
 func (e events) aside(id, file, reason string) {
@@ -62,7 +63,7 @@ func (e events) aside(id, file, reason string) {
 	if file != "" {
 		attrs = append(attrs, slog.String("file", file))
 	}
-	e.warn("aside", append(attrs, slog.String("reason", spoolfmt.Text(reason, maxText)))...)
+	e.warn("aside", append(attrs, slog.String("reason", envelope.CleanText(reason, maxText)))...)
 }
 
 func (e events) finished(id, from string, size int64, recipients int, took time.Duration) {
@@ -81,7 +82,7 @@ func (e events) expired(id string, attempts int, age time.Duration) {
 }
 
 func (e events) trouble(what string, err error) {
-	e.warn("trouble", slog.String("what", what), slog.String("error", spoolfmt.Text(err.Error(), maxText)))
+	e.warn("trouble", slog.String("what", what), slog.String("error", envelope.CleanText(err.Error(), maxText)))
 }
 
 func (e events) healed(what string) { e.info("healed", slog.String("what", what)) }
@@ -91,12 +92,12 @@ func (e events) busy(name string, since time.Duration) {
 }
 
 func (e events) ignored(box spoolfmt.Box, name, reason string) {
-	e.warn("ignored", slog.String("box", box.String()), slog.String("name", spoolfmt.Text(name, maxText)),
+	e.warn("ignored", slog.String("box", box.String()), slog.String("name", envelope.CleanText(name, maxText)),
 		slog.String("reason", reason))
 }
 
 func (e events) watchLost(err error) {
-	e.warn("watch-lost", slog.String("error", spoolfmt.Text(err.Error(), maxText)))
+	e.warn("watch-lost", slog.String("error", envelope.CleanText(err.Error(), maxText)))
 }
 
 func (e events) watchBack() { e.info("watch-back") }

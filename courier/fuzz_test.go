@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"smap/spoolfmt"
+	"smap/spoolfmt/envelope"
 )
 
 // FuzzReply: whatever a server says is a reply of three digits and bounded
@@ -78,9 +78,9 @@ func FuzzReportFields(f *testing.F) {
 	f.Add("x+0Ay", "rfc822;a+0D+0Ab", "no\r\nEvil: 1", "mx\nEvil: 1")
 	f.Add("+", "utf-8;ü", "ü\u2028x", "\x00")
 	f.Fuzz(func(t *testing.T, envid, orcpt, text, remote string) {
-		r := &dsn{host: "host.test", sender: spoolfmt.Path{Address: "a@x.test", Params: params("ENVID=" + envid)},
-			notices: []notice{{to: spoolfmt.Path{Address: "b@x.test", Params: params("ORCPT=" + orcpt)}, action: "failed", status: "5.0.0", text: text, remote: remote}}}
-		if spoolfmt.CheckSenderParams(r.sender.Params) != nil || spoolfmt.CheckRecipientParams(r.notices[0].to.Params) != nil {
+		r := &dsn{host: "host.test", sender: envelope.Path{Address: "a@x.test", Params: params("ENVID=" + envid)},
+			notices: []notice{{to: envelope.Path{Address: "b@x.test", Params: params("ORCPT=" + orcpt)}, action: "failed", status: "5.0.0", text: text, remote: remote}}}
+		if envelope.CheckSenderParams(r.sender.Params) != nil || envelope.CheckRecipientParams(r.notices[0].to.Params) != nil {
 			return // an envelope with these is malformed
 		}
 		var out bytes.Buffer

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"smap/spoolfmt"
+	"smap/spoolfmt/envelope"
 )
 
 // TestMain lets the test binary stand in for agents: started as
@@ -194,18 +195,18 @@ func (b *bench) message(content string, rcpts ...string) string {
 	if len(rcpts) == 0 {
 		rcpts = []string{"b@example.org"}
 	}
-	var to []spoolfmt.Path
+	var to []envelope.Path
 	for _, r := range rcpts {
-		to = append(to, spoolfmt.Path{Address: r})
+		to = append(to, envelope.Path{Address: r})
 	}
-	env, err := spoolfmt.NewEnvelope(spoolfmt.Path{Address: "a@example.com"}, to)
+	env, err := envelope.New(envelope.Path{Address: "a@example.com"}, to)
 	if err != nil {
 		b.t.Fatal(err)
 	}
 	return b.commit(env, content)
 }
 
-func (b *bench) commit(env *spoolfmt.Envelope, content string) string {
+func (b *bench) commit(env *envelope.Envelope, content string) string {
 	b.t.Helper()
 	d, err := b.feed.NewDraft()
 	if err != nil {
@@ -248,13 +249,13 @@ func (b *bench) names(box string) []string {
 	return out
 }
 
-func (b *bench) envelope(name string) *spoolfmt.Envelope {
+func (b *bench) envelope(name string) *envelope.Envelope {
 	b.t.Helper()
 	data, err := os.ReadFile(b.path(name))
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	e, err := spoolfmt.ParseEnvelope(data)
+	e, err := envelope.Parse(data)
 	if err != nil {
 		b.t.Fatalf("%s: %v\n%s", name, err, data)
 	}

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"time"
 
-	"smap/spoolfmt"
+	"smap/spoolfmt/envelope"
 )
 
 // delayAfter is the age at which a sender who asked for it learns of a delay.
@@ -34,13 +34,13 @@ func (d *delivery) reportFailure(expired bool) (bool, error) {
 		return false, nil
 	}
 	var notices []notice
-	var pending []spoolfmt.Path
+	var pending []envelope.Path
 	quiet := 0
 	seen := make(map[string]bool)
 	for _, r := range d.env.Recipients() {
 		var n notice
 		switch {
-		case seen[r.Address] || r.Outcome != nil && r.Outcome.Status == spoolfmt.StatusDelivered:
+		case seen[r.Address] || r.Outcome != nil && r.Outcome.Status == envelope.StatusDelivered:
 			continue
 		case r.Outcome != nil:
 			n = notice{to: r.Path, action: "failed", status: statusIn(r.Outcome.Text), text: r.Outcome.Text}
@@ -64,7 +64,7 @@ func (d *delivery) reportFailure(expired bool) (bool, error) {
 	// What is reported must be written down before: who was told that it failed
 	// must not get it delivered, even if this process dies now.
 	for _, p := range pending {
-		o := spoolfmt.Outcome{Status: spoolfmt.StatusFailed, Time: time.Now(), Text: spoolfmt.Text("4.4.7 too old: "+d.last, maxOutcome)}
+		o := envelope.Outcome{Status: envelope.StatusFailed, Time: time.Now(), Text: envelope.CleanText("4.4.7 too old: "+d.last, maxOutcome)}
 		if err := d.env.SetOutcome(p.Address, o); err != nil {
 			return false, err
 		}
@@ -101,7 +101,7 @@ func (d *delivery) reportDelay(now time.Time) error {
 	if len(notices) == 0 {
 		return nil
 	}
-	if err := d.env.Set(fieldDelay, spoolfmt.FormatTime(now)); err != nil {
+	if err := d.env.Set(fieldDelay, envelope.FormatTime(now)); err != nil {
 		return err
 	}
 	d.dirty = true

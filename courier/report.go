@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"smap/spoolfmt"
+	"smap/spoolfmt/envelope"
 )
 
 // fieldReport marks an envelope that the courier wrote, with what it is.
@@ -30,7 +31,7 @@ const (
 
 // A notice is what a report says of one recipient.
 type notice struct {
-	to     spoolfmt.Path
+	to     envelope.Path
 	action string // of RFC 3464: failed, delayed, delivered, relayed
 	status string
 	text   string
@@ -44,7 +45,7 @@ type dsn struct {
 	id       string
 	now      time.Time
 	arrival  time.Time
-	sender   spoolfmt.Path
+	sender   envelope.Path
 	notices  []notice
 	content  *os.File
 	size     int64
@@ -53,7 +54,7 @@ type dsn struct {
 
 // wants tells whether a recipient's NOTIFY asks for a report of that kind;
 // without NOTIFY, failures are reported and nothing else.
-func wants(to spoolfmt.Path, kind string) bool {
+func wants(to envelope.Path, kind string) bool {
 	notify, ok := to.Param("NOTIFY")
 	if !ok {
 		return kind == "FAILURE"
@@ -76,18 +77,18 @@ func (r *dsn) feed(sp *spoolfmt.Spool, kind reportKind) (string, error) {
 
 // feedReport commits a message of ours: null sender, one recipient, marked.
 func feedReport(sp *spoolfmt.Spool, to, kind string, write func(io.Writer) error) (string, error) {
-	from := spoolfmt.Path{Params: []spoolfmt.Param{{Keyword: "BODY", Value: "8BITMIME", HasValue: true}}}
+	from := envelope.Path{Params: []envelope.Param{{Keyword: "BODY", Value: "8BITMIME", HasValue: true}}}
 	if !ascii(to) {
-		from.Params = append(from.Params, spoolfmt.Param{Keyword: "SMTPUTF8"})
+		from.Params = append(from.Params, envelope.Param{Keyword: "SMTPUTF8"})
 	}
-	env, err := spoolfmt.NewEnvelope(from, []spoolfmt.Path{{Address: to}})
+	env, err := envelope.New(from, []envelope.Path{{Address: to}})
 	if err != nil {
 		return "", err
 	}
 	if err := env.Set(fieldReport, kind); err != nil {
 		return "", err
 	}
-	if err := env.Set("Received-At", spoolfmt.FormatTime(time.Now())); err != nil {
+	if err := env.Set("Received-At", envelope.FormatTime(time.Now())); err != nil {
 		return "", err
 	}
 	d, err := sp.NewDraft()
@@ -124,7 +125,7 @@ func (r *dsn) utf8() bool {
 // value makes a text fit for a field of the part for programs, which is ASCII
 // unless it is of RFC 6533's type.
 func (r *dsn) value(s string, limit int) string {
-	s = spoolfmt.Text(s, limit)
+	s = envelope.CleanText(s, limit)
 	if r.utf8() {
 		return s
 	}
@@ -138,7 +139,7 @@ func (r *dsn) value(s string, limit int) string {
 
 // complete gives an address of this host its domain, which header fields want.
 func complete(address, host string) string {
-	if _, domain := spoolfmt.SplitAddress(address); domain == "" {
+	if _, domain := envelope.SplitAddress(address); domain == "" {
 		return address + "@" + host
 	}
 	return address
@@ -181,7 +182,7 @@ func (r *dsn) write(to io.Writer) error {
 func header(w io.Writer, host, to, subject string, now time.Time) {
 	fmt.Fprintf(w, "Date: %s\nFrom: Mail Delivery System <MAILER-DAEMON@%s>\nTo: <%s>\nSubject: %s\n",
 		mailDate(now), host, complete(to, host), subject)
-	fmt.Fprintf(w, "Message-ID: <%s@%s>\nAuto-Submitted: auto-replied\n", spoolfmt.NewID(now), host)
+	fmt.Fprintf(w, "Message-ID: <%s@%s>\nAuto-Submitted: auto-replied\n", envelope.NewID(now), host)
 }
 
 func mailDate(t time.Time) string { return t.UTC().Format("Mon, 02 Jan 2006 15:04:05 +0000") }
@@ -190,7 +191,7 @@ func mailDate(t time.Time) string { return t.UTC().Format("Mon, 02 Jan 2006 15:0
 func (r *dsn) words(w io.Writer, first string) {
 	fmt.Fprintln(w, first)
 	for _, n := range r.notices {
-		fmt.Fprintf(w, "\n<%s>\n    %s\n", n.to.Address, spoolfmt.Text(n.text, maxText))
+		fmt.Fprintf(w, "\n<%s>\n    %s\n", n.to.Address, envelope.CleanText(n.text, maxText))
 	}
 	fmt.Fprintf(w, "\nThis is %s, about the message with the id %s.\n", r.host, r.id)
 }

@@ -17,7 +17,7 @@ import (
 	"testing"
 	"time"
 
-	"smap/spoolfmt"
+	"smap/spoolfmt/envelope"
 )
 
 // A reporter is an agent that keeps the reports which come to it, and for all
@@ -32,7 +32,7 @@ type reporter struct {
 // caught is a report as a person's mailbox gets it.
 type caught struct {
 	id, to  string
-	from    spoolfmt.Path
+	from    envelope.Path
 	content string
 }
 
@@ -56,7 +56,7 @@ func (a *reporter) Deliver(_ context.Context, job *Job) ([]Result, error) {
 	}
 	out := job.same(Result{Outcome: Delivered, Text: "ok"})
 	for i, to := range job.Recipients {
-		local, _ := spoolfmt.SplitAddress(to.Address)
+		local, _ := envelope.SplitAddress(to.Address)
 		if r, ok := a.results[local]; ok {
 			out[i] = r
 		}
@@ -144,11 +144,11 @@ func (p *parsed) fields(t *testing.T, body []byte) {
 	}
 }
 
-func params(list ...string) []spoolfmt.Param {
-	var out []spoolfmt.Param
+func params(list ...string) []envelope.Param {
+	var out []envelope.Param
 	for _, s := range list {
 		k, v, has := strings.Cut(s, "=")
-		out = append(out, spoolfmt.Param{Keyword: k, Value: v, HasValue: has})
+		out = append(out, envelope.Param{Keyword: k, Value: v, HasValue: has})
 	}
 	return out
 }
@@ -156,18 +156,18 @@ func params(list ...string) []spoolfmt.Param {
 // send commits a message with these paths, as "address PARAM=x ...".
 func (b *bench) send(content, from string, rcpts ...string) string {
 	b.t.Helper()
-	path := func(s string) spoolfmt.Path {
+	path := func(s string) envelope.Path {
 		words := strings.Fields(s)
 		if len(words) == 0 || strings.Contains(words[0], "=") && !strings.Contains(words[0], "@") {
-			return spoolfmt.Path{Params: params(words...)}
+			return envelope.Path{Params: params(words...)}
 		}
-		return spoolfmt.Path{Address: words[0], Params: params(words[1:]...)}
+		return envelope.Path{Address: words[0], Params: params(words[1:]...)}
 	}
-	var to []spoolfmt.Path
+	var to []envelope.Path
 	for _, r := range rcpts {
 		to = append(to, path(r))
 	}
-	env, err := spoolfmt.NewEnvelope(path(from), to)
+	env, err := envelope.New(path(from), to)
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -557,7 +557,7 @@ func TestOurs(t *testing.T) {
 	other := &reporter{}
 	b.cfg.BounceAgent = other
 	send := func() string {
-		env, err := spoolfmt.NewEnvelope(spoolfmt.Path{}, []spoolfmt.Path{{Address: "c@x.test"}})
+		env, err := envelope.New(envelope.Path{}, []envelope.Path{{Address: "c@x.test"}})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -50,7 +50,7 @@ func (s *scanner) scan(ctx context.Context, cfg *Config, sp *spoolfmt.Spool, box
 			if e.Kind == spoolfmt.KindEnvelope {
 				r.waits++ // nothing else is of interest there
 			}
-		case e.Kind == spoolfmt.KindEnvelope, e.Kind == spoolfmt.KindMail:
+		case e.Kind == spoolfmt.KindEnvelope, e.Kind == spoolfmt.KindDrop:
 			r.message(cfg, sp, e.Name, now)
 		case e.Kind == spoolfmt.KindContent && box == spoolfmt.Cur && cfg.Metrics != "":
 			// The envelope's time is that of the next attempt.

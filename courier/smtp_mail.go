@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"strings"
 
-	"smap/spoolfmt"
+	"smap/spoolfmt/envelope"
 )
 
 // errStale: a connection that was kept had ended before it took anything of
@@ -254,7 +254,7 @@ func (t *transaction) rcptCommands() []string {
 // qualify completes an address of this host for SMTP, which knows none without
 // a domain but postmaster's. To LMTP it may be the name of a mailbox.
 func (c *smtpConn) qualify(address string) string {
-	_, domain := spoolfmt.SplitAddress(address)
+	_, domain := envelope.SplitAddress(address)
 	if c.opt.LMTP || address == "" || domain != "" || strings.EqualFold(address, "postmaster") {
 		return address
 	}
@@ -263,7 +263,7 @@ func (c *smtpConn) qualify(address string) string {
 
 // addParams hands parameters on as they came; their syntax was checked when the
 // envelope was read.
-func addParams(b *strings.Builder, p spoolfmt.Path, keywords ...string) {
+func addParams(b *strings.Builder, p envelope.Path, keywords ...string) {
 	for _, k := range keywords {
 		if v, ok := p.Param(k); ok && v != "" {
 			b.WriteString(" " + k + "=" + v)

@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"smap/spoolfmt"
+	"smap/spoolfmt/envelope"
 )
 
 // scripted is a server that says what it is told to, line by line: "C: " is
@@ -334,7 +334,7 @@ func TestSMTPUTF8(t *testing.T) {
 	if err != nil || r[0].Outcome != Failed || r[0].Status != "5.6.7" || r[1].Outcome != Delivered {
 		t.Errorf("%+v %v", r, err)
 	}
-	utf8 := []spoolfmt.Param{{Keyword: "SMTPUTF8"}}
+	utf8 := []envelope.Param{{Keyword: "SMTPUTF8"}}
 	for _, c := range []struct {
 		script, sender, content string
 		want                    Outcome
@@ -347,7 +347,7 @@ func TestSMTPUTF8(t *testing.T) {
 		script := strings.Replace(c.script, "C: .\n", strings.Repeat("C:\n", strings.Count(c.content, "\n")-1)+"C: .\n", 1)
 		a := scripted(t, script)
 		j := job(t, c.content, "b@x.test")
-		j.Sender = spoolfmt.Path{Address: c.sender, Params: utf8}
+		j.Sender = envelope.Path{Address: c.sender, Params: utf8}
 		if r, err := a.Deliver(t.Context(), j); err != nil || r[0].Outcome != c.want {
 			t.Errorf("%s, %q: %+v %v", c.sender, c.content, r, err)
 		}
@@ -366,8 +366,8 @@ func TestSMTPPlainServer(t *testing.T) {
 	} {
 		a := scripted(t, script)
 		j := job(t, "\xfc\xe4\n.\nno end", "b@x.test", "postmaster", "local")
-		j.Sender = spoolfmt.Path{Address: "root", Params: []spoolfmt.Param{{Keyword: "RET", Value: "FULL", HasValue: true}}}
-		j.Recipients[0].Params = []spoolfmt.Param{{Keyword: "NOTIFY", Value: "SUCCESS", HasValue: true}}
+		j.Sender = envelope.Path{Address: "root", Params: []envelope.Param{{Keyword: "RET", Value: "FULL", HasValue: true}}}
+		j.Recipients[0].Params = []envelope.Param{{Keyword: "NOTIFY", Value: "SUCCESS", HasValue: true}}
 		if r, err := a.Deliver(t.Context(), j); err != nil || r[0].Outcome != Delivered || r[0].DSN {
 			t.Errorf("%+v %v", r, err)
 		}

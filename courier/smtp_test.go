@@ -14,7 +14,7 @@ import (
 
 	"github.com/emersion/go-smtp"
 
-	"smap/spoolfmt"
+	"smap/spoolfmt/envelope"
 )
 
 // A sink is a server of another library that remembers what it took.
@@ -146,8 +146,8 @@ func TestLMTPVerdicts(t *testing.T) {
 func TestSMTPParameters(t *testing.T) {
 	s, a := serve(t, false)
 	j := job(t, "x\n", "b@x.test")
-	j.Sender.Params = []spoolfmt.Param{{Keyword: "RET", Value: "HDRS", HasValue: true}, {Keyword: "ENVID", Value: "a+2Bb", HasValue: true}}
-	j.Recipients[0].Params = []spoolfmt.Param{{Keyword: "NOTIFY", Value: "SUCCESS,DELAY", HasValue: true}, {Keyword: "ORCPT", Value: "rfc822;o@x.test", HasValue: true}}
+	j.Sender.Params = []envelope.Param{{Keyword: "RET", Value: "HDRS", HasValue: true}, {Keyword: "ENVID", Value: "a+2Bb", HasValue: true}}
+	j.Recipients[0].Params = []envelope.Param{{Keyword: "NOTIFY", Value: "SUCCESS,DELAY", HasValue: true}, {Keyword: "ORCPT", Value: "rfc822;o@x.test", HasValue: true}}
 	r, err := a.Deliver(t.Context(), j)
 	if err != nil || r[0].Outcome != Delivered || !r[0].DSN {
 		t.Fatalf("%+v %v", r, err)
@@ -156,12 +156,12 @@ func TestSMTPParameters(t *testing.T) {
 	if m.from != "a@example.com" || m.opts.EnvelopeID != "a+b" || m.opts.Return != "HDRS" || len(m.rcpt[0].Notify) != 2 || m.rcpt[0].OriginalRecipient != "o@x.test" {
 		t.Errorf("%+v %+v", m.opts, m.rcpt[0])
 	}
-	j.Sender = spoolfmt.Path{Address: "refused@x.test"}
+	j.Sender = envelope.Path{Address: "refused@x.test"}
 	if r, err := a.Deliver(t.Context(), j); err != nil || r[0].Outcome != Failed || r[0].Status != "5.7.1" {
 		t.Errorf("%+v %v", r, err)
 	}
 	// The connection is still good after a refusal.
-	j.Sender = spoolfmt.Path{}
+	j.Sender = envelope.Path{}
 	if r, err := a.Deliver(t.Context(), j); err != nil || r[0].Outcome != Delivered || s.mails[1].from != "" {
 		t.Errorf("%+v %v", r, err)
 	}

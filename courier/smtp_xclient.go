@@ -6,7 +6,7 @@ import (
 	"net/netip"
 	"strings"
 
-	"smap/spoolfmt"
+	"smap/spoolfmt/envelope"
 )
 
 // maxXClient bounds a name in XCLIENT: a command line has a limit.
@@ -14,7 +14,7 @@ const maxXClient = 255
 
 // xclient is what XCLIENT should say of a message, empty for one that did not
 // come from a client.
-func xclient(env *spoolfmt.Envelope) string {
+func xclient(env *envelope.Envelope) string {
 	ip, err := netip.ParseAddr(env.Get("Client-Address"))
 	if err != nil {
 		return ""
@@ -24,7 +24,7 @@ func xclient(env *spoolfmt.Envelope) string {
 		addr = "IPV6:" + addr
 	}
 	name := env.Get("Client-Name")
-	if len(name) > maxXClient || strings.EqualFold(name, "unknown") || spoolfmt.CheckAddress("x@"+name) != nil {
+	if len(name) > maxXClient || strings.EqualFold(name, "unknown") || envelope.CheckAddress("x@"+name) != nil {
 		name = "[UNAVAILABLE]"
 	}
 	proto := "ESMTP"
@@ -53,8 +53,8 @@ func xtext(s string) string {
 
 // heloFor is the name to say hello with after XCLIENT: the client's own, if it
 // is one. Postfix takes that and not the HELO attribute for the client's.
-func (o *Remote) heloFor(env *spoolfmt.Envelope) string {
-	if helo := env.Get("Helo"); spoolfmt.CheckAddress("x@"+helo) == nil {
+func (o *Remote) heloFor(env *envelope.Envelope) string {
+	if helo := env.Get("Helo"); envelope.CheckAddress("x@"+helo) == nil {
 		return helo
 	}
 	return o.Helo

@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"smap/spoolfmt"
+	"smap/spoolfmt/envelope"
 )
 
 // TestSystemTrouble: what every message would meet stops all; what is about one
@@ -126,7 +126,7 @@ func TestFailedWithoutText(t *testing.T) {
 		t.Fatal(err)
 	}
 	env := b.envelope("bad/" + id + ".envelope")
-	if o := env.Recipients()[0].Outcome; o == nil || o.Status != spoolfmt.StatusFailed || o.Text != "refused" {
+	if o := env.Recipients()[0].Outcome; o == nil || o.Status != envelope.StatusFailed || o.Text != "refused" {
 		t.Errorf("outcome %+v", o)
 	}
 }

@@ -108,7 +108,7 @@ func (w *watcher) read(e fsnotify.Event, ok bool) (hint, string, spoolfmt.Kind) 
 	}
 	name := filepath.Base(e.Name)
 	_, kind := spoolfmt.SplitName(name)
-	if kind != spoolfmt.KindEnvelope && kind != spoolfmt.KindMail {
+	if kind != spoolfmt.KindEnvelope && kind != spoolfmt.KindDrop {
 		return hintNothing, "", kind
 	}
 	return hintName, name, kind

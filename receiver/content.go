@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"smap/spoolfmt"
+	"smap/spoolfmt/envelope"
 )
 
 // Limits of a content. The first is RFC 5321's 1000 many times over; the second
@@ -199,8 +200,8 @@ func (c *content) finish() Reply {
 }
 
 // envelope is the message's, as the spool wants it.
-func (s *session) envelope() (*spoolfmt.Envelope, error) {
-	e, err := spoolfmt.NewEnvelope(s.sender, s.recipients)
+func (s *session) envelope() (*envelope.Envelope, error) {
+	e, err := envelope.New(s.sender, s.recipients)
 	if err != nil {
 		return nil, err
 	}
@@ -208,12 +209,12 @@ func (s *session) envelope() (*spoolfmt.Envelope, error) {
 	if s.tls != nil {
 		tls = s.tls.String()
 	}
-	for _, f := range []spoolfmt.Field{
-		{Name: "Received-At", Value: spoolfmt.FormatTime(s.Now())},
+	for _, f := range []envelope.Field{
+		{Name: "Received-At", Value: envelope.FormatTime(s.Now())},
 		{Name: "Client-Address", Value: s.client.address()},
 		{Name: "Client-Name", Value: s.client.Name},
-		{Name: "Client-Ident", Value: spoolfmt.Text(s.client.Ident, maxHeloName)},
-		{Name: "Helo", Value: spoolfmt.Text(s.heloName, maxHeloName)},
+		{Name: "Client-Ident", Value: envelope.CleanText(s.client.Ident, maxHeloName)},
+		{Name: "Helo", Value: envelope.CleanText(s.heloName, maxHeloName)},
 		{Name: "Protocol", Value: s.protocol()},
 		{Name: "TLS", Value: tls},
 	} {

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"smap/spoolfmt"
+	"smap/spoolfmt/envelope"
 )
 
 // TestContentLimits: what is at a limit passes, one octet more does not.
@@ -210,7 +210,7 @@ func TestRecipientsFill(t *testing.T) {
 		c.MaxRecip = 0
 		var b strings.Builder
 		b.WriteString("EHLO c.test\r\nMAIL FROM:<>\r\n")
-		for i := range spoolfmt.MaxRecipients + 1 {
+		for i := range envelope.MaxRecipients + 1 {
 			fmt.Fprintf(&b, rcpt, i)
 		}
 		conn := &reel{pieces: []string{b.String(), "DATA\r\n.\r\nQUIT\r\n"}}
@@ -220,11 +220,11 @@ func TestRecipientsFill(t *testing.T) {
 		}
 		e := spool.committed[0].envelope
 		n := len(e.Recipients())
-		if n < 2000 || name == "short" && n != spoolfmt.MaxRecipients {
+		if n < 2000 || name == "short" && n != envelope.MaxRecipients {
 			t.Errorf("%s: %d recipients", name, n)
 		}
 		for _, r := range e.Recipients() {
-			if err := e.SetOutcome(r.Address, spoolfmt.Outcome{Status: spoolfmt.StatusFailed, Time: time.Unix(0, 0), Text: strings.Repeat("y", 1000)}); err != nil {
+			if err := e.SetOutcome(r.Address, envelope.Outcome{Status: envelope.StatusFailed, Time: time.Unix(0, 0), Text: strings.Repeat("y", 1000)}); err != nil {
 				t.Fatal(err)
 			}
 		}

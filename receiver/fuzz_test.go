@@ -10,7 +10,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/txtar"
 
-	"smap/spoolfmt"
+	"smap/spoolfmt/envelope"
 )
 
 // checkReplies wants replies that a client can read: RFC 5321 4.2 and 4.5.3.1.5.
@@ -321,9 +321,9 @@ func checkEnvelope(t *testing.T, s *session, line string) {
 	t.Helper()
 	recipients := s.recipients
 	if len(recipients) == 0 {
-		recipients = []spoolfmt.Path{{Address: "b@local.test"}}
+		recipients = []envelope.Path{{Address: "b@local.test"}}
 	}
-	e, err := spoolfmt.NewEnvelope(s.sender, recipients)
+	e, err := envelope.New(s.sender, recipients)
 	if err != nil {
 		t.Fatalf("%q was accepted: %v", line, err)
 	}
@@ -332,7 +332,7 @@ func checkEnvelope(t *testing.T, s *session, line string) {
 	if err != nil {
 		t.Fatalf("%q was accepted: %v", line, err)
 	}
-	again, err := spoolfmt.ParseEnvelope(data)
+	again, err := envelope.Parse(data)
 	if err != nil {
 		t.Fatalf("%q was accepted: %v in\n%s", line, err, data)
 	}
@@ -340,8 +340,8 @@ func checkEnvelope(t *testing.T, s *session, line string) {
 		t.Fatalf("%q became\n%s", line, data)
 	}
 	for i, r := range again.Recipients() {
-		local, domain := spoolfmt.SplitAddress(r.Address)
-		plain := spoolfmt.UnquoteLocal(local)
+		local, domain := envelope.SplitAddress(r.Address)
+		plain := envelope.UnquoteLocal(local)
 		if r.String() != recipients[i].String() || domain != "" && !strings.EqualFold(domain, "local.test") ||
 			strings.ContainsAny(plain, "%!@:") || strings.HasPrefix(plain, "-") || strings.HasPrefix(plain, "|") || strings.HasPrefix(plain, "/") {
 			t.Fatalf("%q became\n%s", line, data)

@@ -6,25 +6,25 @@ import (
 	"strconv"
 	"strings"
 
-	"smap/spoolfmt"
+	"smap/spoolfmt/envelope"
 )
 
 // parse reads the path and parameters of MAIL and RCPT, "FROM:<path> X=1".
 // Blanks after the colon and between parameters, which RFC 5321 does not allow,
 // are harmless and not rare; Postfix and Exim accept them as well. An address
 // without brackets is not: where it ends would be a guess.
-func (s *session) parse(arg, keyword string, syntax Reply) (spoolfmt.Path, Reply) {
+func (s *session) parse(arg, keyword string, syntax Reply) (envelope.Path, Reply) {
 	n := min(len(keyword), len(arg))
 	value, ok := withoutRoute(strings.TrimLeft(arg[n:], " "))
 	if !ok || !equal(keyword, arg[:n]) {
-		return spoolfmt.Path{}, syntax
+		return envelope.Path{}, syntax
 	}
 	end := strings.LastIndexByte(value, '>') // blanks before it may be the address's
 	for strings.Contains(value[end:], "  ") {
 		value = value[:end] + strings.ReplaceAll(value[end:], "  ", " ")
 	}
-	p, err := spoolfmt.ParsePath(strings.Clone(value)) // it is kept; the line with all its blanks is not
-	var bad *spoolfmt.AddressError
+	p, err := envelope.ParsePath(strings.Clone(value)) // it is kept; the line with all its blanks is not
+	var bad *envelope.AddressError
 	switch {
 	case errors.As(err, &bad):
 		return p, s.badAddress(keyword, bad)
@@ -45,12 +45,12 @@ func withoutRoute(path string) (string, bool) {
 	}
 	route, rest, ok := strings.Cut(path[1:], ":")
 	for hop := range strings.SplitSeq(route, ",") {
-		ok = ok && strings.HasPrefix(hop, "@") && spoolfmt.CheckAddress("x"+hop) == nil
+		ok = ok && strings.HasPrefix(hop, "@") && envelope.CheckAddress("x"+hop) == nil
 	}
 	return "<" + rest, ok && strings.Contains(rest, ">")
 }
 
-func (s *session) badAddress(keyword string, bad *spoolfmt.AddressError) Reply {
+func (s *session) badAddress(keyword string, bad *envelope.AddressError) Reply {
 	if bad.Dangerous() {
 		s.alarm("dangerous address", "address", bad.Address)
 	}
@@ -87,8 +87,8 @@ func (s *session) mail(arg string) Reply {
 
 // mailParams checks MAIL's parameters against what EHLO offers. SIZE is for us
 // and stays here; the others go into the envelope.
-func (s *session) mailParams(p *spoolfmt.Path) (size int64, r Reply) {
-	if err := spoolfmt.CheckSenderParams(p.Params); err != nil {
+func (s *session) mailParams(p *envelope.Path) (size int64, r Reply) {
+	if err := envelope.CheckSenderParams(p.Params); err != nil {
 		return 0, replyFor(501, "5.5.4", err.Error()).asFault()
 	}
 	kept := p.Params[:0]
@@ -144,17 +144,13 @@ const minInodes = 64
 
 var errFull = errors.New("less room than minfree")
 
-// outcomeRoom is what an envelope needs beside a recipient's address and
-// parameters: the rest of its line, and of the line that says what became of it.
-const outcomeRoom = 300
-
 func (s *session) rcpt(arg string) Reply {
 	p, r := s.recipient(arg)
-	room := s.listed + 2*len(arg) + outcomeRoom
+	room := s.listed + 2*len(arg) + envelope.OutcomeRoom
 	switch {
 	case r.Code != 0:
-	case s.MaxRecip > 0 && len(s.recipients) >= s.MaxRecip, len(s.recipients) >= spoolfmt.MaxRecipients,
-		room > spoolfmt.MaxEnvelope-maxCommand:
+	case s.MaxRecip > 0 && len(s.recipients) >= s.MaxRecip, len(s.recipients) >= envelope.MaxRecipients,
+		room > envelope.MaxSize-maxCommand:
 		s.excess++
 		r = replyManyRcpts
 	default:
@@ -173,7 +169,7 @@ func (s *session) rcpt(arg string) Reply {
 }
 
 // recipient reads RCPT's argument and checks it against what EHLO offers.
-func (s *session) recipient(arg string) (spoolfmt.Path, Reply) {
+func (s *session) recipient(arg string) (envelope.Path, Reply) {
 	p, r := s.parse(arg, "TO:", replyRcptSyntax)
 	switch {
 	case r.Code != 0:
@@ -188,7 +184,7 @@ func (s *session) recipient(arg string) (spoolfmt.Path, Reply) {
 			return p, replyFor(555, "5.5.4", "Parameter ", x.Keyword, " is not offered").asFault()
 		}
 	}
-	if err := spoolfmt.CheckRecipientParams(p.Params); err != nil {
+	if err := envelope.CheckRecipientParams(p.Params); err != nil {
 		return p, replyFor(501, "5.5.4", err.Error()).asFault()
 	}
 	return p, Reply{}

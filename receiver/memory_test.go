@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"smap/spoolfmt"
+	"smap/spoolfmt/envelope"
 )
 
 // A memorySpool keeps what is committed, for tests that want no disk.
@@ -19,7 +20,7 @@ type memorySpool struct {
 }
 
 type memoryMessage struct {
-	envelope *spoolfmt.Envelope
+	envelope *envelope.Envelope
 	trace    string // our Received field
 	content  string
 }
@@ -51,7 +52,7 @@ func (d *memoryDraft) Write(p []byte) (int, error) {
 	return d.content.Write(p)
 }
 
-func (d *memoryDraft) Commit(e *spoolfmt.Envelope) error {
+func (d *memoryDraft) Commit(e *envelope.Envelope) error {
 	e.SetSize(d.Size())
 	if _, err := e.Marshal(); err != nil {
 		return &spoolfmt.CommitError{Step: "envelope", Err: err}

@@ -3,14 +3,14 @@ package receiver
 import (
 	"strings"
 
-	"smap/spoolfmt"
+	"smap/spoolfmt/envelope"
 )
 
 // policy decides whether this client may send to an address. Closed where no
 // rule opens.
 func (s *session) policy(address string) Reply {
-	local, domain := spoolfmt.SplitAddress(address)
-	plain := spoolfmt.UnquoteLocal(local)
+	local, domain := envelope.SplitAddress(address)
+	plain := envelope.UnquoteLocal(local)
 	postmaster := equal("postmaster", plain)
 	switch {
 	case domain == "" && postmaster: // RFC 5321 4.5.1

@@ -4,7 +4,7 @@ import (
 	"strconv"
 	"strings"
 
-	"smap/spoolfmt"
+	"smap/spoolfmt/envelope"
 )
 
 // A Reply is what the server says to one command: RFC 5321 4.2.
@@ -92,7 +92,7 @@ func (r Reply) append(b []byte, enhanced bool) []byte {
 		if enhanced && r.Enhanced != "" {
 			b = append(append(b, r.Enhanced...), ' ')
 		}
-		b = append(append(b, spoolfmt.Text(text, maxReplyText)...), '\r', '\n')
+		b = append(append(b, envelope.CleanText(text, maxReplyText)...), '\r', '\n')
 	}
 	return b
 }

@@ -9,7 +9,7 @@ import (
 	"sync"
 	"time"
 
-	"smap/spoolfmt"
+	"smap/spoolfmt/envelope"
 )
 
 // maxIdle is how many commands a client may send that bring no message nearer,
@@ -42,9 +42,9 @@ type session struct {
 	esmtp      bool
 	heloName   string
 	tls        *TLS
-	sender     spoolfmt.Path
+	sender     envelope.Path
 	utf8       bool // MAIL had SMTPUTF8
-	recipients []spoolfmt.Path
+	recipients []envelope.Path
 	listed     int      // octets that the recipients take in an envelope
 	content    *content // on its way
 
@@ -223,7 +223,7 @@ func (s *session) reset() {
 		s.content.abort()
 		s.content = nil
 	}
-	s.sender, s.recipients, s.listed, s.utf8 = spoolfmt.Path{}, nil, 0, false
+	s.sender, s.recipients, s.listed, s.utf8 = envelope.Path{}, nil, 0, false
 	if s.phase != Connected {
 		s.phase = Greeted
 	}

@@ -1,6 +1,9 @@
 package receiver
 
-import "smap/spoolfmt"
+import (
+	"smap/spoolfmt"
+	"smap/spoolfmt/envelope"
+)
 
 // A Spool takes messages: a *[spoolfmt.Spool] through [FromSpool].
 type Spool interface {
@@ -14,7 +17,7 @@ type Draft interface {
 	ID() string
 	Write([]byte) (int, error)
 	Size() int64
-	Commit(*spoolfmt.Envelope) error
+	Commit(*envelope.Envelope) error
 	Abort() error
 }
 
@@ -52,7 +55,7 @@ func (d draft) Write(p []byte) (int, error) {
 	return d.Draft.Write(p)
 }
 
-func (d draft) Commit(e *spoolfmt.Envelope) error {
+func (d draft) Commit(e *envelope.Envelope) error {
 	defer d.take().end()
 	return d.Draft.Commit(e)
 }

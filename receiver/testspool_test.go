@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"smap/spoolfmt"
+	"smap/spoolfmt/envelope"
 )
 
 // A testSpool fails where it is told to.
@@ -62,7 +63,7 @@ func (d *testDraft) Write(p []byte) (int, error) {
 	return d.Draft.Write(p)
 }
 
-func (d *testDraft) Commit(e *spoolfmt.Envelope) error {
+func (d *testDraft) Commit(e *envelope.Envelope) error {
 	if d.s.fails("commit") {
 		return errors.Join(&spoolfmt.CommitError{Step: "fsync content", Err: d.s.err}, d.Draft.Abort())
 	}

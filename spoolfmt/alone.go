@@ -8,6 +8,8 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"smap/spoolfmt/envelope"
 )
 
 // Envelopes whose content is missing, or is no file: SPOOL-FORMAT.md, 10.1 and
@@ -50,7 +52,7 @@ func (s *Spool) claimLone(box Box, id string) (*Claim, error) {
 // looks follow the content's way, and the envelope, which goes first, is last.
 func (s *Spool) alone(box Box, id string, env *unix.Stat_t) error {
 	if box == Cur {
-		if building, err := exists(s.dirs[Cur], id+KindMail.Suffix()); err != nil || building {
+		if building, err := exists(s.dirs[Cur], id+KindDrop.Suffix()); err != nil || building {
 			return errors.Join(err, ErrBusy) // as in takeInCur
 		}
 	}
@@ -81,7 +83,7 @@ func (c *Claim) lockLone(st *unix.Stat_t) error {
 		return fmt.Errorf("%s/%s: %w", box, name, err)
 	}
 	c.lone.env = f
-	if err := s.own(f, box, name); err != nil {
+	if err := s.lockVerified(f, box, name); err != nil {
 		return err
 	}
 	if err := s.alone(box, c.id, st); err != nil {
@@ -102,7 +104,7 @@ func (c *Claim) lockLone(st *unix.Stat_t) error {
 		return ignoreNotExist(s.sys.unlink(s.dirs[box], name))
 	})
 	if err == nil {
-		err = s.own(f, box, name) // ErrBusy, where one of these was its name here
+		err = s.lockVerified(f, box, name) // ErrBusy, where one of these was its name here
 	}
 	return err
 }
@@ -143,10 +145,10 @@ func (s *Spool) reasonInBad(id, reason string) error {
 	if c.envIno, err = lstat(s.dirs[Bad], id+KindEnvelope.Suffix()); err != nil {
 		return err
 	}
-	line := c.reasonLine(reason)
-	data := append([]byte("Set-Aside: "+line+"\n"), raw...)
-	if e, err := ReadEnvelope(bytes.NewReader(raw)); err == nil {
-		if err := e.Set("Set-Aside", line); err != nil {
+	value := envelope.SetAsideValue(s.now(), reason)
+	data := envelope.PrependReason(raw, value)
+	if e, err := envelope.Read(bytes.NewReader(raw)); err == nil {
+		if err := e.Set("Set-Aside", value); err != nil {
 			return err
 		}
 		if data, err = e.Marshal(); err != nil {

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"smap/spoolfmt/envelope"
 )
 
 // lone claims an envelope whose content is gone, after its minute.
@@ -33,7 +35,7 @@ func TestLoneStays(t *testing.T) {
 		t.Fatal(err)
 	}
 	x.has("bad/m.envelope")
-	e, err := ParseEnvelope([]byte(x.read("bad/m.envelope")))
+	e, err := envelope.Parse([]byte(x.read("bad/m.envelope")))
 	if err != nil || !strings.HasSuffix(e.Get("Set-Aside"), " gone") {
 		t.Errorf("%q, %v", x.read("bad/m.envelope"), err)
 	}

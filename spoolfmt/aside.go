@@ -9,10 +9,9 @@ import (
 	"strconv"
 
 	"golang.org/x/sys/unix"
-)
 
-// maxReason bounds the reason in a Set-Aside field, in octets.
-const maxReason = 1000
+	"smap/spoolfmt/envelope"
+)
 
 // SetAside moves the message to bad, with the reason in its envelope. After an
 // error the message is whole, and SetAside may be called again: either it is
@@ -72,7 +71,7 @@ func (c *Claim) writeReason(reason string) error {
 	if c.foreign {
 		return nil
 	}
-	line := c.reasonLine(reason)
+	value := envelope.SetAsideValue(c.s.now(), reason)
 	if c.env == nil {
 		err := c.readEnvelope()
 		var bad *MalformedError
@@ -81,7 +80,7 @@ func (c *Claim) writeReason(reason string) error {
 		}
 	}
 	if c.env != nil {
-		if err := c.env.Set("Set-Aside", line); err != nil {
+		if err := c.env.Set("Set-Aside", value); err != nil {
 			return err
 		}
 		data, err := c.env.Marshal()
@@ -96,12 +95,7 @@ func (c *Claim) writeReason(reason string) error {
 	if err != nil || raw == nil {
 		return err
 	}
-	return c.replaceEnvelope(append([]byte("Set-Aside: "+line+"\n"), raw...), c.s.now())
-}
-
-// reasonLine is the value of Set-Aside.
-func (c *Claim) reasonLine(reason string) string {
-	return FormatTime(c.s.now()) + " " + Text(reason, maxReason)
+	return c.replaceEnvelope(envelope.PrependReason(raw, value), c.s.now())
 }
 
 // rawEnvelope returns the octets of an envelope, nil when it is no regular file
@@ -116,11 +110,11 @@ func (c *Claim) rawEnvelope() ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close() // read only
-	raw, err := io.ReadAll(io.LimitReader(f, MaxEnvelope+1))
+	raw, err := io.ReadAll(io.LimitReader(f, envelope.MaxSize+1))
 	if err != nil {
 		return nil, err
 	}
-	if len(raw) > MaxEnvelope {
+	if len(raw) > envelope.MaxSize {
 		return nil, nil
 	}
 	return raw, nil
@@ -177,7 +171,7 @@ func badName(id string, n int) string {
 		return id
 	}
 	suffix := "." + strconv.Itoa(n)
-	return id[:min(len(id), MaxID-len(suffix))] + suffix
+	return id[:min(len(id), envelope.MaxID-len(suffix))] + suffix
 }
 
 // copyIntoBad stands in for a link where the system refuses one, as Linux does

@@ -48,7 +48,7 @@ type CheckOptions struct {
 	Progress func(names int)
 	// Settle is how long Check waits before it looks again at what may have
 	// been another process's step; 0 is a little more than a second.
-	Settle time.Duration
+	Pause time.Duration
 }
 
 // Workers and queue of a check: the work is system calls.
@@ -79,8 +79,8 @@ type checkJob struct {
 // what may be a step of theirs is looked at twice. It changes nothing; a viewer
 // suffices.
 func (s *Spool) Check(ctx context.Context, o CheckOptions, found func(Finding)) error {
-	if o.Settle == 0 {
-		o.Settle = 1100 * time.Millisecond
+	if o.Pause == 0 {
+		o.Pause = 1100 * time.Millisecond
 	}
 	k := &checker{s: s, o: o, now: s.now(), found: found}
 	k.checkLayout()
@@ -91,14 +91,14 @@ func (s *Spool) Check(ctx context.Context, o CheckOptions, found func(Finding)) 
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-time.After(o.Settle):
+		case <-time.After(o.Pause):
 		}
 		var changed []Finding
 		for _, f := range k.suspects {
 			switch again := k.look(f.box, f.name, nil); {
 			case again == nil:
 			case again.Text == f.Text, round == maxLooks:
-				k.report(*again)
+				k.emit(*again)
 			default: // a step of another process, or a look that failed
 				changed = append(changed, *again)
 			}
@@ -124,7 +124,7 @@ func (s *Spool) Persists(f *Finding) bool {
 	return g != nil && g.Text == f.Text
 }
 
-func (k *checker) report(f Finding) {
+func (k *checker) emit(f Finding) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.found(f)
@@ -150,7 +150,7 @@ func (k *checker) checkFiles(ctx context.Context) error {
 			buf := make([]byte, 0, loadBuffer)
 			for j := range jobs {
 				if f := k.look(j.box, j.entry.Name, buf); f != nil && f.Note {
-					k.report(*f)
+					k.emit(*f)
 				} else if f != nil {
 					k.suspect(*f)
 				}

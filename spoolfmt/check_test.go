@@ -20,7 +20,7 @@ func (x *testSpool) check() ([]string, []Finding) {
 	x.t.Helper()
 	var said []string
 	var all []Finding
-	err := x.Check(context.Background(), CheckOptions{Settle: time.Millisecond}, func(f Finding) {
+	err := x.Check(context.Background(), CheckOptions{Pause: time.Millisecond}, func(f Finding) {
 		said = append(said, f.File+" "+f.Section)
 		all = append(all, f)
 	})
@@ -47,7 +47,7 @@ func TestCheckChanges(t *testing.T) {
 	x.put("cur/a.envelope", envelopeText(6))
 	time.AfterFunc(100*time.Millisecond, func() { os.Remove(filepath.Join(x.dir, "new/a.eml")) }) // between the looks
 	var said []string
-	err := x.Check(t.Context(), CheckOptions{Settle: 300 * time.Millisecond}, func(f Finding) { said = append(said, f.String()) })
+	err := x.Check(t.Context(), CheckOptions{Pause: 300 * time.Millisecond}, func(f Finding) { said = append(said, f.String()) })
 	if err != nil || len(said) != 1 {
 		t.Errorf("%q, %v", said, err)
 	}

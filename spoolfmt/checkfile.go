@@ -12,6 +12,8 @@ import (
 	"io/fs"
 
 	"golang.org/x/sys/unix"
+
+	"smap/spoolfmt/envelope"
 )
 
 // look returns what is wrong with a name in a box, or nil. buf is for reading.
@@ -40,7 +42,7 @@ func (k *checker) look(b Box, name string, buf []byte) *Finding {
 	case kind == KindEnvelope:
 		return k.lookEnvelope(f, id, &st, buf)
 	}
-	return k.lookMail(f, id, &st)
+	return k.lookDrop(f, id, &st)
 }
 
 func (f *Finding) say(section, format string, args ...any) *Finding {
@@ -51,9 +53,9 @@ func (f *Finding) say(section, format string, args ...any) *Finding {
 // other is a name that is none of the format's: it is ignored.
 func (f *Finding) other(name string) *Finding {
 	f.Note = true
-	for kind := KindContent; kind <= KindMail; kind++ {
+	for kind := KindContent; kind <= KindDrop; kind++ {
 		if id, ok := bytes.CutSuffix([]byte(name), []byte(kind.Suffix())); ok {
-			return f.say("3", "%v; ignored", CheckID(string(id)))
+			return f.say("3", "%v; ignored", envelope.CheckID(string(id)))
 		}
 	}
 	return f.say("2.1", "not a name of the format; ignored")
@@ -88,7 +90,7 @@ func (k *checker) locked(b Box, name string) bool {
 }
 
 func (k *checker) lookBad(f *Finding, id string, kind Kind) *Finding {
-	if kind == KindEnvelope && !k.has(Bad, id, KindContent) && !k.has(Bad, id, KindMail) && k.has(New, id, KindContent) && !k.has(New, id, KindEnvelope) {
+	if kind == KindEnvelope && !k.has(Bad, id, KindContent) && !k.has(Bad, id, KindDrop) && k.has(New, id, KindContent) && !k.has(New, id, KindEnvelope) {
 		f.mend = func(s *Spool) error { return s.Requeue(id) }
 		return f.say("9.7", "a requeue was cut short: the content is in new already")
 	}
@@ -100,7 +102,7 @@ func (k *checker) lookBad(f *Finding, id string, kind Kind) *Finding {
 func (k *checker) lookContent(f *Finding, id string, st *unix.Stat_t) *Finding {
 	f.mend = mendByClaim(id)
 	switch {
-	case k.has(f.box, id, KindEnvelope), f.box == Cur && k.has(Cur, id, KindMail):
+	case k.has(f.box, id, KindEnvelope), f.box == Cur && k.has(Cur, id, KindDrop):
 		return nil
 	case f.box == New:
 		if k.has(Cur, id, KindEnvelope) || k.has(Bad, id, KindEnvelope) || !older(st, k.now, Orphaned) {
@@ -132,7 +134,7 @@ func (k *checker) lookEnvelope(f *Finding, id string, st *unix.Stat_t, buf []byt
 	case err != nil:
 		f.mend = nil
 		return f.say("2.1", "%s: %v", eml, err)
-	case b == Cur && k.has(Cur, id, KindMail):
+	case b == Cur && k.has(Cur, id, KindDrop):
 		return nil // MADE is found by its drop
 	case !isRegular(&content):
 		return f.say("11.2", "%s is not a regular file; the message can only be set aside", eml)
@@ -142,7 +144,7 @@ func (k *checker) lookEnvelope(f *Finding, id string, st *unix.Stat_t, buf []byt
 		return f.say("10.3", "%s has %d names", eml, content.Nlink)
 	}
 	e, err := k.s.ReadEnvelope(b, id, buf)
-	var bad *ParseError
+	var bad *envelope.ParseError
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil
@@ -187,7 +189,7 @@ func (k *checker) lookApart(f *Finding, id string) *Finding {
 
 // readContent checks a content against its envelope. An error is trouble with the
 // system, and no fault of the message.
-func (k *checker) readContent(b Box, name string, e *Envelope, buf []byte) (section, text string, err error) {
+func (k *checker) readContent(b Box, name string, e *envelope.Envelope, buf []byte) (section, text string, err error) {
 	fd, err := k.s.view(b, name)
 	var odd *MalformedError
 	switch {
@@ -239,16 +241,16 @@ func (k *checker) readContent(b Box, name string, e *Envelope, buf []byte) (sect
 	return "", "", nil
 }
 
-// lookMail looks at a drop.
-func (k *checker) lookMail(f *Finding, id string, st *unix.Stat_t) *Finding {
+// lookDrop looks at a drop.
+func (k *checker) lookDrop(f *Finding, id string, st *unix.Stat_t) *Finding {
 	if f.box == Cur {
 		if k.locked(Cur, f.name) {
 			return nil
 		}
-		f.mend = func(s *Spool) error { return released(s.RecoverMail(f.name)) }
+		f.mend = func(s *Spool) error { return released(s.RecoverDrop(f.name)) }
 		return f.say("10.2", "MAKING: a drop that nobody works on")
 	}
-	f.mend = func(s *Spool) error { return released(s.ClaimMail(f.name)) }
+	f.mend = func(s *Spool) error { return released(s.ClaimDrop(f.name)) }
 	switch {
 	case !isRegular(st):
 		return f.say("11.1", "not a regular file; it can only be set aside")
@@ -258,9 +260,9 @@ func (k *checker) lookMail(f *Finding, id string, st *unix.Stat_t) *Finding {
 	file, err := k.s.Open(New, f.name)
 	if err == nil {
 		defer file.Close() // only read
-		_, _, err = ReadMailHeader(bufio.NewReader(file), io.Discard)
+		_, _, err = envelope.ReadDropHeader(bufio.NewReader(file), io.Discard)
 	}
-	var bad *ParseError
+	var bad *envelope.ParseError
 	switch {
 	case err == nil, errors.Is(err, fs.ErrNotExist):
 		return nil

@@ -7,6 +7,8 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"smap/spoolfmt/envelope"
 )
 
 // A Claim is a message that this process owns: its envelope is in cur, and the
@@ -14,29 +16,29 @@ import (
 // where it was found.) It is used by one goroutine at a time, and ends with
 // exactly one of Finish, SetAside and Release.
 type Claim struct {
-	s       *Spool
-	id      string
-	locked  *os.File // the content; nil when it cannot be opened as a regular file
-	lone    *lone    // instead of locked, an envelope whose content is gone
-	why     error    // why locked is nil, or what else is wrong already
-	copy    *os.File // private copy of another user's content
-	env     *Envelope
-	envIno  unix.Stat_t // the envelope file that env was read from
-	room    *room       // reserved for the next Record
-	foreign bool        // env is another user's than the content
-	drop    *drop       // the message is not in cur yet, but its drop is
-	settled bool        // new and cur were synced since the claim
-	done    bool
-	aside   bool // the message is in bad: see Requeue
+	s           *Spool
+	id          string
+	locked      *os.File // the content; nil when it cannot be opened as a regular file
+	lone        *lone    // instead of locked, an envelope whose content is gone
+	why         error    // why locked is nil, or what else is wrong already
+	copy        *os.File // private copy of another user's content
+	env         *envelope.Envelope
+	envIno      unix.Stat_t // the envelope file that env was read from
+	room        *room       // reserved for the next Record
+	foreign     bool        // env is another user's than the content
+	drop        *drop       // the message is not in cur yet, but its drop is
+	movesSynced bool        // new and cur were synced since the claim
+	done        bool
+	aside       bool // the message is in bad: see Requeue
 }
 
 // ID returns the message's id.
 func (c *Claim) ID() string { return c.id }
 
-// Lock returns the descriptor that holds the lock, or nil when the content
+// LockedFile returns the descriptor that holds the lock, or nil when the content
 // could not be opened. An agent that inherits it keeps the message owned while
 // it runs, even if this process is killed.
-func (c *Claim) Lock() *os.File {
+func (c *Claim) LockedFile() *os.File {
 	if c.drop != nil {
 		return c.drop.file
 	}
@@ -47,7 +49,7 @@ func (c *Claim) Lock() *os.File {
 // Claim and Recover. It never waits. Besides the errors that say who owns the
 // message it returns the system's.
 func (s *Spool) Claim(id string) (*Claim, error) {
-	if err := CheckID(id); err != nil {
+	if err := envelope.CheckID(id); err != nil {
 		return nil, err
 	}
 	c, err := s.claimIn(New, id)
@@ -77,7 +79,7 @@ func (s *Spool) claimIn(box Box, id string) (*Claim, error) {
 		return nil, fmt.Errorf("%s/%s: %w", box, name, err)
 	}
 	c := &Claim{s: s, id: id, locked: f}
-	if err := s.own(f, box, name); err != nil {
+	if err := s.lockVerified(f, box, name); err != nil {
 		return nil, c.giveUp(err)
 	}
 	if err := c.single(box, name); err != nil {
@@ -90,7 +92,7 @@ func (s *Spool) claimIn(box Box, id string) (*Claim, error) {
 	}
 	if err == nil {
 		// The files moved by name; what counts is the inode that is locked.
-		err = s.own(f, Cur, name)
+		err = s.lockVerified(f, Cur, name)
 	}
 	if err != nil {
 		return nil, c.giveUp(err)
@@ -118,7 +120,7 @@ func (c *Claim) unlock() error {
 		c.lone.env = nil
 	}
 	if c.drop != nil {
-		c.dropDraft()
+		c.discardDraft()
 		errs = append(errs, release(c.drop.file))
 		c.drop = nil
 	}
@@ -177,8 +179,8 @@ func (c *Claim) moveContent() error {
 // states that a crash leaves.
 func (c *Claim) takeInCur() error {
 	s, eml, env := c.s, c.id+KindContent.Suffix(), c.id+KindEnvelope.Suffix()
-	if building, err := exists(s.dirs[Cur], c.id+KindMail.Suffix()); err != nil || building {
-		return errors.Join(err, ErrBusy) // RecoverMail's; not a message yet
+	if building, err := exists(s.dirs[Cur], c.id+KindDrop.Suffix()); err != nil || building {
+		return errors.Join(err, ErrBusy) // RecoverDrop's; not a message yet
 	}
 	here, err := exists(s.dirs[Cur], env)
 	if err != nil {
@@ -206,7 +208,7 @@ func (c *Claim) takeInCur() error {
 	}
 	// Who removed the envelope may have died before the sync: a power cut must
 	// not bring it back alone.
-	if err := c.settle(); err != nil {
+	if err := c.syncMoves(); err != nil {
 		return err
 	}
 	if err := s.sys.unlink(s.dirs[Cur], eml); err != nil && !errors.Is(err, fs.ErrNotExist) {

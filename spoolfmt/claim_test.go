@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"smap/spoolfmt/envelope"
 )
 
 func TestClaimAndFinish(t *testing.T) {
@@ -26,7 +28,7 @@ func TestClaimAndFinish(t *testing.T) {
 	if got := c.Envelope().Sender().Address; got != "a@example.com" {
 		t.Errorf("sender %q", got)
 	}
-	if c.Content() != c.Lock() {
+	if c.Content() != c.LockedFile() {
 		t.Error("our own content was copied")
 	}
 	if err := c.Finish(); err != nil {
@@ -97,7 +99,7 @@ func TestRecord(t *testing.T) {
 		t.Fatal(err)
 	}
 	next := x.clock.Add(time.Hour).Truncate(time.Microsecond)
-	if err := c.Envelope().SetOutcome("b@example.org", Outcome{Status: StatusDelivered, Time: x.clock}); err != nil {
+	if err := c.Envelope().SetOutcome("b@example.org", envelope.Outcome{Status: envelope.StatusDelivered, Time: x.clock}); err != nil {
 		t.Fatal(err)
 	}
 	if err := c.Envelope().Set("Attempts", "1"); err != nil {
@@ -266,7 +268,7 @@ func TestSetAside(t *testing.T) {
 	if !strings.Contains(env, "user unknown?Forged: yes\n") {
 		t.Errorf("reason missing or forged:\n%s", env)
 	}
-	if _, err := ParseEnvelope([]byte(env)); err != nil {
+	if _, err := envelope.Parse([]byte(env)); err != nil {
 		t.Errorf("the envelope set aside: %v", err)
 	}
 	if got := x.read("bad/" + id + ".2.eml"); got != "x\n" {
@@ -391,13 +393,13 @@ func TestOwnsWhatItOpened(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := x.Spool.own(f, New, "m.eml"); err != nil {
+		if err := x.Spool.lockVerified(f, New, "m.eml"); err != nil {
 			t.Errorf("%s: before that: %v", name, err)
 		}
 		if err := meanwhile(); err != nil {
 			t.Fatal(err)
 		}
-		if err := x.Spool.own(f, New, "m.eml"); !errors.Is(err, ErrBusy) {
+		if err := x.Spool.lockVerified(f, New, "m.eml"); !errors.Is(err, ErrBusy) {
 			t.Errorf("%s: %v, want %v", name, err, ErrBusy)
 		}
 		if err := f.Close(); err != nil {
@@ -528,7 +530,7 @@ func TestOddFiles(t *testing.T) {
 			if err := make(filepath.Join(x.dir, "new/m.mail")); err != nil {
 				t.Fatal(err)
 			}
-			_, err := x.ClaimMail("m.mail")
+			_, err := x.ClaimDrop("m.mail")
 			var bad *MalformedError
 			if !errors.As(err, &bad) {
 				t.Errorf("claim: %v", err)

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"smap/spoolfmt/envelope"
 )
 
 // A tape is what a spool's system calls did, in order.
@@ -348,7 +350,7 @@ func BenchmarkCommitTogether(b *testing.B) {
 			for range sessions {
 				wg.Go(func() {
 					for left.Add(-1) >= 0 {
-						e, err := NewEnvelope(Path{Address: "a@example.com"}, []Path{{Address: "b@example.org"}})
+						e, err := envelope.New(envelope.Path{Address: "a@example.com"}, []envelope.Path{{Address: "b@example.org"}})
 						var d *Draft
 						if err == nil {
 							d, err = s.NewDraft()

@@ -7,11 +7,10 @@
 // envelope last: that move is the commit. A drainer moves them to cur, which
 // is the claim, and from there delivers, defers, finishes or sets aside.
 //
-// The package has two halves. The codec ([ParseEnvelope], [Envelope.Marshal],
-// [CheckID], [CheckAddress], [ReadMailHeader]) is pure. The protocol
-// ([Spool.NewDraft], [Spool.Claim] and what they return) moves files, always
-// relative to directory descriptors, never following a link, and never
-// replacing a name while it moves from one box to another.
+// Package smap/spoolfmt/envelope reads and writes what is inside the files. This
+// package is the protocol: [Spool.NewDraft], [Spool.Claim] and what they return
+// move files, always relative to directory descriptors, never following a link,
+// and never replacing a name while they move from one box to another.
 //
 // Nothing but the kernel decides who owns a message: an flock on its content
 // and the move of its envelope. A process may be killed, and a machine may

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"smap/spoolfmt"
+	"smap/spoolfmt/envelope"
 )
 
 // example is a shell block of SPOOL-FORMAT.md and the comment before it.
@@ -122,7 +123,7 @@ func oneDrop(t *testing.T, s *spoolfmt.Spool) string {
 	t.Helper()
 	var got []string
 	err := s.Scan(spoolfmt.New, func(e spoolfmt.Entry) error {
-		c, err := s.ClaimMail(e.Name)
+		c, err := s.ClaimDrop(e.Name)
 		if err != nil {
 			return err
 		}
@@ -198,8 +199,8 @@ func runDrain(t *testing.T, script string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		e, err := spoolfmt.NewEnvelope(spoolfmt.Path{Address: "ann@example.com"},
-			[]spoolfmt.Path{{Address: fmt.Sprintf("u%d@example.org", i)}})
+		e, err := envelope.New(envelope.Path{Address: "ann@example.com"},
+			[]envelope.Path{{Address: fmt.Sprintf("u%d@example.org", i)}})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -6,6 +6,8 @@ import (
 	"io/fs"
 
 	"golang.org/x/sys/unix"
+
+	"smap/spoolfmt/envelope"
 )
 
 // fileMode lets the spool's group, smapd's, read what another user feeds, and
@@ -33,7 +35,7 @@ type Draft struct {
 }
 
 // NewDraft begins a message with an empty content file in tmp.
-func (s *Spool) NewDraft() (*Draft, error) { return s.newDraft(NewID(s.now())) }
+func (s *Spool) NewDraft() (*Draft, error) { return s.newDraft(envelope.NewID(s.now())) }
 
 func (s *Spool) newDraft(id string) (*Draft, error) {
 	d := &Draft{s: s, id: id, content: -1, envFD: -1, broken: s.commits.broken.Load()}
@@ -106,7 +108,7 @@ func (d *Draft) flush() {
 // visible to drainers. When it returns nil the message is in new/ and durable.
 // Otherwise the error is a *[CommitError]: unless that says Visible, no part of
 // the message can be delivered, and Abort removes what is left of it.
-func (d *Draft) Commit(e *Envelope) error {
+func (d *Draft) Commit(e *envelope.Envelope) error {
 	if d.content < 0 {
 		return &CommitError{Step: "begin", Err: fs.ErrClosed}
 	}
@@ -122,7 +124,7 @@ func (d *Draft) Commit(e *Envelope) error {
 }
 
 // seal writes the rest of the content, and the envelope.
-func (d *Draft) seal(e *Envelope) error {
+func (d *Draft) seal(e *envelope.Envelope) error {
 	if d.flush(); d.err != nil {
 		return &CommitError{Step: "write content", Err: d.err}
 	}
@@ -203,7 +205,7 @@ func (d *Draft) publish() error {
 		if err = d.move(); !errors.Is(err, fs.ErrExist) || errors.Is(err, errStays) {
 			break
 		}
-		d.id = NewID(d.s.now())
+		d.id = envelope.NewID(d.s.now())
 	}
 	if err != nil || d.s.lockTillSync {
 		return err

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"smap/spoolfmt/envelope"
 )
 
 func TestCommit(t *testing.T) {
@@ -396,7 +398,7 @@ func BenchmarkCommit(b *testing.B) {
 	defer s.Close()
 	content := bytes.Repeat([]byte("0123456789abcde\n"), 256)
 	for b.Loop() {
-		e, err := NewEnvelope(Path{Address: "a@example.com"}, []Path{{Address: "b@example.org"}})
+		e, err := envelope.New(envelope.Path{Address: "a@example.com"}, []envelope.Path{{Address: "b@example.org"}})
 		if err != nil {
 			b.Fatal(err)
 		}

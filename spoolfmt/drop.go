@@ -6,6 +6,8 @@ import (
 	"io"
 	"io/fs"
 	"os"
+
+	"smap/spoolfmt/envelope"
 )
 
 // A drop is what a claim has besides its message while that is not in cur yet.
@@ -20,8 +22,8 @@ type drop struct {
 }
 
 // claimDrop is a claim on a drop that was read into a draft: it takes both over.
-func (s *Spool) claimDrop(f *os.File, id string, d *Draft, env *Envelope) (*Claim, error) {
-	err := env.Set("Received-At", FormatTime(s.now()))
+func (s *Spool) claimDrop(f *os.File, id string, d *Draft, env *envelope.Envelope) (*Claim, error) {
+	err := env.Set("Received-At", envelope.FormatTime(s.now()))
 	if err == nil {
 		err = d.seal(env)
 	}
@@ -39,7 +41,7 @@ func (c *Claim) make() error {
 	if c.drop == nil {
 		return nil
 	}
-	mail := c.id + KindMail.Suffix()
+	mail := c.id + KindDrop.Suffix()
 	if c.drop.draft != nil {
 		if err := c.place(); err != nil {
 			return fmt.Errorf("cur/%s: %w", mail, err)
@@ -53,7 +55,7 @@ func (c *Claim) make() error {
 		return fmt.Errorf("cur/%s: %w", mail, err)
 	}
 	f := c.drop.file
-	c.drop, c.settled = nil, true
+	c.drop, c.movesSynced = nil, true
 	return release(f)
 }
 
@@ -122,15 +124,15 @@ func (c *Claim) copyDraft() (*Draft, error) {
 	if err != nil {
 		return nil, errors.Join(err, d.Abort())
 	}
-	c.dropDraft()
+	c.discardDraft()
 	_ = c.locked.Close() // was copied
 	c.drop.draft, c.locked = d, os.NewFile(uintptr(d.content), d.name)
 	return d, nil
 }
 
-// dropDraft removes what a draft has left in tmp. What it cannot remove, recovery
+// discardDraft removes what a draft has left in tmp. What it cannot remove, recovery
 // does in 36 hours.
-func (c *Claim) dropDraft() {
+func (c *Claim) discardDraft() {
 	d := c.drop.draft
 	if d == nil {
 		return
@@ -152,7 +154,7 @@ func release(f *os.File) error {
 // that of the drop.
 func (c *Claim) Name() string {
 	if c.drop != nil {
-		return c.id + KindMail.Suffix()
+		return c.id + KindDrop.Suffix()
 	}
 	return c.id + KindEnvelope.Suffix()
 }

@@ -94,7 +94,7 @@ func dropOps(t *testing.T, end string) []crash.Op {
 	_, err = x.fillAndClose(fd, []byte(testMail))
 	must(errors.Join(err, x.sys.move(x.dirs[Tmp], "a", x.dirs[New], "a.mail"), x.sys.fsync(x.dirs[New])))
 	say("accepted")
-	c, err := x.ClaimMail("a.mail")
+	c, err := x.ClaimDrop("a.mail")
 	must(err)
 	say("agent")
 	switch end {
@@ -286,10 +286,10 @@ func dropNames(sp *Spool) []string {
 func takeNamed(sp *Spool, path string) (*Claim, error) {
 	box, name, _ := strings.Cut(path, "/")
 	switch id, kind := SplitName(name); {
-	case kind == KindMail && box == "new":
-		return sp.ClaimMail(name)
-	case kind == KindMail:
-		return sp.RecoverMail(name)
+	case kind == KindDrop && box == "new":
+		return sp.ClaimDrop(name)
+	case kind == KindDrop:
+		return sp.RecoverDrop(name)
 	default:
 		return sp.Claim(id)
 	}

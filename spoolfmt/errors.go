@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// Errors of [Spool.Claim] and [Spool.ClaimMail] which say that this process
+// Errors of [Spool.Claim] and [Spool.ClaimDrop] which say that this process
 // does not own the message now. None of them is a fault of the message.
 var (
 	// ErrBusy: a living process holds the content's lock, or the files moved

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"smap/spoolfmt/envelope"
 )
 
 // testSpool is a drainer's spool in a temporary directory, with a clock that
@@ -41,9 +43,9 @@ func newTestSpool(t *testing.T) *testSpool {
 	return x
 }
 
-func testEnvelope(t *testing.T) *Envelope {
+func testEnvelope(t *testing.T) *envelope.Envelope {
 	t.Helper()
-	e, err := NewEnvelope(Path{Address: "a@example.com"}, []Path{{Address: "b@example.org"}, {Address: "c@example.org"}})
+	e, err := envelope.New(envelope.Path{Address: "a@example.com"}, []envelope.Path{{Address: "b@example.org"}, {Address: "c@example.org"}})
 	if err != nil {
 		t.Fatal(err)
 	}

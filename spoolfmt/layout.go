@@ -37,31 +37,31 @@ func (k *checker) checkLayout() {
 	var top unix.Stat_t
 	err := again(func() error { return unix.Stat(filepath.Dir(s.paths[New]), &top) })
 	if err != nil {
-		k.report(Finding{Section: "2", File: ".", Text: err.Error()})
+		k.emit(Finding{Section: "2", File: ".", Text: err.Error()})
 		return
 	}
 	mode := uint32(top.Mode) & modeBits
 	known := mode == PrivateMode || mode == SharedMode
 	if !known {
-		k.report(Finding{Section: "2.2", File: ".",
+		k.emit(Finding{Section: "2.2", File: ".",
 			Text: fmt.Sprintf("mode %04o; a private spool has 0700, one with feeders of other users 0710", mode)})
 	}
 	var first *unix.Stat_t
 	for b := Tmp; b <= Bad; b++ {
 		if err := s.Missing(b); err != nil {
-			k.reportMissing(b, err)
+			k.emitMissing(b, err)
 			continue
 		}
 		st, err := fstat(s.dirs[b])
 		if err != nil {
-			k.report(Finding{Section: "2", File: b.String(), Text: err.Error()})
+			k.emit(Finding{Section: "2", File: b.String(), Text: err.Error()})
 			continue
 		}
 		if first == nil {
 			first = &st
 		}
 		if st.Dev != first.Dev {
-			k.report(Finding{Section: "2.1", File: b.String(), Text: "is on another file system than the other boxes"})
+			k.emit(Finding{Section: "2.1", File: b.String(), Text: "is on another file system than the other boxes"})
 		}
 		if known {
 			k.checkBox(b, &st, &top, mode == SharedMode)
@@ -69,7 +69,7 @@ func (k *checker) checkLayout() {
 	}
 }
 
-func (k *checker) reportMissing(b Box, err error) {
+func (k *checker) emitMissing(b Box, err error) {
 	f := Finding{Section: "2.1", File: b.String(), Text: err.Error()}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -78,24 +78,24 @@ func (k *checker) reportMissing(b Box, err error) {
 	case errors.Is(err, unix.ENOTDIR), errors.Is(err, unix.ELOOP), errors.Is(err, unix.EMLINK):
 		f.Text = "is no directory"
 	}
-	k.report(f)
+	k.emit(f)
 }
 
 // checkBox compares a box's owner and mode with the spool's.
 func (k *checker) checkBox(b Box, st, top *unix.Stat_t, shared bool) {
 	if st.Uid != top.Uid {
-		k.report(Finding{Section: "2.2", File: b.String(),
+		k.emit(Finding{Section: "2.2", File: b.String(),
 			Text: fmt.Sprintf("belongs to user %d, the spool to user %d", st.Uid, top.Uid)})
 		return
 	}
 	if shared && b < Cur && st.Gid == top.Gid {
-		k.report(Finding{Section: "2.2", File: b.String(),
+		k.emit(Finding{Section: "2.2", File: b.String(),
 			Text: "has the feeders' group: they could read each other's mail"})
 	}
 	want, mode := BoxMode(b, shared), uint32(st.Mode)&modeBits
 	if mode == want || !shared && mode&0o077 == 0 && mode&0o700 == 0o700 {
 		return
 	}
-	k.report(Finding{Section: "2.2", File: b.String(), Text: fmt.Sprintf("mode %04o instead of %04o", mode, want),
+	k.emit(Finding{Section: "2.2", File: b.String(), Text: fmt.Sprintf("mode %04o instead of %04o", mode, want),
 		mend: func(s *Spool) error { return again(func() error { return unix.Fchmod(s.dirs[b], want) }) }})
 }

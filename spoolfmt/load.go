@@ -12,10 +12,12 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"smap/spoolfmt/envelope"
 )
 
 // Envelope returns what Load read. Changes to it last when they are recorded.
-func (c *Claim) Envelope() *Envelope { return c.env }
+func (c *Claim) Envelope() *envelope.Envelope { return c.env }
 
 // Content returns the content for delivery: the locked descriptor itself or,
 // when another user owns that file and so could still write to it, a private
@@ -170,14 +172,14 @@ func (c *Claim) readEnvelope() error {
 		return fmt.Errorf("%s: %w", c.path(KindEnvelope), err)
 	}
 	c.envIno, err = fstat(int(f.Fd()))
-	var env *Envelope
+	var env *envelope.Envelope
 	if err == nil {
-		env, err = ReadEnvelope(f)
+		env, err = envelope.Read(f)
 	}
 	if cerr := f.Close(); err == nil && cerr != nil {
 		err = cerr
 	}
-	var bad *ParseError
+	var bad *envelope.ParseError
 	if errors.As(err, &bad) {
 		return &MalformedError{File: c.path(KindEnvelope), Err: bad}
 	}

@@ -1,7 +1,6 @@
 package spoolfmt
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +8,8 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"smap/spoolfmt/envelope"
 )
 
 // What an operator does to messages, on purpose: SPOOL-FORMAT.md, Requeue and
@@ -21,7 +22,7 @@ import (
 // of that id, and ErrGone that bad holds nothing of it. A requeue that a crash
 // cut short is completed by another.
 func (s *Spool) Requeue(id string) error {
-	if err := CheckID(id); err != nil {
+	if err := envelope.CheckID(id); err != nil {
 		return err
 	}
 	from := Bad
@@ -32,9 +33,9 @@ func (s *Spool) Requeue(id string) error {
 		}
 	}
 	if errors.Is(err, fs.ErrNotExist) {
-		if drop, err := exists(s.dirs[Bad], id+KindMail.Suffix()); err != nil || drop {
+		if drop, err := exists(s.dirs[Bad], id+KindDrop.Suffix()); err != nil || drop {
 			if err == nil {
-				err = s.requeueMail(id)
+				err = s.requeueDrop(id)
 			}
 			return err
 		}
@@ -66,7 +67,7 @@ func (s *Spool) undoMove(id string) error {
 		return fmt.Errorf("bad/%s: %w", eml, err)
 	}
 	defer f.Close() // only locked; closing unlocks
-	if err := s.own(f, Bad, eml); err != nil {
+	if err := s.lockVerified(f, Bad, eml); err != nil {
 		return err
 	}
 	here, err := fstat(int(f.Fd()))
@@ -92,7 +93,7 @@ func (s *Spool) lockAside(box Box, name string) (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s/%s: %w", box, name, err)
 	}
-	if err = s.own(f, box, name); err == nil {
+	if err = s.lockVerified(f, box, name); err == nil {
 		var st unix.Stat_t
 		if st, err = fstat(int(f.Fd())); err == nil && st.Nlink > 1 {
 			err = ErrLinked
@@ -168,17 +169,15 @@ func blocked(err error) error {
 // rest.
 func (c *Claim) readAside() error {
 	name := c.id + KindEnvelope.Suffix()
-	raw, err := c.s.ReadFile(Bad, name, MaxEnvelope+1, nil)
+	raw, err := c.s.ReadFile(Bad, name, envelope.MaxSize+1, nil)
 	if err != nil {
 		return err
 	}
 	if c.envIno, err = lstat(c.s.dirs[Bad], name); err != nil {
 		return fmt.Errorf("bad/%s: %w", name, err)
 	}
-	if bytes.HasPrefix(raw, []byte("Set-Aside: ")) {
-		_, raw, _ = bytes.Cut(raw, []byte{'\n'})
-	}
-	if c.env, err = ParseEnvelope(raw); err != nil {
+	_, raw = envelope.CutReason(raw)
+	if c.env, err = envelope.Parse(raw); err != nil {
 		return &MalformedError{File: c.path(KindEnvelope), Err: err}
 	}
 	return nil
@@ -213,10 +212,10 @@ func (c *Claim) rewriteAside(data []byte) error {
 	return nil
 }
 
-// requeueMail sends a drop on its way again. The envelope beside it, which only
+// requeueDrop sends a drop on its way again. The envelope beside it, which only
 // holds the reason, goes after it.
-func (s *Spool) requeueMail(id string) error {
-	name := id + KindMail.Suffix()
+func (s *Spool) requeueDrop(id string) error {
+	name := id + KindDrop.Suffix()
 	f, err := s.lockAside(Bad, name)
 	if err != nil {
 		return err
@@ -233,7 +232,7 @@ func (s *Spool) requeueMail(id string) error {
 }
 
 // Delete removes a message, or a drop, wherever it is. Errors are those of
-// Claim and ClaimMail: ErrBusy is a message that is being delivered.
+// Claim and ClaimDrop: ErrBusy is a message that is being delivered.
 func (s *Spool) Delete(id string) error {
 	c, err := s.Claim(id)
 	if err == nil {
@@ -245,15 +244,15 @@ func (s *Spool) Delete(id string) error {
 	if !errors.Is(err, ErrGone) {
 		return err
 	}
-	if err := s.deleteMail(New, id); !errors.Is(err, fs.ErrNotExist) {
+	if err := s.deleteDrop(New, id); !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	return s.deleteAside(id)
 }
 
-// deleteMail removes a drop.
-func (s *Spool) deleteMail(box Box, id string) error {
-	name := id + KindMail.Suffix()
+// deleteDrop removes a drop.
+func (s *Spool) deleteDrop(box Box, id string) error {
+	name := id + KindDrop.Suffix()
 	f, err := s.lockAside(box, name)
 	var odd *MalformedError
 	if err != nil && !errors.As(err, &odd) {
@@ -295,7 +294,7 @@ func (s *Spool) deleteAside(id string) error {
 			return fmt.Errorf("delete bad/%s: %w", eml, err)
 		}
 	}
-	if err := s.deleteMail(Bad, id); err == nil {
+	if err := s.deleteDrop(Bad, id); err == nil {
 		found = true
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return err

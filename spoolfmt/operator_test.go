@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"smap/spoolfmt/envelope"
 )
 
 // asideMessage sets a message aside after a delivery, a failure and an attempt.
@@ -21,8 +23,8 @@ func asideMessage(t *testing.T, x *testSpool) string {
 	}
 	e := c.Envelope()
 	err := errors.Join(
-		e.SetOutcome("b@example.org", Outcome{Status: StatusDelivered, Time: x.clock}),
-		e.SetOutcome("c@example.org", Outcome{Status: StatusFailed, Time: x.clock, Text: "no"}),
+		e.SetOutcome("b@example.org", envelope.Outcome{Status: envelope.StatusDelivered, Time: x.clock}),
+		e.SetOutcome("c@example.org", envelope.Outcome{Status: envelope.StatusFailed, Time: x.clock, Text: "no"}),
 		e.Set("Attempts", "3"), e.Set("X-Kept", "yes"), c.SetAside("no such user"))
 	if err != nil {
 		t.Fatal(err)
@@ -177,7 +179,7 @@ func TestRequeueRefuses(t *testing.T) {
 func TestRequeueDrop(t *testing.T) {
 	x := newTestSpool(t)
 	x.put("new/d.mail", "Subject: nobody gets it\n\n")
-	if _, err := x.ClaimMail("d.mail"); err == nil {
+	if _, err := x.ClaimDrop("d.mail"); err == nil {
 		t.Fatal("a drop without recipients was claimed")
 	}
 	names := x.names()

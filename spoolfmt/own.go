@@ -49,9 +49,9 @@ func (s *Spool) openContent(box Box, name string) (*os.File, error) {
 	return os.NewFile(uintptr(fd), name), nil
 }
 
-// own locks an open file and verifies that the name still means it. It may be
+// lockVerified locks an open file and verifies that the name still means it. It may be
 // called again for a file that is locked.
-func (s *Spool) own(f *os.File, box Box, name string) error {
+func (s *Spool) lockVerified(f *os.File, box Box, name string) error {
 	err := lock(int(f.Fd()))
 	if err == unix.EWOULDBLOCK {
 		return ErrBusy
@@ -142,7 +142,7 @@ func (s *Spool) removeNamesInBad(st *unix.Stat_t) error {
 		}
 		env := e.ID + KindEnvelope.Suffix()
 		decided, err := lstat(s.dirs[Bad], env)
-		if e.Kind == KindMail {
+		if e.Kind == KindDrop {
 			return errors.Join(s.sys.unlink(s.dirs[Bad], e.Name), ignoreNotExist(s.sys.unlink(s.dirs[Bad], env)))
 		}
 		if errors.Is(err, fs.ErrNotExist) {

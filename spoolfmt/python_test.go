@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"smap/spoolfmt"
+	"smap/spoolfmt/envelope"
 )
 
 // python runs the second implementation, which must understand what this one
@@ -49,7 +49,7 @@ func TestPythonDrains(t *testing.T) {
 	if _, err := d.Write([]byte("Subject: x\n\nhello\n")); err != nil {
 		t.Fatal(err)
 	}
-	e, err := spoolfmt.NewEnvelope(spoolfmt.Path{}, []spoolfmt.Path{{Address: "bob@example.org"}})
+	e, err := envelope.New(envelope.Path{}, []envelope.Path{{Address: "bob@example.org"}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"smap/spoolfmt/envelope"
 )
 
 // TestReadersAgree has this reader and the one in Python, which was written from
@@ -90,7 +92,7 @@ func mutatedVectors(t *testing.T, dir string) (index []map[string]any, valid int
 			write(name, data)
 			if v.Kind == "envelope" {
 				describeEnvelope(t, entry, data)
-			} else if content := x.describeMail(entry, data); content != nil {
+			} else if content := x.describeDrop(entry, data); content != nil {
 				entry["content"] = name + ".content"
 				write(name+".content", content)
 			}
@@ -108,9 +110,9 @@ func mutatedVectors(t *testing.T, dir string) (index []map[string]any, valid int
 
 func describeEnvelope(t *testing.T, entry map[string]any, data []byte) {
 	t.Helper()
-	e, err := ParseEnvelope(data)
+	e, err := envelope.Parse(data)
 	entry["valid"] = err == nil
-	var at *ParseError
+	var at *envelope.ParseError
 	if errors.As(err, &at) {
 		entry["line"] = at.Line
 		return
@@ -119,7 +121,7 @@ func describeEnvelope(t *testing.T, entry map[string]any, data []byte) {
 	// that an envelope can.
 	exact := e.Size() < 1<<53
 	for _, r := range e.Recipients() {
-		exact = exact && (r.Outcome == nil || strings.Contains(string(data), FormatTime(r.Outcome.Time)))
+		exact = exact && (r.Outcome == nil || strings.Contains(string(data), envelope.FormatTime(r.Outcome.Time)))
 	}
 	if exact {
 		entry["value"] = jsonValue(t, e)
@@ -130,7 +132,7 @@ func describeEnvelope(t *testing.T, entry map[string]any, data []byte) {
 
 // describeMail returns the content that a drop becomes, nil when it is malformed.
 // Of a drop with two faults the readers may name either.
-func (x *testSpool) describeMail(entry map[string]any, data []byte) []byte {
+func (x *testSpool) describeDrop(entry map[string]any, data []byte) []byte {
 	x.t.Helper()
 	d, err := x.NewDraft()
 	if err != nil {
@@ -142,7 +144,7 @@ func (x *testSpool) describeMail(entry map[string]any, data []byte) []byte {
 		}
 	}()
 	r := bufio.NewReader(bytes.NewReader(data))
-	sender, recipients, err := ReadMailHeader(r, d)
+	sender, recipients, err := envelope.ReadDropHeader(r, d)
 	if err == nil {
 		err = copyBody(d, r)
 	}

@@ -13,10 +13,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// outcomeRoom is what one more outcome may add to an envelope beside the
-// address: the field's name, a time and a bounded text.
-const outcomeRoom = 320
-
 // A room is a file in tmp that has its blocks already, so that an outcome can
 // be written when the disk is full.
 type room struct {
@@ -117,13 +113,7 @@ func (c *Claim) Reserve() error {
 	if c.env == nil {
 		return fmt.Errorf("%s: not loaded", c.id)
 	}
-	size := int64(MaxLine) // Last-Error, Attempts, Next-Attempt
-	for _, f := range c.env.Fields() {
-		size += int64(len(f.Name) + len(f.Value) + len(": \n"))
-	}
-	for _, p := range c.env.Pending() {
-		size += int64(len(p.Address)) + outcomeRoom
-	}
+	size := c.env.Room()
 	if c.room != nil && c.room.size >= size {
 		return nil
 	}
@@ -153,7 +143,7 @@ func (c *Claim) replaceEnvelope(data []byte, next time.Time) error {
 	if err := c.make(); err != nil {
 		return err
 	}
-	if err := c.settle(); err != nil {
+	if err := c.syncMoves(); err != nil {
 		return err
 	}
 	if next.IsZero() {
@@ -227,10 +217,10 @@ func (c *Claim) writeRoom(data []byte, next time.Time) error {
 	return c.s.sys.fsync(c.room.fd)
 }
 
-// settle makes the claim's own moves durable, once, before the first change
+// syncMoves makes the claim's own moves durable, once, before the first change
 // that builds on them.
-func (c *Claim) settle() error {
-	if c.settled {
+func (c *Claim) syncMoves() error {
+	if c.movesSynced {
 		return nil
 	}
 	for _, b := range []Box{New, Cur} {
@@ -238,7 +228,7 @@ func (c *Claim) settle() error {
 			return fmt.Errorf("fsync %s/: %w", b, err)
 		}
 	}
-	c.settled = true
+	c.movesSynced = true
 	return nil
 }
 

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"smap/spoolfmt/envelope"
 )
 
 // TestTmpCleaned: somebody empties tmp during a delivery. What is reserved, and
@@ -41,7 +43,7 @@ func TestTmpCleaned(t *testing.T) {
 		}
 	}
 	for _, c := range claims[1:] {
-		if err := c.Envelope().SetOutcome("b@example.org", Outcome{Status: StatusDelivered, Time: x.clock}); err != nil {
+		if err := c.Envelope().SetOutcome("b@example.org", envelope.Outcome{Status: envelope.StatusDelivered, Time: x.clock}); err != nil {
 			t.Fatal(err)
 		}
 		if err := c.Record(time.Time{}); err != nil {

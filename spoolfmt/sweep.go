@@ -104,7 +104,7 @@ func (w *Sweeper) orphanInNew(e Entry, now time.Time) error {
 	}
 	if f != nil {
 		defer f.Close() // read only; closing unlocks
-		if err := s.own(f, New, e.Name); errors.Is(err, ErrBusy) {
+		if err := s.lockVerified(f, New, e.Name); errors.Is(err, ErrBusy) {
 			return nil
 		} else if err != nil {
 			return err

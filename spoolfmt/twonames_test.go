@@ -151,9 +151,9 @@ func TestTwoNamesDrop(t *testing.T) {
 					var c *Claim
 					var err error
 					if (i%2 == 0) == (first == New) {
-						c, err = x.ClaimMail("d.mail")
+						c, err = x.ClaimDrop("d.mail")
 					} else {
-						c, err = x.RecoverMail("f.mail")
+						c, err = x.RecoverDrop("f.mail")
 					}
 					x.pass(LookAgain)
 					if err != nil {
@@ -213,11 +213,11 @@ func TestTwoNamesRequeue(t *testing.T) {
 		if err := os.Link(filepath.Join(x.dir, "bad/d.mail"), filepath.Join(x.dir, "new/d.mail")); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := x.ClaimMail("d.mail"); !errors.Is(err, ErrLinked) {
+		if _, err := x.ClaimDrop("d.mail"); !errors.Is(err, ErrLinked) {
 			t.Fatal(err)
 		}
 		x.pass(LookAgain)
-		c, err := x.ClaimMail("d.mail")
+		c, err := x.ClaimDrop("d.mail")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -18,6 +18,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
+
+	"smap/spoolfmt/envelope"
 )
 
 const vectorDir = "../testdata/vectors"
@@ -62,7 +64,7 @@ func TestVectors(t *testing.T) {
 	if len(index) < 80 {
 		t.Fatalf("only %d vectors", len(index))
 	}
-	run := map[string]func(*testing.T, vector){"id": idVector, "envelope": envelopeVector, "mail": mailVector, "tree": treeVector}
+	run := map[string]func(*testing.T, vector){"id": idVector, "envelope": envelopeVector, "mail": dropVector, "tree": treeVector}
 	named := map[string]bool{"index.json": true}
 	for _, v := range index {
 		named[v.File], named[v.Content] = true, true
@@ -89,7 +91,7 @@ func TestVectors(t *testing.T) {
 }
 
 func idVector(t *testing.T, v vector) {
-	if err := CheckID(v.ID); (err == nil) != *v.Valid {
+	if err := envelope.CheckID(v.ID); (err == nil) != *v.Valid {
 		t.Errorf("%q: %v", v.ID, err)
 	}
 }
@@ -97,7 +99,7 @@ func idVector(t *testing.T, v vector) {
 // wrong compares an error with the line where the vector says it is.
 func wrong(t *testing.T, v vector, err error) {
 	t.Helper()
-	var bad *ParseError
+	var bad *envelope.ParseError
 	if !errors.As(err, &bad) {
 		t.Fatalf("%v, want a ParseError", err)
 	}
@@ -108,7 +110,7 @@ func wrong(t *testing.T, v vector, err error) {
 
 func envelopeVector(t *testing.T, v vector) {
 	data := vectorFile(t, v.File)
-	e, err := ParseEnvelope(data)
+	e, err := envelope.Parse(data)
 	if !*v.Valid {
 		wrong(t, v, err)
 		return
@@ -128,9 +130,9 @@ func envelopeVector(t *testing.T, v vector) {
 }
 
 // jsonValue is the envelope in the form of SPOOL-FORMAT.md 5.6.
-func jsonValue(t *testing.T, e *Envelope) any {
+func jsonValue(t *testing.T, e *envelope.Envelope) any {
 	t.Helper()
-	params := func(p Path) []any {
+	params := func(p envelope.Path) []any {
 		list := []any{}
 		for _, x := range p.Params {
 			var value any
@@ -145,7 +147,7 @@ func jsonValue(t *testing.T, e *Envelope) any {
 	for _, r := range e.Recipients() {
 		var outcome any
 		if r.Outcome != nil {
-			outcome = map[string]any{"status": r.Outcome.Status.String(), "time": FormatTime(r.Outcome.Time), "text": r.Outcome.Text}
+			outcome = map[string]any{"status": r.Outcome.Status.String(), "time": envelope.FormatTime(r.Outcome.Time), "text": r.Outcome.Text}
 		}
 		recipients = append(recipients, map[string]any{"address": r.Address, "params": params(r.Path), "outcome": outcome})
 	}
@@ -167,10 +169,10 @@ func jsonValue(t *testing.T, e *Envelope) any {
 	return value
 }
 
-func mailVector(t *testing.T, v vector) {
+func dropVector(t *testing.T, v vector) {
 	var out bytes.Buffer
 	r := bufio.NewReader(bytes.NewReader(vectorFile(t, v.File)))
-	sender, recipients, err := ReadMailHeader(r, &out)
+	sender, recipients, err := envelope.ReadDropHeader(r, &out)
 	if err == nil {
 		// The body has its own rule, which is copyBody's.
 		x := newTestSpool(t)
@@ -325,10 +327,10 @@ func (x *testSpool) drainAll() []treeMessage {
 			box, file, _ := strings.Cut(name, "/")
 			id, kind := SplitName(file)
 			switch {
-			case box == "new" && kind == KindMail:
-				got = x.take(got)(x.ClaimMail(file))
-			case box == "cur" && kind == KindMail:
-				got = x.take(got)(x.RecoverMail(file))
+			case box == "new" && kind == KindDrop:
+				got = x.take(got)(x.ClaimDrop(file))
+			case box == "cur" && kind == KindDrop:
+				got = x.take(got)(x.RecoverDrop(file))
 			case (box == "new" || box == "cur") && kind == KindEnvelope:
 				got = x.take(got)(x.Claim(id))
 			}

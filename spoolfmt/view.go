@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
+
+	"smap/spoolfmt/envelope"
 )
 
 // OpenViewer opens a spool to look at it. Nothing is made: a box that is
@@ -115,13 +117,13 @@ func (s *Spool) ReadFile(b Box, name string, limit int, buf []byte) ([]byte, err
 
 // ReadEnvelope reads the envelope of a message in a box, as it is now. The
 // error is a *[MalformedError] where it is no valid one. buf as in ReadFile.
-func (s *Spool) ReadEnvelope(b Box, id string, buf []byte) (*Envelope, error) {
+func (s *Spool) ReadEnvelope(b Box, id string, buf []byte) (*envelope.Envelope, error) {
 	name := id + KindEnvelope.Suffix()
-	data, err := s.ReadFile(b, name, MaxEnvelope+1, buf)
+	data, err := s.ReadFile(b, name, envelope.MaxSize+1, buf)
 	if err != nil {
 		return nil, err
 	}
-	e, err := ParseEnvelope(data)
+	e, err := envelope.Parse(data)
 	if err != nil {
 		return nil, &MalformedError{File: b.String() + "/" + name, Err: err}
 	}

@@ -10,6 +10,7 @@ import (
 	"smap/internal/confine"
 	"smap/netperm"
 	"smap/spoolfmt"
+	"smap/spoolfmt/envelope"
 )
 
 // imprison gives up root and the file system, opens the spool, and gives up what
@@ -59,7 +60,7 @@ func lockUp(t *netperm.Table, log *slog.Logger, spool *spoolfmt.Spool, server bo
 		Accept:  server,
 	}
 	if n := t.Int("maxbytes"); n > 0 {
-		j.MaxFile = uint64(n) + spoolfmt.MaxEnvelope // also room for our header
+		j.MaxFile = uint64(n) + envelope.MaxSize // also room for our header
 	}
 	if server {
 		j.MaxOpen += perSession * uint64(t.Int("maxsessions"))

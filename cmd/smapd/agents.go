@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	"smap/courier"
-	"smap/spoolfmt"
+	"smap/spoolfmt/envelope"
 )
 
 // sendmails are where a sendmail program is looked for.
@@ -97,7 +97,7 @@ func makeRemote(r *rules, kind string, args []string) (*courier.Remote, error) {
 				return nil, fmt.Errorf("ca %s: no certificate in PEM form", value)
 			}
 		case "helo":
-			if spoolfmt.CheckAddress("x@"+value) != nil {
+			if envelope.CheckAddress("x@"+value) != nil {
 				return nil, fmt.Errorf("helo %q is not a host's name", value)
 			}
 			a.Helo = value

@@ -11,7 +11,7 @@ import (
 
 	"smap/courier"
 	"smap/netperm"
-	"smap/spoolfmt"
+	"smap/spoolfmt/envelope"
 )
 
 // rules is a table with what is needed to put it to work. It crosses the pipe
@@ -150,7 +150,7 @@ func (r *rules) config() (courier.Config, error) {
 	}
 	if cfg.BadAdmin == "none" {
 		cfg.BadAdmin = ""
-	} else if err := spoolfmt.CheckAddress(cfg.BadAdmin); err != nil {
+	} else if err := envelope.CheckAddress(cfg.BadAdmin); err != nil {
 		return cfg, t.Errorf("badadmin", "%w", err)
 	}
 	if filepath.Clean(cfg.BadDir) == filepath.Join(cfg.Dir, "bad") {

@@ -9,6 +9,7 @@ import (
 
 	"smap/netperm"
 	"smap/spoolfmt"
+	"smap/spoolfmt/envelope"
 )
 
 // Exit codes: sysexits(3), and one of check's own.
@@ -61,7 +62,7 @@ func exitCode(err error) int {
 	var table netperm.Errors
 	var rule *netperm.Error
 	var bad *spoolfmt.MalformedError
-	var address *spoolfmt.AddressError
+	var address *envelope.AddressError
 	switch {
 	case err == nil:
 		return exOK

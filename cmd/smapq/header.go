@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"smap/spoolfmt"
+	"smap/spoolfmt/envelope"
 )
 
 // A header is the beginning of a letter, up to and with the empty line.
@@ -47,8 +47,8 @@ func readHeader(in *cleaner) (*header, error) {
 		if ok {
 			h.names[name] = true
 		}
-		if h.text = append(h.text, line...); len(h.text) > spoolfmt.MaxMailHeader {
-			return nil, failf(exDataErr, "the message's header has more than %d octets", spoolfmt.MaxMailHeader)
+		if h.text = append(h.text, line...); len(h.text) > envelope.MaxDropHeader {
+			return nil, failf(exDataErr, "the message's header has more than %d octets", envelope.MaxDropHeader)
 		}
 	}
 	h.text = append(h.text, '\n')
@@ -82,7 +82,7 @@ func (h *header) complete(login, name string, now time.Time, id string) {
 	}
 	if !h.names["from"] {
 		address := login + "@" + hostName()
-		if name = spoolfmt.Text(name, 200); name != "" {
+		if name = envelope.CleanText(name, 200); name != "" {
 			address = quoted(name) + " <" + address + ">"
 		}
 		fmt.Fprintf(&b, "From: %s\n", address)
@@ -98,7 +98,7 @@ func quoted(name string) string {
 // hostName is this host's, as far as it fits into an address.
 func hostName() string {
 	name, err := os.Hostname()
-	if err != nil || spoolfmt.CheckAddress("x@"+name) != nil {
+	if err != nil || envelope.CheckAddress("x@"+name) != nil {
 		return "localhost"
 	}
 	return name
@@ -107,7 +107,7 @@ func hostName() string {
 // addressees takes sender and recipients from the header, as a drop's, and
 // writes what of it belongs into the content. Recipients that were typed come
 // in as another Bcc, so that nobody gets the message twice.
-func (h *header) addressees(w io.Writer, typed []spoolfmt.Path) (spoolfmt.Path, []spoolfmt.Path, error) {
+func (h *header) addressees(w io.Writer, typed []envelope.Path) (envelope.Path, []envelope.Path, error) {
 	text := h.text
 	if len(typed) > 0 {
 		field := "Bcc: "
@@ -120,5 +120,5 @@ func (h *header) addressees(w io.Writer, typed []spoolfmt.Path) (spoolfmt.Path, 
 		}
 		text = append([]byte(field+strings.Join(list, ",\n ")+"\n"), text...)
 	}
-	return spoolfmt.ReadMailHeader(bufio.NewReader(bytes.NewReader(text)), w)
+	return envelope.ReadDropHeader(bufio.NewReader(bytes.NewReader(text)), w)
 }

@@ -15,6 +15,7 @@ import (
 	"unicode"
 
 	"smap/spoolfmt"
+	"smap/spoolfmt/envelope"
 )
 
 // A letter is a message that is being submitted.
@@ -42,7 +43,7 @@ type caller struct {
 func whoCalls() caller {
 	c := caller{uid: os.Getuid()}
 	c.name = "uid-" + strconv.Itoa(c.uid)
-	if u, err := user.Current(); err == nil && spoolfmt.CheckAddress(u.Username) == nil {
+	if u, err := user.Current(); err == nil && envelope.CheckAddress(u.Username) == nil {
 		c.name = u.Username
 	}
 	return c
@@ -82,7 +83,7 @@ func feedError(err error) error {
 }
 
 // write writes the content and returns the envelope.
-func (l *letter) write(d *spoolfmt.Draft, in *cleaner, now time.Time) (*spoolfmt.Envelope, error) {
+func (l *letter) write(d *spoolfmt.Draft, in *cleaner, now time.Time) (*envelope.Envelope, error) {
 	h, err := readHeader(in)
 	if err != nil {
 		return nil, err
@@ -105,17 +106,17 @@ func (l *letter) write(d *spoolfmt.Draft, in *cleaner, now time.Time) (*spoolfmt
 		}
 	}
 	l.parameters(&sender, recipients, in.eight)
-	env, err := spoolfmt.NewEnvelope(sender, recipients)
+	env, err := envelope.New(sender, recipients)
 	if err != nil {
 		return nil, failure(exDataErr, err)
 	}
-	err = errors.Join(env.Set("Received-At", spoolfmt.FormatTime(now)), env.Set("Client-Address", "local"),
+	err = errors.Join(env.Set("Received-At", envelope.FormatTime(now)), env.Set("Client-Address", "local"),
 		env.Set("X-Submitter", l.caller.String()))
 	return env, err
 }
 
 // addressees finds sender and recipients and writes the header.
-func (l *letter) addressees(h *header, w io.Writer) (sender spoolfmt.Path, to []spoolfmt.Path, err error) {
+func (l *letter) addressees(h *header, w io.Writer) (sender envelope.Path, to []envelope.Path, err error) {
 	for _, arg := range l.to {
 		more, err := addresses(arg)
 		if err != nil {
@@ -124,14 +125,14 @@ func (l *letter) addressees(h *header, w io.Writer) (sender spoolfmt.Path, to []
 		to = append(to, more...)
 	}
 	if l.fromHeader {
-		var more []spoolfmt.Path
+		var more []envelope.Path
 		if sender, more, err = h.addressees(w, to); err == nil {
 			to = more
 		}
 	} else {
 		_, err = w.Write(h.text)
 	}
-	var bad *spoolfmt.ParseError
+	var bad *envelope.ParseError
 	switch {
 	case errors.As(err, &bad):
 		return sender, nil, failf(exDataErr, "the message's header: %w", err)
@@ -147,7 +148,7 @@ func (l *letter) addressees(h *header, w io.Writer) (sender spoolfmt.Path, to []
 		sender.Address = l.caller.name
 	}
 	if sender.Address != "" {
-		if err := spoolfmt.CheckAddress(sender.Address); err != nil {
+		if err := envelope.CheckAddress(sender.Address); err != nil {
 			return sender, nil, failf(exUsage, "sender: %w", err)
 		}
 	}
@@ -155,10 +156,10 @@ func (l *letter) addressees(h *header, w io.Writer) (sender spoolfmt.Path, to []
 }
 
 // parameters sets what SMTP would say of the message.
-func (l *letter) parameters(sender *spoolfmt.Path, to []spoolfmt.Path, eight bool) {
-	add := func(p *spoolfmt.Path, keyword, value string) {
+func (l *letter) parameters(sender *envelope.Path, to []envelope.Path, eight bool) {
+	add := func(p *envelope.Path, keyword, value string) {
 		if value != "" || keyword == "SMTPUTF8" {
-			p.Params = append(p.Params, spoolfmt.Param{Keyword: keyword, Value: value, HasValue: value != ""})
+			p.Params = append(p.Params, envelope.Param{Keyword: keyword, Value: value, HasValue: value != ""})
 		}
 	}
 	beyond := func(s string) bool { return strings.ContainsFunc(s, func(r rune) bool { return r > unicode.MaxASCII }) }
@@ -179,15 +180,15 @@ func (l *letter) parameters(sender *spoolfmt.Path, to []spoolfmt.Path, eight boo
 
 // addresses reads what was typed for a recipient: an address, or a list of them
 // as in a header.
-func addresses(arg string) ([]spoolfmt.Path, error) {
+func addresses(arg string) ([]envelope.Path, error) {
 	if strings.ContainsFunc(arg, unicode.IsControl) {
 		return nil, fmt.Errorf("recipient %q holds a control character", arg)
 	}
-	if spoolfmt.CheckAddress(arg) == nil {
-		return []spoolfmt.Path{{Address: arg}}, nil
+	if envelope.CheckAddress(arg) == nil {
+		return []envelope.Path{{Address: arg}}, nil
 	}
-	_, to, err := spoolfmt.ReadMailHeader(bufio.NewReader(strings.NewReader("Return-Path: <>\nTo: "+arg+"\n\n")), io.Discard)
-	var bad *spoolfmt.ParseError
+	_, to, err := envelope.ReadDropHeader(bufio.NewReader(strings.NewReader("Return-Path: <>\nTo: "+arg+"\n\n")), io.Discard)
+	var bad *envelope.ParseError
 	if errors.As(err, &bad) {
 		err = bad.Err
 	}

@@ -103,7 +103,7 @@ func (m *monitor) close() {
 func (m *monitor) read(e notice, now time.Time) (happening, bool) {
 	dir, name := filepath.Split(e.Name)
 	id, kind := spoolfmt.SplitName(name)
-	if kind != spoolfmt.KindEnvelope && kind != spoolfmt.KindMail {
+	if kind != spoolfmt.KindEnvelope && kind != spoolfmt.KindDrop {
 		return happening{}, false
 	}
 	h := happening{Time: now.UTC(), ID: id}
@@ -115,7 +115,7 @@ func (m *monitor) read(e notice, now time.Time) (happening, bool) {
 			h.Event = eventCommitted
 		}
 	case m.s.Path(spoolfmt.Cur):
-		if kind == spoolfmt.KindMail {
+		if kind == spoolfmt.KindDrop {
 			break // on its way to become a message
 		}
 		h.Event, h.Next = m.inCur(e, id, now)

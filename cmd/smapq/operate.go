@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"smap/spoolfmt"
+	"smap/spoolfmt/envelope"
 )
 
 func (a *app) retryCommand() *cobra.Command {
@@ -118,7 +119,7 @@ func (a *app) sure(ctx context.Context, yes bool, n int) (bool, error) {
 // goes on after a failure, and returns the first.
 func (a *app) each(ctx context.Context, ids []string, all bool, of []string, done string, do func(*spoolfmt.Spool, string) error) error {
 	for _, id := range ids {
-		if err := spoolfmt.CheckID(id); err != nil {
+		if err := envelope.CheckID(id); err != nil {
 			return failure(exUsage, err)
 		}
 	}
@@ -220,7 +221,7 @@ func hurry(s *spoolfmt.Spool, id string) error {
 	}
 	if err = c.Load(); err == nil {
 		now := time.Now()
-		if err = c.Envelope().Set("Next-Attempt", spoolfmt.FormatTime(now)); err == nil {
+		if err = c.Envelope().Set("Next-Attempt", envelope.FormatTime(now)); err == nil {
 			err = c.Record(now)
 		}
 	}

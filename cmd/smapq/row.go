@@ -1,14 +1,13 @@
 package main
 
 import (
-	"bytes"
 	"errors"
 	"io/fs"
 	"strconv"
-	"strings"
 	"time"
 
 	"smap/spoolfmt"
+	"smap/spoolfmt/envelope"
 )
 
 // A row is what list says of one message.
@@ -61,7 +60,7 @@ func stateOf(s *spoolfmt.Spool, r ref, now time.Time) (state string, due time.Ti
 	switch {
 	case r.box == spoolfmt.Bad:
 		return stateBad, time.Time{}, nil
-	case r.kind == spoolfmt.KindMail && r.box == spoolfmt.New:
+	case r.kind == spoolfmt.KindDrop && r.box == spoolfmt.New:
 		return stateDrop, time.Time{}, nil
 	case r.box == spoolfmt.New:
 		return stateNew, time.Time{}, nil
@@ -74,7 +73,7 @@ func stateOf(s *spoolfmt.Spool, r ref, now time.Time) (state string, due time.Ti
 		return stateDeferred, info.ModTime, nil
 	}
 	lock := r.id + spoolfmt.KindContent.Suffix()
-	if r.kind == spoolfmt.KindMail {
+	if r.kind == spoolfmt.KindDrop {
 		lock = r.name()
 	}
 	if busy, err := s.Locked(r.box, lock); err == nil && busy {
@@ -96,7 +95,7 @@ func read(s *spoolfmt.Spool, r ref, now time.Time, buf []byte) (row, error) {
 		out.NextAttempt = &due
 	}
 	content := r.id + spoolfmt.KindContent.Suffix()
-	if r.kind == spoolfmt.KindMail {
+	if r.kind == spoolfmt.KindDrop {
 		content = r.name()
 	}
 	if info, err := s.Stat(r.box, content); err == nil {
@@ -105,7 +104,7 @@ func read(s *spoolfmt.Spool, r ref, now time.Time, buf []byte) (row, error) {
 	if r.kind != spoolfmt.KindEnvelope {
 		return out, nil // its header says who it is for
 	}
-	raw, err := s.ReadFile(r.box, r.name(), spoolfmt.MaxEnvelope+1, buf)
+	raw, err := s.ReadFile(r.box, r.name(), envelope.MaxSize+1, buf)
 	if errors.Is(err, fs.ErrNotExist) {
 		return out, err
 	}
@@ -115,9 +114,9 @@ func read(s *spoolfmt.Spool, r ref, now time.Time, buf []byte) (row, error) {
 	}
 	var reason string
 	if r.box == spoolfmt.Bad {
-		reason, raw = asideLine(raw)
+		reason, raw = envelope.CutReason(raw)
 	}
-	e, err := spoolfmt.ParseEnvelope(raw)
+	e, err := envelope.Parse(raw)
 	if err != nil {
 		out.Reason = reason
 		if reason == "" {
@@ -132,19 +131,7 @@ func read(s *spoolfmt.Spool, r ref, now time.Time, buf []byte) (row, error) {
 	return out, nil
 }
 
-// asideLine takes off the line with the reason that stands before an envelope
-// which could not be parsed when it was set aside.
-func asideLine(raw []byte) (reason string, rest []byte) {
-	line, after, _ := bytes.Cut(raw, []byte{'\n'})
-	text, ok := bytes.CutPrefix(line, []byte("Set-Aside: "))
-	if !ok {
-		return "", raw
-	}
-	_, text, _ = bytes.Cut(text, []byte{' '})
-	return spoolfmt.Text(string(text), spoolfmt.MaxLine), after
-}
-
-func (r *row) fill(e *spoolfmt.Envelope) {
+func (r *row) fill(e *envelope.Envelope) {
 	sender := e.Sender().Address
 	r.Sender = &sender
 	for _, to := range e.Recipients() {
@@ -162,5 +149,5 @@ func (r *row) fill(e *spoolfmt.Envelope) {
 	}
 	r.Attempts, _ = strconv.Atoi(e.Get("Attempts")) // checked by the parser; absent is 0
 	r.LastError = e.Get("Last-Error")
-	_, r.Reason, _ = strings.Cut(e.Get("Set-Aside"), " ")
+	r.Reason = e.Reason()
 }

@@ -14,6 +14,7 @@ import (
 
 	"smap/receiver"
 	"smap/spoolfmt"
+	"smap/spoolfmt/envelope"
 )
 
 // withValue are sendmail's options that take a value, joined or as the next
@@ -114,20 +115,20 @@ func (l *letter) setOption(c byte, value string, mode *sendmailMode) error {
 		}
 	case 'N':
 		l.notify = strings.ToUpper(value)
-		p := []spoolfmt.Param{{Keyword: "NOTIFY", Value: l.notify, HasValue: true}}
-		if spoolfmt.CheckRecipientParams(p) != nil {
+		p := []envelope.Param{{Keyword: "NOTIFY", Value: l.notify, HasValue: true}}
+		if envelope.CheckRecipientParams(p) != nil {
 			return usagef("-N %s: NEVER, or a list of SUCCESS, FAILURE, DELAY", value)
 		}
 	case 'R':
 		l.ret = strings.ToUpper(value)
-		p := []spoolfmt.Param{{Keyword: "RET", Value: l.ret, HasValue: true}}
-		if spoolfmt.CheckSenderParams(p) != nil {
+		p := []envelope.Param{{Keyword: "RET", Value: l.ret, HasValue: true}}
+		if envelope.CheckSenderParams(p) != nil {
 			return usagef("-R %s: FULL or HDRS", value)
 		}
 	case 'V':
 		l.envid = value
-		p := []spoolfmt.Param{{Keyword: "ENVID", Value: value, HasValue: true}}
-		if spoolfmt.CheckSenderParams(p) != nil {
+		p := []envelope.Param{{Keyword: "ENVID", Value: value, HasValue: true}}
+		if envelope.CheckSenderParams(p) != nil {
 			return usagef("-V %q is not xtext of 1 to 100 octets (RFC 3461)", value)
 		}
 	}
@@ -193,7 +194,7 @@ func (a *app) sendmailSMTP(ctx context.Context) error {
 	}
 	config := receiver.Config{
 		Hostname: hostName(), Spool: receiver.FromSpool(s), Log: slog.New(slog.DiscardHandler), Now: a.now,
-		MaxRecip: spoolfmt.MaxRecipients, MaxErrors: smtpErrors,
+		MaxRecip: envelope.MaxRecipients, MaxErrors: smtpErrors,
 		OfferDSN: true, OfferUTF8: true,
 		Local: func(string) bool { return true },
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"smap/spoolfmt"
+	"smap/spoolfmt/envelope"
 )
 
 type showOptions struct {
@@ -47,7 +48,7 @@ func (a *app) show(ids []string, o showOptions) error {
 	}
 	defer s.Close() // only read
 	for i, id := range ids {
-		if err := spoolfmt.CheckID(id); err != nil {
+		if err := envelope.CheckID(id); err != nil {
 			return failure(exUsage, err)
 		}
 		r, err := find(s, id)
@@ -76,7 +77,7 @@ func (a *app) show(ids []string, o showOptions) error {
 // this direction.
 func find(s *spoolfmt.Spool, id string) (ref, error) {
 	for _, b := range walkBoxes(s) {
-		for _, k := range []spoolfmt.Kind{spoolfmt.KindEnvelope, spoolfmt.KindMail, spoolfmt.KindContent} {
+		for _, k := range []spoolfmt.Kind{spoolfmt.KindEnvelope, spoolfmt.KindDrop, spoolfmt.KindContent} {
 			if k == spoolfmt.KindContent && b != spoolfmt.Bad {
 				continue
 			}
@@ -101,7 +102,7 @@ func (a *app) showText(s *spoolfmt.Spool, r ref, content bool) error {
 	}
 	fmt.Fprintf(a.out, "%s %s\n", a.term.paint(bold, r.id), a.term.paint(stateColour(state), state))
 	if r.kind == spoolfmt.KindEnvelope {
-		raw, err := s.ReadFile(r.box, r.name(), spoolfmt.MaxEnvelope, nil)
+		raw, err := s.ReadFile(r.box, r.name(), envelope.MaxSize, nil)
 		if err != nil {
 			return err
 		}
@@ -114,9 +115,9 @@ func (a *app) showText(s *spoolfmt.Spool, r ref, content bool) error {
 			fmt.Fprintf(a.out, "%s %s\n", a.term.paint(dim, printable(name)+":"), printable(value))
 		}
 		if r.box == spoolfmt.Bad {
-			_, raw = asideLine(raw)
+			_, raw = envelope.CutReason(raw)
 		}
-		if _, err := spoolfmt.ParseEnvelope(raw); err != nil {
+		if _, err := envelope.Parse(raw); err != nil {
 			fmt.Fprintln(a.out, a.term.paint(red, "malformed: "+err.Error()))
 		}
 	}
@@ -124,7 +125,7 @@ func (a *app) showText(s *spoolfmt.Spool, r ref, content bool) error {
 }
 
 // printable replaces what a terminal would obey.
-func printable(s string) string { return spoolfmt.Text(s, len(s)+1) }
+func printable(s string) string { return envelope.CleanText(s, len(s)+1) }
 
 // maxHeader bounds how much of a content is looked through for the end of its
 // header.
@@ -133,7 +134,7 @@ const maxHeader = 1 << 20
 // copyContent writes a message's content, or its header alone.
 func (a *app) copyContent(s *spoolfmt.Spool, r ref, headerOnly bool) error {
 	name := r.id + spoolfmt.KindContent.Suffix()
-	if r.kind == spoolfmt.KindMail {
+	if r.kind == spoolfmt.KindDrop {
 		name = r.name()
 	}
 	f, err := s.Open(r.box, name)
@@ -219,20 +220,20 @@ func (a *app) showJSON(s *spoolfmt.Spool, r ref) error {
 		return err
 	}
 	if r.kind == spoolfmt.KindEnvelope {
-		raw, err := s.ReadFile(r.box, r.name(), spoolfmt.MaxEnvelope+1, nil)
+		raw, err := s.ReadFile(r.box, r.name(), envelope.MaxSize+1, nil)
 		if err != nil {
 			return err
 		}
-		_, rest := asideLine(raw)
-		if e, err := spoolfmt.ParseEnvelope(rest); err == nil {
+		_, rest := envelope.CutReason(raw)
+		if e, err := envelope.Parse(rest); err == nil {
 			out.Envelope = jsonOf(e)
 		}
 	}
 	return a.printJSON(out)
 }
 
-func jsonOf(e *spoolfmt.Envelope) *envelopeJSON {
-	path := func(p spoolfmt.Path) pathJSON {
+func jsonOf(e *envelope.Envelope) *envelopeJSON {
+	path := func(p envelope.Path) pathJSON {
 		j := pathJSON{Address: p.Address, Params: [][2]*string{}}
 		for _, x := range p.Params {
 			pair := [2]*string{&x.Keyword, nil}
@@ -247,7 +248,7 @@ func jsonOf(e *spoolfmt.Envelope) *envelopeJSON {
 	for _, to := range e.Recipients() {
 		p := pathOutcome{pathJSON: path(to.Path)}
 		if o := to.Outcome; o != nil {
-			p.Outcome = &outcomeJSON{o.Status.String(), spoolfmt.FormatTime(o.Time), o.Text}
+			p.Outcome = &outcomeJSON{o.Status.String(), envelope.FormatTime(o.Time), o.Text}
 		}
 		j.Recipients = append(j.Recipients, p)
 	}

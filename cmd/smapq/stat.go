@@ -123,7 +123,7 @@ func (t *tally) add(s *spoolfmt.Spool, chunk []ref) error {
 			return
 		}
 		name := r.id + spoolfmt.KindContent.Suffix()
-		if r.kind == spoolfmt.KindMail {
+		if r.kind == spoolfmt.KindDrop {
 			name = r.name()
 		}
 		f.info, f.err = s.Stat(r.box, name)

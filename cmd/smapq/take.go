@@ -14,6 +14,7 @@ import (
 
 	"smap/courier"
 	"smap/spoolfmt"
+	"smap/spoolfmt/envelope"
 )
 
 type takeOptions struct {
@@ -158,7 +159,7 @@ func facts(job *courier.Job) []string {
 }
 
 // recipientLines has an address on each line; none can hold a line's end.
-func recipientLines(to []spoolfmt.Path) string {
+func recipientLines(to []envelope.Path) string {
 	var s string
 	for i, p := range to {
 		if i > 0 {

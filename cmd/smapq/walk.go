@@ -30,7 +30,7 @@ func eachRef(ctx context.Context, s *spoolfmt.Spool, boxes []spoolfmt.Box, f fun
 			switch e.Kind {
 			case spoolfmt.KindEnvelope:
 				return f(r)
-			case spoolfmt.KindMail, spoolfmt.KindContent:
+			case spoolfmt.KindDrop, spoolfmt.KindContent:
 				if e.Kind == spoolfmt.KindContent && b != spoolfmt.Bad {
 					return nil // not a message without its envelope
 				}

@@ -174,11 +174,14 @@ func (m mutant) try(dir string, limit time.Duration) (killed, late bool, err err
 // arguments are the arguments of the go command. The dot reader's own tests have
 // to suffice; a mutant that makes an endless loop is killed by the time-out.
 func arguments(overlay string, m mutant, limit time.Duration) []string {
-	which := "."
-	if m.file == "receiver/dot.go" {
+	which, where := ".", "./"+filepath.Dir(m.file)
+	switch {
+	case m.file == "receiver/dot.go":
 		which = "Decode"
+	case strings.HasPrefix(m.file, "spoolfmt/"):
+		where = "./spoolfmt/..." // the vectors test the codec, too
 	}
-	return []string{"test", "-overlay", overlay, "-vet=off", "-failfast", "-short", "-timeout", limit.String(), "-run", which, "./" + filepath.Dir(m.file)}
+	return []string{"test", "-overlay", overlay, "-vet=off", "-failfast", "-short", "-timeout", limit.String(), "-run", which, where}
 }
 
 func lines(before, text string) string {

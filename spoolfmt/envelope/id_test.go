@@ -1,4 +1,4 @@
-package spoolfmt
+package envelope
 
 import (
 	"errors"
@@ -43,36 +43,6 @@ func TestCheckID(t *testing.T) {
 		var bad *IDError
 		if err != nil && (!errors.As(err, &bad) || bad.ID != tt.id || bad.Reason == "" || err.Error() == "") {
 			t.Errorf("CheckID(%q): %#v is not a full IDError", tt.id, err)
-		}
-	}
-}
-
-func TestSplitName(t *testing.T) {
-	tests := []struct {
-		name, id string
-		kind     Kind
-	}{
-		{"x.eml", "x", KindContent},
-		{"x.envelope", "x", KindEnvelope},
-		{"x.mail", "x", KindMail},
-		{"x.y.eml", "x.y", KindContent},
-		{"x", "", KindOther},
-		{".eml", "", KindOther},
-		{".x.eml", "", KindOther},
-		{"x.eml.mail", "", KindOther},
-		{"x.EML", "", KindOther},
-		{"a/b.eml", "", KindOther},
-		{"", "", KindOther},
-		{strings.Repeat("x", MaxID) + ".envelope", strings.Repeat("x", MaxID), KindEnvelope},
-		{strings.Repeat("x", MaxID+1) + ".eml", "", KindOther},
-	}
-	for _, tt := range tests {
-		id, kind := SplitName(tt.name)
-		if id != tt.id || kind != tt.kind {
-			t.Errorf("SplitName(%q) = %q, %d, want %q, %d", tt.name, id, kind, tt.id, tt.kind)
-		}
-		if kind != KindOther && id+kind.Suffix() != tt.name {
-			t.Errorf("%q: %q and %q do not make the name", tt.name, id, kind.Suffix())
 		}
 	}
 }

@@ -1,4 +1,4 @@
-package spoolfmt
+package envelope
 
 import (
 	"errors"
@@ -137,11 +137,11 @@ func TestDangerousAddress(t *testing.T) {
 			if err := CheckAddress(a); !errors.As(err, &bad) || !bad.Dangerous() {
 				t.Errorf("CheckAddress(%q) = %v, want it dangerous", a, err)
 			}
-			if _, err := NewEnvelope(Path{Address: a}, []Path{{Address: "b"}}); err == nil {
-				t.Errorf("NewEnvelope takes %q as sender", a)
+			if _, err := New(Path{Address: a}, []Path{{Address: "b"}}); err == nil {
+				t.Errorf("New takes %q as sender", a)
 			}
-			if _, err := NewEnvelope(Path{}, []Path{{Address: a}}); err == nil {
-				t.Errorf("NewEnvelope takes %q as recipient", a)
+			if _, err := New(Path{}, []Path{{Address: a}}); err == nil {
+				t.Errorf("New takes %q as recipient", a)
 			}
 		}
 	}

@@ -1,4 +1,4 @@
-package spoolfmt
+package envelope
 
 import (
 	"fmt"
@@ -12,7 +12,7 @@ func benchEnvelope(tb testing.TB, n int) *Envelope {
 	for i := range to {
 		to[i] = Path{Address: fmt.Sprintf("user%d@example.org", i), Params: []Param{{"NOTIFY", "FAILURE", true}}}
 	}
-	e, err := NewEnvelope(Path{Address: "ann@example.com", Params: []Param{{"BODY", "8BITMIME", true}}}, to)
+	e, err := New(Path{Address: "ann@example.com", Params: []Param{{"BODY", "8BITMIME", true}}}, to)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -29,7 +29,7 @@ func benchEnvelope(tb testing.TB, n int) *Envelope {
 
 var benchSizes = []int{1, 100, MaxRecipients}
 
-func BenchmarkNewEnvelope(b *testing.B) {
+func BenchmarkNew(b *testing.B) {
 	for _, n := range benchSizes {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
 			b.ReportAllocs()
@@ -40,7 +40,7 @@ func BenchmarkNewEnvelope(b *testing.B) {
 	}
 }
 
-func BenchmarkParseEnvelope(b *testing.B) {
+func BenchmarkParse(b *testing.B) {
 	for _, n := range benchSizes {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
 			data, err := benchEnvelope(b, n).Marshal()
@@ -50,7 +50,7 @@ func BenchmarkParseEnvelope(b *testing.B) {
 			b.SetBytes(int64(len(data)))
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := ParseEnvelope(data); err != nil {
+				if _, err := Parse(data); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -8,43 +8,45 @@ import (
 	"io"
 	"io/fs"
 	"os"
+
+	"smap/spoolfmt/envelope"
 )
 
-// ClaimMail takes the single-file drop new/<name> and reads it into a message
+// ClaimDrop takes the single-file drop new/<name> and reads it into a message
 // with a fresh id of its own: SPOOL-FORMAT.md, the single-file drop. Its files
 // come to cur only when something is recorded of it: a message that is delivered
 // at once costs no sync but that of its end. A *[MalformedError] means that the
 // drop is in bad already, with its reason; the errors of Claim mean what they mean
 // there.
-func (s *Spool) ClaimMail(name string) (*Claim, error) {
-	if _, kind := SplitName(name); kind != KindMail {
+func (s *Spool) ClaimDrop(name string) (*Claim, error) {
+	if _, kind := SplitName(name); kind != KindDrop {
 		return nil, fmt.Errorf("%q is not the name of a drop", name)
 	}
-	f, err := s.lockMail(New, name)
+	f, err := s.lockDrop(New, name)
 	if err != nil {
 		return nil, err
 	}
-	fresh := NewID(s.now())
-	err = s.sys.move(s.dirs[New], name, s.dirs[Cur], fresh+KindMail.Suffix())
+	fresh := envelope.NewID(s.now())
+	err = s.sys.move(s.dirs[New], name, s.dirs[Cur], fresh+KindDrop.Suffix())
 	if errors.Is(err, fs.ErrNotExist) {
 		err = ErrGone
 	}
 	if err == nil {
-		err = s.own(f, Cur, fresh+KindMail.Suffix())
+		err = s.lockVerified(f, Cur, fresh+KindDrop.Suffix())
 	}
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
-	return s.buildFromMail(f, fresh)
+	return s.buildFromDrop(f, fresh)
 }
 
-// RecoverMail goes on with cur/<name>, a drop that a crash left there.
-func (s *Spool) RecoverMail(name string) (*Claim, error) {
+// RecoverDrop goes on with cur/<name>, a drop that a crash left there.
+func (s *Spool) RecoverDrop(name string) (*Claim, error) {
 	fresh, kind := SplitName(name)
-	if kind != KindMail {
+	if kind != KindDrop {
 		return nil, fmt.Errorf("%q is not the name of a drop", name)
 	}
-	f, err := s.lockMail(Cur, name)
+	f, err := s.lockDrop(Cur, name)
 	if err != nil {
 		return nil, err
 	}
@@ -58,7 +60,7 @@ func (s *Spool) RecoverMail(name string) (*Claim, error) {
 		}
 		whole = whole && there
 	}
-	if err := s.own(f, Cur, name); err != nil {
+	if err := s.lockVerified(f, Cur, name); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
 	if !whole {
@@ -68,7 +70,7 @@ func (s *Spool) RecoverMail(name string) (*Claim, error) {
 				return nil, errors.Join(fmt.Errorf("cur/%s: %w", file, err), f.Close())
 			}
 		}
-		return s.buildFromMail(f, fresh)
+		return s.buildFromDrop(f, fresh)
 	}
 	// Built and perhaps not synced: it must be, before the drop goes.
 	if err := s.sys.fsync(s.dirs[Cur]); err != nil {
@@ -80,27 +82,27 @@ func (s *Spool) RecoverMail(name string) (*Claim, error) {
 	return s.Claim(fresh)
 }
 
-// lockMail opens, locks and verifies a drop. What is no file it sets aside.
-func (s *Spool) lockMail(box Box, name string) (*os.File, error) {
+// lockDrop opens, locks and verifies a drop. What is no file it sets aside.
+func (s *Spool) lockDrop(box Box, name string) (*os.File, error) {
 	f, err := s.openContent(box, name)
 	var odd *oddFileError
 	switch {
 	case errors.As(err, &odd):
-		return nil, s.asideMail(box, name, odd)
+		return nil, s.asideDrop(box, name, odd)
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, ErrGone
 	case err != nil:
 		return nil, fmt.Errorf("%s/%s: %w", box, name, err)
 	}
-	err = s.own(f, box, name)
+	err = s.lockVerified(f, box, name)
 	if err == nil {
 		c := &Claim{s: s, id: name, locked: f}
 		if err = c.single(box, name); err == nil && c.why != nil {
 			if box == New {
-				err = s.olderMail(f, name)
+				err = s.olderDrop(f, name)
 			}
 			if err == nil {
-				err = s.asideMail(box, name, c.why)
+				err = s.asideDrop(box, name, c.why)
 			}
 		}
 	}
@@ -110,16 +112,16 @@ func (s *Spool) lockMail(box Box, name string) (*os.File, error) {
 	return f, nil
 }
 
-// olderMail removes the name in new of a locked drop that has one in cur too,
+// olderDrop removes the name in new of a locked drop that has one in cur too,
 // and then returns ErrGone: it is being made into a message from there.
-func (s *Spool) olderMail(f *os.File, name string) error {
+func (s *Spool) olderDrop(f *os.File, name string) error {
 	st, err := fstat(int(f.Fd()))
 	if err != nil {
 		return fmt.Errorf("new/%s: %w", name, err)
 	}
 	return s.Scan(Cur, func(e Entry) error {
 		taken, err := lstat(s.dirs[Cur], e.Name)
-		if e.Kind != KindMail || err != nil || !sameFile(&taken, &st) {
+		if e.Kind != KindDrop || err != nil || !sameFile(&taken, &st) {
 			return nil
 		}
 		s.log.Warn("recovered", "file", "new/"+name, "what", "older name of cur/"+e.Name+" removed")
@@ -127,10 +129,10 @@ func (s *Spool) olderMail(f *os.File, name string) error {
 	})
 }
 
-// buildFromMail makes content and envelope of the locked drop in
+// buildFromDrop makes content and envelope of the locked drop in
 // cur/<fresh>.mail. It takes over f.
-func (s *Spool) buildFromMail(f *os.File, fresh string) (*Claim, error) {
-	d, env, err := s.draftFromMail(f, fresh)
+func (s *Spool) buildFromDrop(f *os.File, fresh string) (*Claim, error) {
+	d, env, err := s.draftFromDrop(f, fresh)
 	var c *Claim
 	if err == nil {
 		c, err = s.claimDrop(f, fresh, d, env)
@@ -138,30 +140,30 @@ func (s *Spool) buildFromMail(f *os.File, fresh string) (*Claim, error) {
 	if err == nil {
 		return c, nil
 	}
-	name := fresh + KindMail.Suffix()
-	var bad *ParseError
+	name := fresh + KindDrop.Suffix()
+	var bad *envelope.ParseError
 	if errors.As(err, &bad) {
-		err = s.asideMail(Cur, name, bad)
+		err = s.asideDrop(Cur, name, bad)
 	} else {
 		err = fmt.Errorf("cur/%s: %w", name, err)
 	}
 	return nil, errors.Join(err, f.Close())
 }
 
-// draftFromMail writes what the drop's content will be into tmp.
-func (s *Spool) draftFromMail(f *os.File, fresh string) (*Draft, *Envelope, error) {
+// draftFromDrop writes what the drop's content will be into tmp.
+func (s *Spool) draftFromDrop(f *os.File, fresh string) (*Draft, *envelope.Envelope, error) {
 	d, err := s.newDraft(privateName(fresh, "drop"))
 	if err != nil {
 		return nil, nil, err
 	}
 	r := bufio.NewReaderSize(io.NewSectionReader(f, 0, 1<<62), loadBuffer)
-	sender, recipients, err := ReadMailHeader(r, d)
+	sender, recipients, err := envelope.ReadDropHeader(r, d)
 	if err == nil {
 		err = copyBody(d, r)
 	}
-	var env *Envelope
+	var env *envelope.Envelope
 	if err == nil {
-		env, err = NewEnvelope(sender, recipients)
+		env, err = envelope.New(sender, recipients)
 	}
 	if err != nil {
 		return nil, nil, errors.Join(err, d.Abort())
@@ -186,7 +188,7 @@ func copyBody(d *Draft, r *bufio.Reader) error {
 		}
 		if i := bytes.IndexAny(chunk, "\r\x00"); i >= 0 {
 			at := line + bytes.Count(chunk[:i], []byte{'\n'}) + 1
-			return &ParseError{Line: at, Column: 1, Err: fmt.Errorf("CR or NUL in line %d of the body", at)}
+			return &envelope.ParseError{Line: at, Column: 1, Err: fmt.Errorf("CR or NUL in line %d of the body", at)}
 		}
 		line += bytes.Count(chunk, []byte{'\n'})
 		if _, err := d.Write(chunk); err != nil {
@@ -203,10 +205,10 @@ func copyBody(d *Draft, r *bufio.Reader) error {
 	return nil
 }
 
-// asideMail moves a drop to bad and puts the reason beside it, in an envelope
+// asideDrop moves a drop to bad and puts the reason beside it, in an envelope
 // that nobody takes for one of a message. It returns a *MalformedError when
 // that is done.
-func (s *Spool) asideMail(box Box, name string, reason error) error {
+func (s *Spool) asideDrop(box Box, name string, reason error) error {
 	file := box.String() + "/" + name
 	id, _ := SplitName(name)
 	for n := range maxBadNames {
@@ -217,7 +219,7 @@ func (s *Spool) asideMail(box Box, name string, reason error) error {
 			}
 			continue
 		}
-		err := s.sys.move(s.dirs[box], name, s.dirs[Bad], free+KindMail.Suffix())
+		err := s.sys.move(s.dirs[box], name, s.dirs[Bad], free+KindDrop.Suffix())
 		if errors.Is(err, fs.ErrExist) {
 			continue
 		}
@@ -244,8 +246,8 @@ func (s *Spool) reasonBeside(id, file string, reason error) error {
 	if err != nil {
 		return err
 	}
-	text := "Set-Aside: " + FormatTime(s.now()) + " " + Text(file+": "+reason.Error(), maxReason) + "\n"
-	if _, err = s.fillAndClose(fd, []byte(text)); err == nil {
+	text := envelope.PrependReason(nil, envelope.SetAsideValue(s.now(), file+": "+reason.Error()))
+	if _, err = s.fillAndClose(fd, text); err == nil {
 		err = s.sys.move(s.dirs[Tmp], name, s.dirs[Bad], id+KindEnvelope.Suffix())
 	}
 	if err != nil {

@@ -1,4 +1,4 @@
-package spoolfmt
+package envelope
 
 import (
 	"errors"

@@ -1,4 +1,4 @@
-package spoolfmt
+package envelope
 
 import (
 	"bufio"
@@ -10,6 +10,8 @@ import (
 	"testing"
 )
 
+const vectorDir = "../../testdata/vectors"
+
 // vectorSeeds adds the inputs of all vectors of a kind to a fuzz target.
 func vectorSeeds(f *testing.F, kind string) {
 	f.Helper()
@@ -17,7 +19,7 @@ func vectorSeeds(f *testing.F, kind string) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	var index []vector
+	var index []struct{ Kind, ID, File string }
 	if err := json.Unmarshal(data, &index); err != nil {
 		f.Fatal(err)
 	}
@@ -44,7 +46,7 @@ func vectorSeeds(f *testing.F, kind string) {
 func FuzzEnvelope(f *testing.F) {
 	vectorSeeds(f, "envelope")
 	f.Fuzz(func(t *testing.T, data []byte) {
-		e, err := ParseEnvelope(data)
+		e, err := Parse(data)
 		if err != nil {
 			if e != nil {
 				t.Fatal("an envelope beside an error")
@@ -94,7 +96,7 @@ func FuzzPath(f *testing.F) {
 	})
 }
 
-// FuzzID: an id can be a name and comes back from it, and is never a path.
+// FuzzID: an id can be a name, and is never a path or a name in a box.
 func FuzzID(f *testing.F) {
 	vectorSeeds(f, "id")
 	f.Fuzz(func(t *testing.T, data []byte) {
@@ -105,21 +107,21 @@ func FuzzID(f *testing.F) {
 		if filepath.Base(id) != id || strings.HasPrefix(id, ".") || strings.HasPrefix(id, "-") {
 			t.Fatalf("id %q", id)
 		}
-		for k := KindContent; k <= KindMail; k++ {
-			if got, kind := SplitName(id + k.Suffix()); got != id || kind != k {
-				t.Fatalf("%q: %q, %v", id+k.Suffix(), got, kind)
+		for _, suffix := range []string{ContentSuffix, EnvelopeSuffix, DropSuffix} {
+			if CheckID(id+suffix) == nil {
+				t.Fatalf("%q is an id, and a name in a box", id+suffix)
 			}
 		}
 	})
 }
 
-// FuzzMailHeader: every address satisfies the grammar, the content has no Bcc,
+// FuzzDropHeader: every address satisfies the grammar, the content has no Bcc,
 // and its lines are lines of the input in their order.
-func FuzzMailHeader(f *testing.F) {
+func FuzzDropHeader(f *testing.F) {
 	vectorSeeds(f, "mail")
 	f.Fuzz(func(t *testing.T, data []byte) {
 		var out bytes.Buffer
-		sender, recipients, err := ReadMailHeader(bufio.NewReaderSize(bytes.NewReader(data), 16), &out)
+		sender, recipients, err := ReadDropHeader(bufio.NewReaderSize(bytes.NewReader(data), 16), &out)
 		if err != nil {
 			return
 		}

@@ -1,4 +1,4 @@
-package spoolfmt
+package envelope
 
 import (
 	"strings"
@@ -19,7 +19,7 @@ func FuzzAddress(f *testing.F) {
 		if bad == nil && (err != nil || p.Address != address || p.Params != nil) {
 			t.Fatalf("address %q as path: %+v, %v", address, p, err)
 		}
-		e, err := NewEnvelope(Path{}, []Path{{Address: address}})
+		e, err := New(Path{}, []Path{{Address: address}})
 		if (err == nil) != (bad == nil) {
 			t.Fatalf("address %q: %v, as recipient: %v", address, bad, err)
 		}
@@ -37,7 +37,7 @@ func FuzzAddress(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		again, err := ParseEnvelope(data)
+		again, err := Parse(data)
 		if err != nil || len(again.Pending()) != 0 || again.Recipients()[0].Address != address {
 			t.Fatalf("%q: %v", data, err)
 		}

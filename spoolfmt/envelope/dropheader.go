@@ -1,4 +1,4 @@
-package spoolfmt
+package envelope
 
 import (
 	"bufio"
@@ -8,15 +8,15 @@ import (
 	"strings"
 )
 
-// MaxMailHeader is the most octets that the header of a drop may have.
-const MaxMailHeader = 1 << 20
+// MaxDropHeader is the most octets that the header of a drop may have.
+const MaxDropHeader = 1 << 20
 
-// ReadMailHeader reads the header of a single-file drop: SPOOL-FORMAT.md, the
+// ReadDropHeader reads the header of a single-file drop: SPOOL-FORMAT.md, the
 // single-file drop. It writes the lines that belong into the content, and the
 // empty line if there was one, to w, and leaves r at the body. An error is a
 // *[ParseError], or one of reading and writing.
-func ReadMailHeader(r *bufio.Reader, w io.Writer) (sender Path, recipients []Path, err error) {
-	h := mailHeader{r: r, w: w, values: make(map[string][]headerValue)}
+func ReadDropHeader(r *bufio.Reader, w io.Writer) (sender Path, recipients []Path, err error) {
+	h := dropHeader{r: r, w: w, values: make(map[string][]headerValue)}
 	if err := h.read(); err != nil {
 		return Path{}, nil, err
 	}
@@ -35,9 +35,9 @@ type headerValue struct {
 	text []byte // grows by continuations, of which there may be a million
 }
 
-// mailHeader reads the lines of a header and keeps the fields that have
+// dropHeader reads the lines of a header and keeps the fields that have
 // addresses.
-type mailHeader struct {
+type dropHeader struct {
 	r      *bufio.Reader
 	w      io.Writer
 	line   int
@@ -47,11 +47,11 @@ type mailHeader struct {
 	drop   bool                     // the present field is not for the content
 }
 
-func (h *mailHeader) fail(format string, args ...any) error {
+func (h *dropHeader) fail(format string, args ...any) error {
 	return &ParseError{Line: h.line, Column: 1, Err: fmt.Errorf(format, args...)}
 }
 
-func (h *mailHeader) read() error {
+func (h *dropHeader) read() error {
 	for {
 		text, err := h.next()
 		if err != nil || text == "" {
@@ -83,15 +83,15 @@ func (h *mailHeader) read() error {
 
 // next returns a line with its LF, the last one perhaps without, and "" at the
 // end of the file.
-func (h *mailHeader) next() (string, error) {
+func (h *dropHeader) next() (string, error) {
 	h.line++
 	var long strings.Builder
 	for {
 		chunk, err := h.r.ReadSlice('\n')
 		h.size += len(chunk)
 		ends := long.Len() == 0 && string(chunk) == "\n" // the empty line is not counted
-		if h.size > MaxMailHeader && !ends {
-			return "", h.fail("header of more than %d octets", MaxMailHeader)
+		if h.size > MaxDropHeader && !ends {
+			return "", h.fail("header of more than %d octets", MaxDropHeader)
 		}
 		if err == nil && long.Len() == 0 {
 			return string(chunk), nil
@@ -106,7 +106,7 @@ func (h *mailHeader) next() (string, error) {
 	}
 }
 
-func (h *mailHeader) continuation(line string) error {
+func (h *dropHeader) continuation(line string) error {
 	if h.name == "" {
 		return h.fail("a continuation before the first field: %.80q", line)
 	}
@@ -117,7 +117,7 @@ func (h *mailHeader) continuation(line string) error {
 	return nil
 }
 
-func (h *mailHeader) field(line string) error {
+func (h *dropHeader) field(line string) error {
 	name, value, ok := strings.Cut(line, ":")
 	name = strings.TrimRight(name, " \t")
 	if !ok || !isFieldName(name) {
@@ -148,12 +148,12 @@ func isFieldName(name string) bool {
 	return name != ""
 }
 
-func (h *mailHeader) resent() bool {
+func (h *dropHeader) resent() bool {
 	return h.values["resent-to"] != nil || h.values["resent-cc"] != nil || h.values["resent-bcc"] != nil
 }
 
 // sender returns the first address of the first field that names one.
-func (h *mailHeader) sender() (Path, error) {
+func (h *dropHeader) sender() (Path, error) {
 	if v := h.values["return-path"]; v != nil {
 		if strings.Trim(string(v[0].text), " \t") == "<>" {
 			return Path{}, nil
@@ -172,7 +172,7 @@ func (h *mailHeader) sender() (Path, error) {
 	return Path{}, h.fail("no Return-Path, Sender or From field: the message has no sender")
 }
 
-func (h *mailHeader) first(v headerValue) (Path, error) {
+func (h *dropHeader) first(v headerValue) (Path, error) {
 	list, err := parseAddressList(v)
 	if err != nil {
 		return Path{}, err
@@ -184,7 +184,7 @@ func (h *mailHeader) first(v headerValue) (Path, error) {
 }
 
 // recipients returns the addresses of all fields that name some, each once.
-func (h *mailHeader) recipients() ([]Path, error) {
+func (h *dropHeader) recipients() ([]Path, error) {
 	names := []string{"to", "cc", "bcc"}
 	if h.resent() {
 		names = []string{"resent-to", "resent-cc", "resent-bcc"}

@@ -1,4 +1,4 @@
-package spoolfmt
+package envelope
 
 import (
 	"errors"
@@ -133,14 +133,14 @@ func takeOutcome(e *Envelope, status Status, value string) error {
 	if text == "" && status == StatusFailed || strings.HasPrefix(text, " ") {
 		return &pathError{at + 1 + len(when), errors.New("no text after the time and one space")}
 	}
-	e.unsettled = append(e.unsettled, outcomeOf{address: p.Address, outcome: Outcome{Status: status, Time: t, Text: text}})
+	e.unassigned = append(e.unassigned, outcomeOf{address: p.Address, outcome: Outcome{Status: status, Time: t, Text: text}})
 	return nil
 }
 
-// settle gives the outcomes that were read to their recipients.
-func (e *Envelope) settle() error {
-	for i := range e.unsettled {
-		u := &e.unsettled[i]
+// assignOutcomes gives the outcomes that were read to their recipients.
+func (e *Envelope) assignOutcomes() error {
+	for i := range e.unassigned {
+		u := &e.unassigned[i]
 		places := e.byAddress[u.address]
 		if len(places) == 0 {
 			return &lineError{u.line, fmt.Errorf("outcome of <%s>, which is no recipient", u.address)}
@@ -152,7 +152,7 @@ func (e *Envelope) settle() error {
 			e.recipients[at].Outcome = &u.outcome
 		}
 	}
-	e.unsettled = nil
+	e.unassigned = nil
 	return nil
 }
 

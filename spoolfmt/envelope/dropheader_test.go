@@ -1,4 +1,4 @@
-package spoolfmt
+package envelope
 
 import (
 	"bufio"
@@ -133,7 +133,7 @@ func TestReadMailHeader(t *testing.T) {
 	} {
 		var out strings.Builder
 		r := bufio.NewReaderSize(strings.NewReader(tt.in), 16)
-		sender, to, err := ReadMailHeader(r, &out)
+		sender, to, err := ReadDropHeader(r, &out)
 		if tt.remain == "fails" {
 			var bad *ParseError
 			if !errors.As(err, &bad) || bad.Line < 1 || bad.Column < 1 || to != nil {
@@ -160,21 +160,21 @@ func TestReadMailHeader(t *testing.T) {
 }
 
 // Trouble is not the message's fault, and must not look like it.
-func TestMailHeaderTrouble(t *testing.T) {
+func TestDropHeaderTrouble(t *testing.T) {
 	const text = "From: a\nTo: b\n\n"
 	var bad *ParseError
 	r := iotest.TimeoutReader(iotest.OneByteReader(strings.NewReader(text)))
-	if _, _, err := ReadMailHeader(bufio.NewReader(r), io.Discard); !errors.Is(err, iotest.ErrTimeout) || errors.As(err, &bad) {
+	if _, _, err := ReadDropHeader(bufio.NewReader(r), io.Discard); !errors.Is(err, iotest.ErrTimeout) || errors.As(err, &bad) {
 		t.Errorf("reading: %v", err)
 	}
 	for n := range len("From: a\nTo: b\n") {
 		w := &fullWriter{left: n}
-		if _, _, err := ReadMailHeader(bufio.NewReader(strings.NewReader(text)), w); !errors.Is(err, io.ErrShortWrite) || errors.As(err, &bad) {
+		if _, _, err := ReadDropHeader(bufio.NewReader(strings.NewReader(text)), w); !errors.Is(err, io.ErrShortWrite) || errors.As(err, &bad) {
 			t.Errorf("writing %d octets: %v", n, err)
 		}
 	}
 	r = iotest.TimeoutReader(iotest.OneByteReader(strings.NewReader(text)))
-	if _, err := ReadEnvelope(r); !errors.Is(err, iotest.ErrTimeout) || errors.As(err, &bad) {
+	if _, err := Read(r); !errors.Is(err, iotest.ErrTimeout) || errors.As(err, &bad) {
 		t.Errorf("reading an envelope: %v", err)
 	}
 }

@@ -1,8 +1,10 @@
-package spoolfmt
+package envelope
 
 import (
+	"bufio"
 	"bytes"
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -15,7 +17,7 @@ func TestParseErrorPlaces(t *testing.T) {
 		"Spool-Format: 1\nX Y: z\n":            `line 2, column 2: bad field name "X Y"`,
 		"Spool-Format: 1\nSender: <> RET=NO\n": `line 2, column 9: Sender: bad value of parameter RET: "NO"`,
 	} {
-		_, err := ParseEnvelope([]byte(text))
+		_, err := Parse([]byte(text))
 		if err == nil || err.Error() != want {
 			t.Errorf("%q: %v, want %s", text, err, want)
 		}
@@ -72,7 +74,7 @@ Attempts: 3
 	if p := e.Pending(); len(p) != 1 || p[0].Address != "c@example.org" || e.Get("attempts") != "" {
 		t.Errorf("after a requeue: pending %v, attempts %q", p, e.Get("attempts"))
 	}
-	if again, err := ParseEnvelope(got); err != nil || len(again.Pending()) != 0 {
+	if again, err := Parse(got); err != nil || len(again.Pending()) != 0 {
 		t.Errorf("read again: %v", err)
 	}
 }
@@ -81,21 +83,21 @@ func TestMarshalRefuses(t *testing.T) {
 	if _, err := testEnvelope(t).Marshal(); err == nil {
 		t.Error("an envelope without Size")
 	}
-	if _, err := NewEnvelope(Path{}, nil); err == nil {
+	if _, err := New(Path{}, nil); err == nil {
 		t.Error("an envelope without recipients")
 	}
 	for _, bad := range []Path{{}, {Address: "-x"}, {Address: "a b"}, {Address: "x", Params: []Param{{Keyword: "N", Value: "a b", HasValue: true}}}} {
-		if _, err := NewEnvelope(Path{}, []Path{bad}); err == nil {
+		if _, err := New(Path{}, []Path{bad}); err == nil {
 			t.Errorf("recipient %v", bad)
 		}
 	}
-	if _, err := NewEnvelope(Path{Address: "|x"}, []Path{{Address: "b"}}); err == nil {
+	if _, err := New(Path{Address: "|x"}, []Path{{Address: "b"}}); err == nil {
 		t.Error("a dangerous sender")
 	}
-	if _, err := ParseEnvelope(make([]byte, MaxEnvelope+1)); err == nil {
+	if _, err := Parse(make([]byte, MaxSize+1)); err == nil {
 		t.Error("a file over the limit")
 	}
-	if _, err := ReadEnvelope(strings.NewReader(strings.Repeat("x", MaxEnvelope+1))); err == nil {
+	if _, err := Read(strings.NewReader(strings.Repeat("x", MaxSize+1))); err == nil {
 		t.Error("a file over the limit")
 	}
 }
@@ -112,13 +114,13 @@ func TestLargestEnvelope(t *testing.T) {
 		fmt.Fprintf(&b, "Delivered: <r%d@example.org> 2026-11-23T20:04:13Z\n", n)
 	}
 	b.WriteByte('\n')
-	e, err := ParseEnvelope(b.Bytes())
+	e, err := Parse(b.Bytes())
 	if err != nil || len(e.Pending()) != 0 || len(e.Recipients()) != MaxRecipients {
 		t.Fatalf("%v", err)
 	}
 }
 
-func TestText(t *testing.T) {
+func TestCleanText(t *testing.T) {
 	for _, tt := range []struct {
 		in    string
 		limit int
@@ -127,9 +129,9 @@ func TestText(t *testing.T) {
 		{"plain", 10, "plain"}, {" a\tb\r\n ", 10, "a?b??"}, {"\xff\u0085x", 10, "??x"}, {"ääää", 5, "ää"},
 		{"abc  def", 4, "abc"}, {"", 5, ""}, {strings.Repeat("x", 100), 7, "xxxxxxx"},
 	} {
-		got := Text(tt.in, tt.limit)
+		got := CleanText(tt.in, tt.limit)
 		if got != tt.want {
-			t.Errorf("Text(%q, %d) = %q, want %q", tt.in, tt.limit, got, tt.want)
+			t.Errorf("CleanText(%q, %d) = %q, want %q", tt.in, tt.limit, got, tt.want)
 		}
 		if got != "" && checkValue(got) != nil {
 			t.Errorf("%q is no value", got)
@@ -137,18 +139,28 @@ func TestText(t *testing.T) {
 	}
 }
 
-func TestMailHeaderLimit(t *testing.T) {
-	x := newTestSpool(t)
-	x.put("new/m.mail", "From: a\nTo: b\nX: "+strings.Repeat("y", MaxMailHeader)+"\n\n")
-	if _, err := x.ClaimMail("m.mail"); err == nil {
+func TestDropHeaderLimit(t *testing.T) {
+	read := func(header string) error {
+		_, _, err := ReadDropHeader(bufio.NewReader(strings.NewReader(header)), io.Discard)
+		return err
+	}
+	if read("From: a\nTo: b\nX: "+strings.Repeat("y", MaxDropHeader)+"\n\n") == nil {
 		t.Error("a header over the limit")
 	}
 	many := "From: a\nTo: b"
 	for n := range MaxRecipients {
 		many += fmt.Sprintf(",r%d", n)
 	}
-	x.put("new/n.mail", many+"\n\n")
-	if _, err := x.ClaimMail("n.mail"); err == nil {
+	if read(many+"\n\n") == nil {
 		t.Error("too many recipients")
 	}
+}
+
+func testEnvelope(t *testing.T) *Envelope {
+	t.Helper()
+	e, err := New(Path{Address: "a@example.com"}, []Path{{Address: "b@example.org"}, {Address: "c@example.org"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
 }

@@ -1,4 +1,4 @@
-package spoolfmt
+package envelope
 
 import (
 	"bytes"
@@ -21,21 +21,21 @@ func (e *ParseError) Error() string {
 // Unwrap returns the reason.
 func (e *ParseError) Unwrap() error { return e.Err }
 
-// ReadEnvelope reads a whole envelope, at most MaxEnvelope octets. An error is a
+// Read reads a whole envelope, at most MaxSize octets. An error is a
 // *[ParseError], or the reader's own.
-func ReadEnvelope(r io.Reader) (*Envelope, error) {
-	data, err := io.ReadAll(io.LimitReader(r, MaxEnvelope+1))
+func Read(r io.Reader) (*Envelope, error) {
+	data, err := io.ReadAll(io.LimitReader(r, MaxSize+1))
 	if err != nil {
 		return nil, err
 	}
-	return ParseEnvelope(data)
+	return Parse(data)
 }
 
-// ParseEnvelope reads an envelope: SPOOL-FORMAT.md, Envelope. An error is a
+// Parse reads an envelope: SPOOL-FORMAT.md, Envelope. An error is a
 // *[ParseError], and then there is no envelope.
-func ParseEnvelope(data []byte) (*Envelope, error) {
-	if len(data) > MaxEnvelope {
-		return nil, &ParseError{1, 1, fmt.Errorf("more than %d octets", MaxEnvelope)}
+func Parse(data []byte) (*Envelope, error) {
+	if len(data) > MaxSize {
+		return nil, &ParseError{1, 1, fmt.Errorf("more than %d octets", MaxSize)}
 	}
 	p := parser{text: string(data), seen: make(map[string]bool)}
 	p.e = &Envelope{size: -1, byAddress: make(map[string][]int)}
@@ -118,8 +118,8 @@ func (p *parser) field(line string) error {
 		if err := f.take(p.e, value); err != nil {
 			return p.fail(at+offset(err), fmt.Errorf("%s: %w", name, err))
 		}
-		if n := len(p.e.unsettled); n > 0 && p.e.unsettled[n-1].line == 0 {
-			p.e.unsettled[n-1].line = p.line
+		if n := len(p.e.unassigned); n > 0 && p.e.unassigned[n-1].line == 0 {
+			p.e.unassigned[n-1].line = p.line
 		}
 	}
 	p.e.fields = append(p.e.fields, Field{name, value})
@@ -141,7 +141,7 @@ func (p *parser) end() (*Envelope, error) {
 		p.line++
 		return nil, p.fail(1, errors.New("text after the empty line"))
 	}
-	if err := p.e.settle(); err != nil {
+	if err := p.e.assignOutcomes(); err != nil {
 		var at *lineError
 		if errors.As(err, &at) {
 			p.line = at.line
@@ -181,8 +181,8 @@ func (e *Envelope) Marshal() ([]byte, error) {
 	for _, f := range e.fields {
 		n += len(f.Name) + len(": \n") + len(f.Value)
 	}
-	if n > MaxEnvelope {
-		return nil, fmt.Errorf("envelope of more than %d octets", MaxEnvelope)
+	if n > MaxSize {
+		return nil, fmt.Errorf("envelope of more than %d octets", MaxSize)
 	}
 	var b bytes.Buffer
 	b.Grow(n)

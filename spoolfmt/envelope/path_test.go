@@ -1,4 +1,4 @@
-package spoolfmt
+package envelope
 
 import (
 	"errors"
@@ -180,14 +180,14 @@ func TestKnownParams(t *testing.T) {
 		if tt.recipient {
 			sender, recipient = recipient, sender
 		}
-		if _, err := NewEnvelope(sender, []Path{recipient}); (err == nil) != tt.ok {
-			t.Errorf("NewEnvelope with %s: %v, want ok %v", tt.param, err, tt.ok)
+		if _, err := New(sender, []Path{recipient}); (err == nil) != tt.ok {
+			t.Errorf("New with %s: %v, want ok %v", tt.param, err, tt.ok)
 		}
 	}
 }
 
 // What is put together must not be read as something else.
-func TestNewEnvelopeInjection(t *testing.T) {
+func TestNewInjection(t *testing.T) {
 	good := []Path{{Address: "a@b"}}
 	for _, p := range []Path{
 		{Address: "> X=1"},
@@ -200,17 +200,17 @@ func TestNewEnvelopeInjection(t *testing.T) {
 		{Address: "a@b", Params: []Param{{"X", "lost", false}}},
 		{Address: "a@b", Params: []Param{{"X", "1\nSize: 0", true}}},
 	} {
-		if e, err := NewEnvelope(p, good); err == nil {
+		if e, err := New(p, good); err == nil {
 			t.Errorf("sender %+v became %v", p, e.Sender())
 		}
-		if e, err := NewEnvelope(Path{}, []Path{p}); err == nil {
+		if e, err := New(Path{}, []Path{p}); err == nil {
 			t.Errorf("recipient %+v became %v", p, e.Recipients())
 		}
 	}
-	if _, err := NewEnvelope(Path{}, []Path{{}}); err == nil {
+	if _, err := New(Path{}, []Path{{}}); err == nil {
 		t.Error("the null path is taken as a recipient")
 	}
-	if _, err := NewEnvelope(Path{}, nil); !errors.Is(err, errNoRecipient) {
+	if _, err := New(Path{}, nil); !errors.Is(err, errNoRecipient) {
 		t.Errorf("no recipient: %v", err)
 	}
 }

@@ -1,4 +1,4 @@
-package spoolfmt
+package envelope
 
 import (
 	"encoding/base32"
@@ -21,19 +21,13 @@ type IDError struct {
 
 func (e *IDError) Error() string { return fmt.Sprintf("id %.80q: %s", e.ID, e.Reason) }
 
-// A Kind is what a name in a box stands for.
-type Kind int
-
-// The kinds of names. KindOther is everything that is not of the protocol.
+// The suffixes of the names that a spool gives the files of an id. No id ends
+// in one of them.
 const (
-	KindOther    Kind = iota
-	KindContent       // <id>.eml
-	KindEnvelope      // <id>.envelope
-	KindMail          // <id>.mail, a single-file drop
+	ContentSuffix  = ".eml"
+	EnvelopeSuffix = ".envelope"
+	DropSuffix     = ".mail"
 )
-
-// Suffix returns what a name of this kind ends in, such as ".eml".
-func (k Kind) Suffix() string { return [...]string{"", ".eml", ".envelope", ".mail"}[k] }
 
 // idLetters is base32 in the lower case and without letters that look like
 // digits, in the order of their codes, so that ids sort as what they stand for.
@@ -70,29 +64,15 @@ func CheckID(id string) error {
 			}
 		}
 	}
-	for k := KindContent; k <= KindMail && reason == ""; k++ {
-		if strings.HasSuffix(id, k.Suffix()) {
-			reason = "ends in " + k.Suffix()
+	for _, suffix := range []string{ContentSuffix, EnvelopeSuffix, DropSuffix} {
+		if reason == "" && strings.HasSuffix(id, suffix) {
+			reason = "ends in " + suffix
 		}
 	}
 	if reason != "" {
 		return &IDError{ID: id, Reason: reason}
 	}
 	return nil
-}
-
-// SplitName takes a file's name apart. Where it is none of the protocol's, or
-// what stands before the suffix is no id, the kind is KindOther.
-func SplitName(name string) (id string, kind Kind) {
-	for k := KindContent; k <= KindMail; k++ {
-		if id, ok := strings.CutSuffix(name, k.Suffix()); ok {
-			if CheckID(id) != nil {
-				return "", KindOther
-			}
-			return id, k
-		}
-	}
-	return "", KindOther
 }
 
 func alphanumeric(c byte) bool { return isLetter(c) || isDigit(c) }

@@ -1,4 +1,4 @@
-package spoolfmt
+package envelope
 
 import (
 	"strings"
@@ -26,10 +26,10 @@ func badText(s string) int {
 	return -1
 }
 
-// Text makes any string fit for a field's value: what badText finds becomes
+// CleanText makes any string fit for a field's value: what badText finds becomes
 // "?", blanks around are removed, and at most limit octets remain, never half a
 // character. The result may be empty.
-func Text(s string, limit int) string {
+func CleanText(s string, limit int) string {
 	var b strings.Builder
 	for s != "" {
 		i := badText(s)

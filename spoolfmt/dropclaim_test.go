@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"smap/spoolfmt/envelope"
 )
 
 const (
@@ -24,7 +26,7 @@ func TestDrop(t *testing.T) {
 	x := newTestSpool(t)
 	x.put("new/daily.mail", testMail)
 	x.sys.fsync = func(int) error { t.Error("a sync before the end"); return nil }
-	c, err := x.ClaimMail("daily.mail")
+	c, err := x.ClaimDrop("daily.mail")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,13 +41,13 @@ func TestDrop(t *testing.T) {
 	}
 	if text, err := os.ReadFile(c.EnvelopePath()); err != nil {
 		t.Error(err)
-	} else if e, err := ParseEnvelope(text); err != nil || e.Size() != int64(len(testMailContent)) {
+	} else if e, err := envelope.Parse(text); err != nil || e.Size() != int64(len(testMailContent)) {
 		t.Errorf("envelope %q: %v", text, err)
 	}
 	if got := addresses(c.Envelope()); got != "b@example.org hidden@example.net" {
 		t.Errorf("recipients %s", got)
 	}
-	if _, err := x.RecoverMail(c.Name()); !errors.Is(err, ErrBusy) {
+	if _, err := x.RecoverDrop(c.Name()); !errors.Is(err, ErrBusy) {
 		t.Errorf("another drainer: %v", err)
 	}
 	if err := c.Finish(); err != nil {
@@ -64,7 +66,7 @@ func whole(f *os.File) (string, error) {
 	return string(text), err
 }
 
-func addresses(e *Envelope) string {
+func addresses(e *envelope.Envelope) string {
 	var to []string
 	for _, r := range e.Recipients() {
 		to = append(to, r.Address)
@@ -77,7 +79,7 @@ func addresses(e *Envelope) string {
 func TestDropMade(t *testing.T) {
 	x := newTestSpool(t)
 	x.put("new/m.mail", testMail)
-	c, err := x.ClaimMail("m.mail")
+	c, err := x.ClaimDrop("m.mail")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -129,7 +131,7 @@ func TestDropMade(t *testing.T) {
 func (c *Claim) recordOne(now time.Time) error {
 	to := c.Envelope().Recipients()[0].Address
 	if c.Envelope().Recipients()[0].Outcome == nil {
-		if err := c.Envelope().SetOutcome(to, Outcome{Status: StatusDelivered, Time: now}); err != nil {
+		if err := c.Envelope().SetOutcome(to, envelope.Outcome{Status: envelope.StatusDelivered, Time: now}); err != nil {
 			return err
 		}
 	}
@@ -141,11 +143,11 @@ func (c *Claim) recordOne(now time.Time) error {
 func TestDropReleased(t *testing.T) {
 	x := newTestSpool(t)
 	x.put("new/m.mail", testMail)
-	c, err := x.ClaimMail("m.mail")
+	c, err := x.ClaimDrop("m.mail")
 	if err != nil {
 		t.Fatal(err)
 	}
-	child, err := unix.Dup(int(c.Lock().Fd())) // as an agent's child would have it
+	child, err := unix.Dup(int(c.LockedFile().Fd())) // as an agent's child would have it
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -155,7 +157,7 @@ func TestDropReleased(t *testing.T) {
 		t.Fatal(err)
 	}
 	x.has("cur/" + name)
-	if c, err = x.RecoverMail(name); err != nil || c.Name() != name {
+	if c, err = x.RecoverDrop(name); err != nil || c.Name() != name {
 		t.Fatal(err)
 	}
 	if err := c.SetAside("a test"); err != nil {
@@ -172,7 +174,7 @@ func TestDropMadeAgain(t *testing.T) {
 		t.Run(fmt.Sprint(at), func(t *testing.T) {
 			x := newTestSpool(t)
 			x.put("new/m.mail", testMail)
-			c, err := x.ClaimMail("m.mail")
+			c, err := x.ClaimDrop("m.mail")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -209,7 +211,7 @@ func TestDropMadeAgain(t *testing.T) {
 func TestDropTmpEmptied(t *testing.T) {
 	x := newTestSpool(t)
 	x.put("new/m.mail", testMail)
-	c, err := x.ClaimMail("m.mail")
+	c, err := x.ClaimDrop("m.mail")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -241,7 +243,7 @@ func TestDropTmpEmptied(t *testing.T) {
 func TestDropRemoved(t *testing.T) {
 	x := newTestSpool(t)
 	x.put("new/m.mail", testMail)
-	c, err := x.ClaimMail("m.mail")
+	c, err := x.ClaimDrop("m.mail")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -271,7 +273,7 @@ func TestDropRemoved(t *testing.T) {
 func TestDropHalfMade(t *testing.T) {
 	x := newTestSpool(t)
 	x.put("new/m.mail", testMail)
-	c, err := x.ClaimMail("m.mail")
+	c, err := x.ClaimDrop("m.mail")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -313,7 +315,7 @@ func TestBadDrops(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			x := newTestSpool(t)
 			x.put("new/m.mail", text)
-			_, err := x.ClaimMail("m.mail")
+			_, err := x.ClaimDrop("m.mail")
 			var bad *MalformedError
 			if !errors.As(err, &bad) {
 				t.Fatalf("claim: %v", err)
@@ -346,10 +348,10 @@ func TestDropCrash(t *testing.T) {
 				x := newTestSpool(t)
 				x.put("new/m.mail", testMail)
 				dead := failAt(x, at, true)
-				c, err := x.ClaimMail("m.mail")
+				c, err := x.ClaimDrop("m.mail")
 				if err == nil {
 					err = work(x, c)
-					for _, f := range []*os.File{c.locked, c.Lock()} { // a death closes them
+					for _, f := range []*os.File{c.locked, c.LockedFile()} { // a death closes them
 						if f != nil {
 							_ = f.Close() // some are the same
 						}
@@ -451,10 +453,10 @@ func recoverAll(t *testing.T, x *testSpool, work string, done bool) {
 			box, file, _ := strings.Cut(name, "/")
 			id, kind := SplitName(file)
 			switch {
-			case box == "new" && kind == KindMail:
-				take(x.ClaimMail(file))
-			case box == "cur" && kind == KindMail:
-				take(x.RecoverMail(file))
+			case box == "new" && kind == KindDrop:
+				take(x.ClaimDrop(file))
+			case box == "cur" && kind == KindDrop:
+				take(x.RecoverDrop(file))
 			case box == "cur" && kind != KindOther:
 				if _, err := os.Stat(filepath.Join(x.dir, "cur", id+".mail")); err == nil {
 					break

@@ -1,4 +1,4 @@
-package spoolfmt
+package envelope
 
 import (
 	"bufio"
@@ -35,7 +35,7 @@ func TestLimits(t *testing.T) {
 		name string
 		make func(over int) string
 	}{
-		{"file", func(n int) string { return fill(MaxEnvelope + n) }},
+		{"file", func(n int) string { return fill(MaxSize + n) }},
 		{"line", func(n int) string { return headOfEnvelope + "X: " + repeat("x", MaxLine-4+n) + "\n\n" }},
 		{"name", func(n int) string { return headOfEnvelope + repeat("x", 64+n) + ": x\n\n" }},
 		{"recipients", func(n int) string {
@@ -57,7 +57,7 @@ func TestLimits(t *testing.T) {
 	}
 	for _, tt := range tests {
 		text := tt.make(0)
-		e, err := ReadEnvelope(strings.NewReader(text))
+		e, err := Read(strings.NewReader(text))
 		if err != nil {
 			t.Errorf("%s at its limit: %v", tt.name, err)
 			continue
@@ -66,7 +66,7 @@ func TestLimits(t *testing.T) {
 			t.Errorf("%s at its limit is not written again: %v", tt.name, err)
 		}
 		var bad *ParseError
-		e, err = ReadEnvelope(strings.NewReader(tt.make(1)))
+		e, err = Read(strings.NewReader(tt.make(1)))
 		if e != nil || !errors.As(err, &bad) || bad.Line < 1 || bad.Column < 1 {
 			t.Errorf("%s one over its limit: %v", tt.name, err)
 		}
@@ -79,10 +79,10 @@ func TestMarshalLimits(t *testing.T) {
 	for i := range many {
 		many[i].Address = "a"
 	}
-	if _, err := NewEnvelope(Path{}, many); err == nil {
+	if _, err := New(Path{}, many); err == nil {
 		t.Error("too many recipients")
 	}
-	e, err := NewEnvelope(Path{}, many[1:])
+	e, err := New(Path{}, many[1:])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -98,7 +98,7 @@ func TestMarshalLimits(t *testing.T) {
 	if _, err := e.Marshal(); err != nil {
 		t.Error(err)
 	}
-	for n := range MaxEnvelope / MaxLine {
+	for n := range MaxSize / MaxLine {
 		if err := e.Set(fmt.Sprintf("X%d", n), strings.Repeat("x", MaxLine-20)); err != nil {
 			t.Fatal(err)
 		}
@@ -112,7 +112,7 @@ func TestMarshalLimits(t *testing.T) {
 func TestCutEnvelope(t *testing.T) {
 	text := headOfEnvelope + "Delivered: <a> 2026-11-23T20:04:13Z\n\n"
 	for n := range text {
-		if e, err := ParseEnvelope([]byte(text[:n])); err == nil || e != nil {
+		if e, err := Parse([]byte(text[:n])); err == nil || e != nil {
 			t.Errorf("%q is an envelope", text[:n])
 		}
 	}
@@ -174,7 +174,7 @@ func TestOutcomeRules(t *testing.T) {
 		"Attempts: 00":                        false,
 		"Attempts: 0":                         true,
 	} {
-		_, err := ParseEnvelope([]byte(headOfEnvelope + line + "\n\n"))
+		_, err := Parse([]byte(headOfEnvelope + line + "\n\n"))
 		if (err == nil) != ok {
 			t.Errorf("%q: %v, want ok %v", line, err, ok)
 		}
@@ -210,14 +210,14 @@ func TestHostileEnvelopes(t *testing.T) {
 	}
 	line := "Recipient: <a>" + params.String() + "\n"
 	for name, text := range map[string]string{
-		"parameters": headOfEnvelope + strings.Repeat(line, (MaxEnvelope-1000)/len(line)) + "\n",
-		"fields":     headOfEnvelope + strings.Repeat("a: b\n", (MaxEnvelope-1000)/5) + "\n",
-		"recipients": headOfEnvelope + strings.Repeat("Recipient: <a>\n", MaxEnvelope/15-100) + "\n",
-		"outcomes":   headOfEnvelope + strings.Repeat("Failed: <a> 2026-11-23T20:04:13Z x\n", MaxEnvelope/40) + "\n",
-		"colons":     headOfEnvelope + strings.Repeat(":", MaxEnvelope-1000),
+		"parameters": headOfEnvelope + strings.Repeat(line, (MaxSize-1000)/len(line)) + "\n",
+		"fields":     headOfEnvelope + strings.Repeat("a: b\n", (MaxSize-1000)/5) + "\n",
+		"recipients": headOfEnvelope + strings.Repeat("Recipient: <a>\n", MaxSize/15-100) + "\n",
+		"outcomes":   headOfEnvelope + strings.Repeat("Failed: <a> 2026-11-23T20:04:13Z x\n", MaxSize/40) + "\n",
+		"colons":     headOfEnvelope + strings.Repeat(":", MaxSize-1000),
 	} {
 		start := time.Now()
-		if _, err := ParseEnvelope([]byte(text)); err != nil && len(err.Error()) > 1000 {
+		if _, err := Parse([]byte(text)); err != nil && len(err.Error()) > 1000 {
 			t.Errorf("%s: an error of %d octets", name, len(err.Error()))
 		}
 		if took := time.Since(start); took > slowest {
@@ -257,7 +257,7 @@ func TestManyOutcomes(t *testing.T) {
 	for i := range to {
 		to[i].Address = fmt.Sprintf("r%d@example.org", i)
 	}
-	e, err := NewEnvelope(Path{}, to)
+	e, err := New(Path{}, to)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -272,7 +272,7 @@ func TestManyOutcomes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	again, err := ParseEnvelope(data)
+	again, err := Parse(data)
 	if err != nil || len(again.Pending()) != 0 {
 		t.Fatalf("%v", err)
 	}
@@ -284,7 +284,7 @@ func TestManyOutcomes(t *testing.T) {
 // TestHostileHeaders: drops made to be slow are not.
 func TestHostileHeaders(t *testing.T) {
 	const head = "From: a\nTo: b\n"
-	fill := func(piece string) string { return strings.Repeat(piece, (MaxMailHeader-100)/len(piece)) }
+	fill := func(piece string) string { return strings.Repeat(piece, (MaxDropHeader-100)/len(piece)) }
 	for name, text := range map[string]string{
 		"folds":     head + fill(" \n") + "\n",
 		"commas":    head + "To: " + fill(",") + "\n\n",
@@ -300,7 +300,7 @@ func TestHostileHeaders(t *testing.T) {
 		"names":     head + fill("x") + ":\n\n",
 	} {
 		start := time.Now()
-		_, _, err := ReadMailHeader(bufio.NewReader(strings.NewReader(text)), io.Discard)
+		_, _, err := ReadDropHeader(bufio.NewReader(strings.NewReader(text)), io.Discard)
 		if took := time.Since(start); took > slowest {
 			t.Errorf("%s took %v", name, took)
 		}
@@ -310,13 +310,13 @@ func TestHostileHeaders(t *testing.T) {
 	}
 }
 
-func TestMailHeaderOctets(t *testing.T) {
+func TestDropHeaderOctets(t *testing.T) {
 	const head = "From: a\nTo: b\nX: "
 	for over := range 2 {
-		header := head + strings.Repeat("x", MaxMailHeader-len(head)-1+over) + "\n"
+		header := head + strings.Repeat("x", MaxDropHeader-len(head)-1+over) + "\n"
 		for _, rest := range []string{"", "\n", "\nbody\n"} {
 			var out bytes.Buffer
-			_, _, err := ReadMailHeader(bufio.NewReader(strings.NewReader(header+rest)), &out)
+			_, _, err := ReadDropHeader(bufio.NewReader(strings.NewReader(header+rest)), &out)
 			if (err == nil) != (over == 0) {
 				t.Errorf("header of %d octets, then %q: %v", len(header), rest, err)
 			}

@@ -1,4 +1,4 @@
-package spoolfmt
+package envelope
 
 import (
 	"errors"
@@ -11,7 +11,7 @@ import (
 
 // Limits of an envelope, in octets where they are not of fields.
 const (
-	MaxEnvelope   = 4 << 20 // a whole file
+	MaxSize       = 4 << 20 // a whole file
 	MaxLine       = 4096    // with its LF
 	MaxRecipients = 5000
 	maxName       = 64
@@ -62,7 +62,7 @@ type Envelope struct {
 	recipients []Recipient
 	byAddress  map[string][]int // places in recipients
 	size       int64            // -1 while not set
-	unsettled  []outcomeOf      // read, but not yet given to their recipients
+	unassigned []outcomeOf      // read, but not yet given to their recipients
 }
 
 type outcomeOf struct {
@@ -71,9 +71,9 @@ type outcomeOf struct {
 	outcome Outcome
 }
 
-// NewEnvelope returns an envelope without a size. It refuses what a reader
+// New returns an envelope without a size. It refuses what a reader
 // would refuse.
-func NewEnvelope(sender Path, recipients []Path) (*Envelope, error) {
+func New(sender Path, recipients []Path) (*Envelope, error) {
 	e := &Envelope{size: -1, byAddress: make(map[string][]int, len(recipients))}
 	e.fields = make([]Field, 0, len(recipients)+12)
 	e.fields = append(e.fields, Field{"Spool-Format", "1"})
@@ -263,7 +263,7 @@ func (e *Envelope) SetOutcome(address string, o Outcome) error {
 		return fmt.Errorf("outcome of <%.100s>, which is no recipient", address)
 	}
 	value := "<" + address + "> " + FormatTime(o.Time)
-	if text := Text(o.Text, maxOutcomeText); text != "" {
+	if text := CleanText(o.Text, maxOutcomeText); text != "" {
 		value += " " + text
 	}
 	err := checkField(name, value)
@@ -271,10 +271,10 @@ func (e *Envelope) SetOutcome(address string, o Outcome) error {
 		err = takeOutcome(e, o.Status, value)
 	}
 	if err == nil {
-		err = e.settle()
+		err = e.assignOutcomes()
 	}
 	if err != nil {
-		e.unsettled = nil
+		e.unassigned = nil
 		return fmt.Errorf("outcome of <%s>: %w", address, err)
 	}
 	e.fields = append(e.fields, Field{name, value})

@@ -1,0 +1,42 @@
+package envelope
+
+import (
+	"bytes"
+	"strings"
+	"time"
+)
+
+// maxReason bounds the reason in a Set-Aside field, in octets.
+const maxReason = 1000
+
+// setAsideStart begins the line of a Set-Aside field.
+const setAsideStart = "Set-Aside: "
+
+// SetAsideValue returns the value of a Set-Aside field. The reason is made to
+// fit.
+func SetAsideValue(at time.Time, reason string) string {
+	return FormatTime(at) + " " + CleanText(reason, maxReason)
+}
+
+// Reason returns the reason in the Set-Aside field, "" without one.
+func (e *Envelope) Reason() string {
+	_, reason, _ := strings.Cut(e.Get("Set-Aside"), " ")
+	return reason
+}
+
+// PrependReason puts a Set-Aside line before an envelope that cannot be parsed.
+// It stays malformed until a person has looked. value is SetAsideValue's.
+func PrependReason(raw []byte, value string) []byte {
+	return append([]byte(setAsideStart+value+"\n"), raw...)
+}
+
+// CutReason takes off the line that PrependReason put there.
+func CutReason(raw []byte) (reason string, rest []byte) {
+	line, rest, _ := bytes.Cut(raw, []byte{'\n'})
+	value, ok := bytes.CutPrefix(line, []byte(setAsideStart))
+	if !ok {
+		return "", raw
+	}
+	_, text, _ := bytes.Cut(value, []byte{' '})
+	return CleanText(string(text), MaxLine), rest
+}

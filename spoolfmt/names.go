@@ -1,0 +1,37 @@
+package spoolfmt
+
+import (
+	"strings"
+
+	"smap/spoolfmt/envelope"
+)
+
+// A Kind is what a name in a box stands for.
+type Kind int
+
+// The kinds of names. KindOther is every name that the protocol does not use.
+const (
+	KindOther    Kind = iota
+	KindContent       // <id>.eml
+	KindEnvelope      // <id>.envelope
+	KindDrop          // <id>.mail
+)
+
+// Suffix returns what a name of this kind ends in, such as ".eml".
+func (k Kind) Suffix() string {
+	return [...]string{"", envelope.ContentSuffix, envelope.EnvelopeSuffix, envelope.DropSuffix}[k]
+}
+
+// SplitName splits a file's name into its id and its kind. The kind is
+// KindOther where the suffix is unknown, or the rest is no id.
+func SplitName(name string) (id string, kind Kind) {
+	for k := KindContent; k <= KindDrop; k++ {
+		if id, ok := strings.CutSuffix(name, k.Suffix()); ok {
+			if envelope.CheckID(id) != nil {
+				return "", KindOther
+			}
+			return id, k
+		}
+	}
+	return "", KindOther
+}
