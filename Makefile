@@ -72,7 +72,7 @@ unit:
 
 test-system: build
 	@.ci/need root
-	$(GO) test -tags system -count=1 -timeout 30m -parallel 6 -v ./internal/systest/...
+	$(GO) test -tags system -count=1 -timeout 30m -p 1 -parallel 6 -v ./internal/systest/...
 
 bench: build
 	@.ci/need root postfix inetd=openbsd-inetd gcc mkfs.ext4=e2fsprogs
@@ -85,16 +85,16 @@ model:
 	@model/run
 
 mutants:
-	$(GO) run ./internal/mutants
+	$(GO) run ./internal/tools/mutants
 
 proof: build model mutants reproducible
 	@.ci/need root strace
 	CRASH_STATES=100 PROOF_FAULTS=all CUTS=300 $(GO) test -tags system -count=1 -timeout 60m -v \
-		-run 'TestCrashRecords|TestFaults|TestShortWrites|TestCuts' ./internal/systest
+		-run 'TestCrashRecords|TestFaults|TestShortWrites|TestCuts' ./internal/systest/crash ./internal/systest/faults
 
 soak: build
 	@.ci/need root
-	SOAK=$${SOAK:-1h} $(GO) test -tags system -count=1 -timeout 24h -v -run 'TestSoak$$' ./internal/systest
+	SOAK=$${SOAK:-1h} $(GO) test -tags system -count=1 -timeout 24h -v -run 'TestSoak$$' ./internal/systest/soak
 
 # The database is not reachable from every machine, so this is no gate.
 vuln:

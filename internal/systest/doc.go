@@ -1,5 +1,5 @@
-// Package systest holds the system tests: real clients, inetds and mail servers around the real programs. They run
-// as root on a Debian machine to throw away, since they install packages and make users:
+// Package systest holds the system tests, in folders by subject: real clients, inetds and mail servers around the real
+// programs. They run as root on a Debian machine to throw away, since they install packages and make users:
 //
 //	make test-system
 //

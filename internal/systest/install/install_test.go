@@ -1,0 +1,161 @@
+//go:build system
+
+package install
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"smap/internal/systest/kit"
+)
+
+// TestUnits has systemd check the units, and count what they leave open.
+func TestUnits(t *testing.T) {
+	t.Parallel()
+	s := kit.NewSite(t)
+	bin := filepath.Dir(kit.Program(t, "smap"))
+	units, err := filepath.Glob("../../../contrib/systemd/*")
+	if err != nil || len(units) != 5 {
+		t.Fatal(units, err)
+	}
+	var paths []string
+	for _, unit := range units {
+		text := strings.ReplaceAll(kit.ReadFile(t, unit), "/usr/local/sbin", bin)
+		// A template is checked by one of its instances.
+		path := s.File(strings.Replace(filepath.Base(unit), "@.", "@1.", 1))
+		paths = append(paths, s.Write(path, text, 0o644))
+	}
+	out, err := exec.Command("systemd-analyze", append([]string{"verify", "--man=no"}, paths...)...).CombinedOutput()
+	// The socket is looked at without a connection, so its template has no instance.
+	if text := strings.TrimSpace(string(out)); err != nil && text == "" || text != "" && !strings.HasPrefix(text, "smap-inetd.socket: service smap-inetd@") {
+		t.Errorf("verify: %v\n%s", err, out)
+	}
+	for unit, most := range map[string]string{"smap.service": "26", "smap-inetd@1.service": "26", "smapd.service": "38"} {
+		if out, err := exec.Command("systemd-analyze", "security", "--offline=true", "--no-pager", "--threshold="+most, s.File(unit)).CombinedOutput(); err != nil {
+			t.Errorf("%s is more exposed than %s: %v\n%s", unit, most, err, out)
+		}
+	}
+}
+
+// TestHardened sees that what smapd's unit takes away is taken away where TestBehind delivers without it.
+func TestHardened(t *testing.T) {
+	t.Parallel()
+	out, err := kit.Hardened(t, "/", "/bin/sh", "-c", "grep CapBnd /proc/self/status; umask; touch /usr/smap-test").CombinedOutput()
+	got := string(out)
+	if err == nil || strings.Contains(got, "CapBnd:\t000001ffffffffff") || !strings.Contains(got, "CapBnd:") ||
+		!strings.Contains(got, "\n0077\n") || !strings.Contains(got, "Read-only file system") {
+		t.Errorf("%v: %s", err, got)
+	}
+}
+
+// TestDebianPackage builds, installs, uses, removes and purges the package.
+func TestDebianPackage(t *testing.T) {
+	t.Parallel()
+	out := kit.Run(t, "../../../contrib/debian/build")
+	deb, err := filepath.Abs(filepath.Join("../../..", strings.TrimSpace(out[strings.LastIndex(strings.TrimSpace(out), "\n")+1:])))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.Remove(deb) //nolint:errcheck // a later build makes it anew
+	if out, err := exec.Command("lintian", "--fail-on", "error", deb).CombinedOutput(); err != nil {
+		t.Errorf("lintian: %v\n%s", err, out)
+	}
+	// The accounts and the spool have fixed names.
+	for _, path := range []string{"/var/spool/smap", "/etc/smap"} {
+		if _, err := os.Stat(path); err == nil {
+			t.Fatalf("%s is there before the package is", path)
+		}
+	}
+	kit.Run(t, "dpkg", "-i", deb)
+	t.Cleanup(func() { exec.Command("dpkg", "-P", "smap").Run() }) //nolint:errcheck // done already, unless the test has failed
+	for path, want := range map[string]os.FileMode{
+		"/var/spool/smap": 0o710, "/var/spool/smap/tmp": 0o733 | os.ModeSetgid | os.ModeSticky,
+		"/var/spool/smap/new": 0o737 | os.ModeSetgid | os.ModeSticky, "/var/spool/smap/cur": 0o700, "/var/spool/smap/bad": 0o700,
+		"/etc/smap/netperm-table": 0o600,
+	} {
+		info, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := info.Mode() & (os.ModePerm | os.ModeSetgid | os.ModeSticky); got != want {
+			t.Errorf("%s has mode %v, want %v", path, got, want)
+		}
+	}
+	kit.Run(t, "/usr/sbin/smap", "-c", "/etc/smap/netperm-table", "-t")
+	kit.Run(t, "/usr/sbin/smapd", "-c", "/etc/smap/netperm-table", "-t")
+	const deliver = "smapd: agent sendmail /usr/sbin/sendmail"
+	maildir := "/var/spool/smap-test"
+	uid, gid := kit.IDs(t, "smapd")
+	if err := os.MkdirAll(maildir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(maildir) //nolint:errcheck // on a machine to throw away
+	if err := os.Chown(maildir, uid, gid); err != nil {
+		t.Fatal(err)
+	}
+	table := kit.ReadFile(t, "/etc/smap/netperm-table")
+	if !strings.Contains(strings.Join(strings.Fields(table), " "), deliver) {
+		t.Fatalf("the table has no %q", deliver)
+	}
+	if err := os.WriteFile("/etc/smap/netperm-table", []byte(strings.ReplaceAll(table, "agent sendmail /usr/sbin/sendmail", "agent maildir "+maildir+"/m")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	// A member of the group feeds; the compiled-in spool needs no option.
+	feeder, group := syscall.Getuid(), kit.GroupID(t, "smapfeed")
+	if uid, _ := kit.IDs(t, "nobody"); uid > 0 {
+		feeder = uid
+	}
+	if out, err := kit.As(t, feeder, group, "/bin/sh", "-c", "printf 'Subject: x\\n\\nbody\\n' | smapq submit -f a@client.test b@system.test"); err != nil {
+		t.Fatalf("submit: %v\n%s", err, out)
+	}
+	kit.Run(t, "/usr/sbin/smapd", "-c", "/etc/smap/netperm-table", "-log", "stderr", "-once")
+	if got, err := filepath.Glob(maildir + "/m/new/*"); err != nil || len(got) != 1 {
+		t.Errorf("in the maildir: %v, %v", got, err)
+	}
+	kit.Run(t, "dpkg", "-r", "smap")
+	if _, err := os.Stat("/etc/smap/netperm-table"); err != nil {
+		t.Errorf("removing took the table: %v", err)
+	}
+	// With mail in it the spool outlives a purge.
+	left := "/var/spool/smap/bad/left.eml"
+	if err := os.WriteFile(left, []byte("x\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	kit.Run(t, "dpkg", "-P", "smap")
+	if _, err := os.Stat(left); err != nil {
+		t.Errorf("purging took mail: %v", err)
+	}
+	if err := os.Remove(left); err != nil {
+		t.Fatal(err)
+	}
+	kit.Run(t, "dpkg", "-i", deb)
+	kit.Run(t, "dpkg", "-P", "smap")
+	for _, path := range []string{"/var/spool/smap", "/etc/smap", "/usr/sbin/smap", "/usr/share/doc/smap"} {
+		if _, err := os.Stat(path); !os.IsNotExist(err) {
+			t.Errorf("%s is there after the purge: %v", path, err)
+		}
+	}
+	for _, name := range []string{"smap", "smapd"} {
+		if out, err := exec.Command("getent", "passwd", name).CombinedOutput(); err == nil {
+			t.Errorf("left behind: %s", out)
+		}
+	}
+}
+
+// TestMakeInstall installs below another root.
+func TestMakeInstall(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	kit.Run(t, "make", "-s", "-o", "build", "-C", "../../..", "install", "DESTDIR="+root, "PREFIX=/opt/smap")
+	for _, name := range []string{"sbin/smap", "sbin/smap-server", "sbin/smapd", "bin/smapq", "share/man/man8/smap.8", "share/man/man8/smapd.8", "share/man/man1/smapq.1",
+		"share/man/man5/netperm-table.5", "share/man/man5/smap-spool.5", "share/man/man5/smap-log.5", "share/bash-completion/completions/smapq",
+		"share/zsh/site-functions/_smapq", "share/fish/vendor_completions.d/smapq.fish"} {
+		if info, err := os.Stat(filepath.Join(root, "opt/smap", name)); err != nil || info.Size() == 0 {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

@@ -1,0 +1,2 @@
+// Package interop tests the programs of others on both sides: clients, inetds, mail servers, Python.
+package interop

@@ -1,0 +1,171 @@
+package docs
+
+import (
+	"fmt"
+	"io/fs"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"smap/courier"
+	"smap/netperm"
+)
+
+// programEvents are the packages whose events are a program's own.
+func programEvents() map[string][]string {
+	return map[string][]string{
+		"smap":  {"cmd/smap", "receiver"},
+		"smapd": {"cmd/smapd", "courier"},
+	}
+}
+
+// sharedEvents are the packages whose events more than one program may log.
+func sharedEvents(t *testing.T) []string {
+	t.Helper()
+	shared := []string{"spoolfmt"}
+	err := filepath.WalkDir(filepath.Join(root, "internal"), func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		dir, err := filepath.Rel(root, path)
+		if err != nil {
+			return err
+		}
+		if dir == "internal/tools" || dir == "internal/systest" {
+			return fs.SkipDir
+		}
+		if code, err := filepath.Glob(filepath.Join(path, "*.go")); entry.IsDir() && len(code) > 0 {
+			shared = append(shared, dir)
+			return err
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return shared
+}
+
+// TestEvents holds smap-log(5) against the code.
+func TestEvents(t *testing.T) {
+	lines := page(t, "smap-log.5")
+	compare := func(heading string, has facts) {
+		said := documented(t, section(t, lines, "Ss "+heading))
+		same(t, heading, slices.Collect(maps.Keys(said)), slices.Collect(maps.Keys(has)))
+		for event, keys := range has {
+			if _, ok := said[event]; ok {
+				same(t, heading+", facts of "+event, said[event], keys)
+			}
+		}
+	}
+	compare("Events of all programs", events(t, sharedEvents(t)...))
+	for program, dirs := range programEvents() {
+		compare("Events of "+program, events(t, dirs...))
+	}
+}
+
+// documented reads items such as
+//
+//	.It Sy "securityalert: deny" Ar client name
+func documented(t *testing.T, lines []string) facts {
+	t.Helper()
+	found := make(facts)
+	for _, item := range items(lines, "Sy") {
+		name, keys, _ := strings.Cut(item, " Ar ")
+		if strings.HasPrefix(name, `"`) {
+			var err error
+			if name, err = strconv.Unquote(name); err != nil {
+				t.Fatalf("%s: %v", item, err)
+			}
+		}
+		if _, twice := found[name]; twice {
+			t.Errorf("%s is there twice", name)
+		}
+		found.add(name, strings.Fields(keys)...)
+	}
+	return found
+}
+
+// TestClauses holds netperm-table(5) against the table's clauses: how each is
+// written, who reads it, and its default.
+func TestClauses(t *testing.T) {
+	lines := page(t, "netperm-table.5")
+	has := make(map[string]string) // usage: the line after it
+	for _, c := range netperm.Clauses() {
+		what := "default " + c.Default
+		if c.Default == "" {
+			what = "without it: " + c.Note
+		}
+		has[c.Usage] = fmt.Sprintf(".Pq %s; %s", strings.Join(c.Programs, " and "), what)
+	}
+	var said []string
+	for i, l := range lines {
+		item, ok := strings.CutPrefix(l, ".It Ic ")
+		if !ok {
+			continue
+		}
+		usage := strings.NewReplacer(" Ar ", " ", " Ic ", " ").Replace(item)
+		said = append(said, usage)
+		if want, ok := has[usage]; ok && lines[i+1] != want {
+			t.Errorf("%s: the page has %q, the code %q", usage, lines[i+1], want)
+		}
+	}
+	same(t, "clauses", said, slices.Collect(maps.Keys(has)))
+}
+
+// TestFlags holds the options of smap(8) and smapd(8) against the code.
+func TestFlags(t *testing.T) {
+	for _, program := range []string{"smap", "smapd"} {
+		var said []string
+		for _, item := range items(section(t, page(t, program+".8"), "Sh DESCRIPTION"), "Fl") {
+			name, _, _ := strings.Cut(item, " ")
+			said = append(said, name)
+		}
+		same(t, program+", options", said, flags(t, "cmd/"+program))
+	}
+}
+
+// TestExitCodes holds the EXIT STATUS of every program against its constants.
+func TestExitCodes(t *testing.T) {
+	for program, file := range map[string]string{"smap": "smap.8", "smapd": "smapd.8", "smapq": "smapq.1"} {
+		said := items(section(t, page(t, file), "Sh EXIT STATUS"), "Er")
+		same(t, program+", exit codes", said, exitCodes(t, "cmd/"+program))
+	}
+}
+
+// TestAgentCodes holds what smapd(8) says of agents' exit codes against the
+// table that decides.
+func TestAgentCodes(t *testing.T) {
+	var said, has []string
+	for _, item := range items(section(t, page(t, "smapd.8"), "Ss Exit codes of agents"), "Er") {
+		said = append(said, strings.Replace(item, ` \&`, "", 1))
+	}
+	for code := range 256 {
+		if o := courier.ExitOutcome(code); o != courier.Retry {
+			has = append(has, fmt.Sprintf("%d %s", code, o))
+		}
+	}
+	same(t, "exit codes of agents", said, has)
+}
+
+// TestSections: every page has what a reader looks for.
+func TestSections(t *testing.T) {
+	for name, wanted := range map[string][]string{
+		"smap.8":          {"EXIT STATUS", "FILES", "EXAMPLES", "DIAGNOSTICS", "SEE ALSO", "SECURITY CONSIDERATIONS"},
+		"smapd.8":         {"EXIT STATUS", "FILES", "EXAMPLES", "DIAGNOSTICS", "SEE ALSO", "SECURITY CONSIDERATIONS"},
+		"smapq.1":         {"EXIT STATUS", "FILES", "EXAMPLES", "DIAGNOSTICS", "SEE ALSO", "ENVIRONMENT", "SECURITY CONSIDERATIONS"},
+		"netperm-table.5": {"FILES", "EXAMPLES", "DIAGNOSTICS", "SEE ALSO", "SECURITY CONSIDERATIONS"},
+		"smap-spool.5":    {"FILES", "EXAMPLES", "DIAGNOSTICS", "SEE ALSO", "SECURITY CONSIDERATIONS"},
+		"smap-log.5":      {"FILES", "EXAMPLES", "DIAGNOSTICS", "SEE ALSO"},
+	} {
+		lines := page(t, name)
+		for _, s := range wanted {
+			if !slices.Contains(lines, ".Sh "+s) {
+				t.Errorf("%s has no section %s", name, s)
+			}
+		}
+	}
+}
