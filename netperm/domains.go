@@ -8,27 +8,27 @@ import (
 	"unicode/utf8"
 )
 
-// Domains are the names that a clause of kind [KindDomains] lists.
+// Domains are the names that a [DomainsClause] lists.
 type Domains struct {
 	exact    map[string]bool
 	suffixes []string // with the dot in front
 }
 
-// Domains reads the domain names of a clause, those in the files that it names
-// included: one on a line, with "#" before a comment. Without the clause there is
-// but one, otherwise.
-func (t *Table) Domains(clause, otherwise string) (*Domains, error) {
+// Domains reads the domain names of a clause, and those in the files that it
+// names: one on a line, "#" begins a comment. Without the clause the only name
+// is otherwise.
+func (t *Table) Domains(c DomainsClause, otherwise string) (*Domains, error) {
 	d := &Domains{exact: make(map[string]bool)}
-	if !t.Has(clause) {
+	if !t.Has(c) {
 		d.add(otherwise)
 	}
-	for _, word := range t.Words(clause) {
+	for _, word := range t.words(c) {
 		if !strings.HasPrefix(word, "/") {
 			d.add(word)
 			continue
 		}
 		if err := d.addFile(word); err != nil {
-			return nil, t.Errorf(clause, "%w", err)
+			return nil, t.Errorf(c, "%w", err)
 		}
 	}
 	return d, nil

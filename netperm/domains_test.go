@@ -22,7 +22,7 @@ func TestDomains(t *testing.T) {
 		return table
 	}
 	table := parse("smap: local-domains Example.COM .sub.example.com\nsmap: local-domains " + filepath.Join(dir, "domains") + "\n")
-	d, err := table.Domains("local-domains", "host.example.com")
+	d, err := table.Domains(LocalDomains, "host.example.com")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,7 +36,7 @@ func TestDomains(t *testing.T) {
 			t.Errorf("Contain(%q) is not %v", domain, want)
 		}
 	}
-	d, err = parse("smap: local-domains mail.example kelvin.example BÜCHER.example\n").Domains("local-domains", "")
+	d, err = parse("smap: local-domains mail.example kelvin.example BÜCHER.example\n").Domains(LocalDomains, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,10 +50,10 @@ func TestDomains(t *testing.T) {
 			t.Errorf("Contain(%q) is not %v", domain, want)
 		}
 	}
-	if d, err = parse("").Domains("local-domains", "Host.Example.com"); err != nil || !d.Contain("host.example.com") || d.Contain("example.com") {
+	if d, err = parse("").Domains(LocalDomains, "Host.Example.com"); err != nil || !d.Contain("host.example.com") || d.Contain("example.com") {
 		t.Errorf("without the clause: %+v, %v", d, err)
 	}
-	_, err = parse("smap: local-domains "+filepath.Join(dir, "nowhere")+"\n").Domains("local-domains", "x")
+	_, err = parse("smap: local-domains "+filepath.Join(dir, "nowhere")+"\n").Domains(LocalDomains, "x")
 	var e *Error
 	if !errors.As(err, &e) || e.Line != 2 || e.Clause != "local-domains" || !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("%v", err)
@@ -77,7 +77,7 @@ func TestDomainsInFile(t *testing.T) {
 		if err := os.WriteFile(path, []byte("first.example\n"+line+"\nlast.example\n"), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		_, err := table.Domains("local-domains", "")
+		_, err := table.Domains(LocalDomains, "")
 		if (err == nil) != good || err != nil && !strings.Contains(err.Error(), path+":2: ") {
 			t.Errorf("%q: %v", line, err)
 		}

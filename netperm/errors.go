@@ -10,7 +10,7 @@ import (
 
 // An Error is one thing wrong with a table, or one warning about it.
 type Error struct {
-	File   string // as given to Parse; the base name of the path given to Load
+	File   string // as given to Parse or Load
 	Line   int    // first line of the rule, from 1; 0 when no single line is at fault
 	Clause string // "" when the fault is not within a clause
 	Reason string
@@ -38,6 +38,11 @@ func (e *Error) Error() string {
 
 // Unwrap returns the cause, or nil.
 func (e *Error) Unwrap() error { return e.Err }
+
+// About reports whether the error is about one of these clauses.
+func (e *Error) About(some ...Clause) bool {
+	return slices.ContainsFunc(some, func(c Clause) bool { return e.Clause == c.String() })
+}
 
 // Errors is all that is wrong with one table, in line order; what concerns no
 // single line comes last. It is never empty where a function returns it.

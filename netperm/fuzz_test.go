@@ -41,15 +41,19 @@ func FuzzParse(f *testing.F) {
 			t.Fatalf("%q\ngives\n%s\nthen\n%s", data, text, second)
 		}
 		for i := range clauses {
-			name := clauses[i].Name
-			if a, b := strings.Join(table.Words(name), "\x00"), strings.Join(again.Words(name), "\x00"); a != b {
-				t.Fatalf("%s: %q, then %q", name, a, b)
+			id := clauses[i].id
+			if a, b := strings.Join(table.words(id), "\x00"), strings.Join(again.words(id), "\x00"); a != b {
+				t.Fatalf("%s: %q, then %q", id, a, b)
 			}
-			if n := table.Int(name); n < 0 || n > max(clauses[i].Max, 0) {
-				t.Fatalf("%s: %d", name, n)
-			}
-			if d := table.Duration(name); d < 0 {
-				t.Fatalf("%s: %s", name, d)
+			switch c := id.(type) {
+			case IntClause:
+				if n := table.Int(c); n < clauses[i].least || n > clauses[i].most {
+					t.Fatalf("%s: %d", c, n)
+				}
+			case DurationClause:
+				if d := table.Duration(c); d <= 0 {
+					t.Fatalf("%s: %s", c, d)
+				}
 			}
 		}
 		table.Permit(Host{Addr: netip.MustParseAddr("192.0.2.1"), Name: "mail.example.com"})

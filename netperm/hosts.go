@@ -30,26 +30,23 @@ const (
 	patName // glob on the verified name
 )
 
-// ParsePattern reads a host pattern:
+// ParsePattern reads a host pattern. These are patterns:
 //
 //   - every host
-//     192.0.2.1              an address
-//     192.0.2.*  10.*        the Toolkit's globs: "*" is any run of characters of
-//     the address as text
-//     192.0.2.0/24           CIDR; no bits may be set behind the prefix
-//     2001:db8::1            IPv6, the same
-//     2001:db8::/32
-//     2001:db8:*             the same as 2001:db8::/32: whole groups, then one "*"
-//     mail.example.com       a name, without regard to case
-//     *.example.com          "*" is any run of characters; this does not match
-//     example.com itself
-//     unknown                hosts without a verified name
+//     192.0.2.1          an address
+//     192.0.2.*          the Toolkit's glob on the address as text: "*" is any text
+//     192.0.2.0/24       a network; no bit behind the prefix may be set
+//     2001:db8::1        an IPv6 address
+//     2001:db8::/32      an IPv6 network
+//     2001:db8:*         the same network: whole groups, then one "*"
+//     mail.example.com   a name, in any case
+//     *.example.com      names below example.com, but not example.com itself
+//     unknown            hosts without a verified name
 //
-// As in the Toolkit a pattern of nothing but digits, dots and "*" is an address
-// pattern. IPv4-mapped IPv6 addresses and prefixes are the IPv4 ones. A name
-// pattern is matched against a name only if that name resolves back to the
-// address (the caller sees to that); the name is "unknown" otherwise, and so is
-// the name of a host that says it is called "unknown".
+// As in the Toolkit, a pattern of only digits, dots and "*" is for addresses.
+// IPv4-mapped IPv6 addresses and networks are IPv4. A name counts only if it
+// resolves back to the address, which the caller checks; otherwise the name is
+// "unknown". A host whose verified name is "unknown" also matches unknown.
 func ParsePattern(s string) (Pattern, error) {
 	switch {
 	case s == "":

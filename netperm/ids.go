@@ -32,15 +32,15 @@ func (t *Table) Identity() (uid, gid int, err error) {
 }
 
 func (t *Table) identity(passwd, group string) (uid, gid int, err error) {
-	if !t.Has("userid") {
+	if !t.Has(UserID) {
 		return -1, -1, nil
 	}
-	user, grp := t.String("userid"), t.String("groupid")
+	user, grp := t.String(UserID), t.String(GroupID)
 	id, numeric := parseID(user)
 	if !numeric || grp == "" {
 		fields, err := account(passwd, user, numeric, 7)
 		if err != nil {
-			return -1, -1, t.Errorf("userid", "%w", err)
+			return -1, -1, t.Errorf(UserID, "%w", err)
 		}
 		primary, ok := uint32(0), true
 		if fields != nil {
@@ -51,11 +51,11 @@ func (t *Table) identity(passwd, group string) (uid, gid int, err error) {
 		}
 		switch {
 		case !ok:
-			return -1, -1, t.Errorf("userid", "the line of %s in %s is malformed", quoted(user), passwd)
+			return -1, -1, t.Errorf(UserID, "the line of %s in %s is malformed", quoted(user), passwd)
 		case fields == nil && !numeric:
-			return -1, -1, t.Errorf("userid", "no user %s in %s; write the number of a user that is listed elsewhere, and a groupid", quoted(user), passwd)
+			return -1, -1, t.Errorf(UserID, "no user %s in %s; write the number of a user that is listed elsewhere, and a groupid", quoted(user), passwd)
 		case fields == nil:
-			return -1, -1, t.Errorf("userid", "user %s is not in %s, so its group is not known; write a groupid", user, passwd)
+			return -1, -1, t.Errorf(UserID, "user %s is not in %s, so its group is not known; write a groupid", user, passwd)
 		}
 		gid = int(primary)
 	}
@@ -66,11 +66,11 @@ func (t *Table) identity(passwd, group string) (uid, gid int, err error) {
 	}
 	switch {
 	case id == 0:
-		return -1, -1, t.Errorf("userid", "%s is root", quoted(user))
+		return -1, -1, t.Errorf(UserID, "%s is root", quoted(user))
 	case gid == 0 && grp != "":
-		return -1, -1, t.Errorf("groupid", "%s is root's group", quoted(grp))
+		return -1, -1, t.Errorf(GroupID, "%s is root's group", quoted(grp))
 	case gid == 0:
-		return -1, -1, t.Errorf("userid", "the group of %s is root's; write a groupid", quoted(user))
+		return -1, -1, t.Errorf(UserID, "the group of %s is root's; write a groupid", quoted(user))
 	}
 	return int(id), gid, nil
 }
@@ -81,14 +81,14 @@ func (t *Table) groupID(file, grp string) (int, error) {
 	}
 	fields, err := account(file, grp, false, 4)
 	if err != nil {
-		return -1, t.Errorf("groupid", "%w", err)
+		return -1, t.Errorf(GroupID, "%w", err)
 	}
 	if fields == nil {
-		return -1, t.Errorf("groupid", "no group %s in %s; write the number of a group that is listed elsewhere", quoted(grp), file)
+		return -1, t.Errorf(GroupID, "no group %s in %s; write the number of a group that is listed elsewhere", quoted(grp), file)
 	}
 	id, ok := parseID(fields[2])
 	if !ok {
-		return -1, t.Errorf("groupid", "the line of %s in %s is malformed", quoted(grp), file)
+		return -1, t.Errorf(GroupID, "the line of %s in %s is malformed", quoted(grp), file)
 	}
 	return int(id), nil
 }

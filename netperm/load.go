@@ -13,22 +13,40 @@ import (
 const DefaultPath = "/usr/local/etc/netperm-table"
 
 // Load reads the table at path for a program, "smap" or "smapd". The table must
-// pass [CheckFile]; no FIFO, device or directory in its place can make Load
-// wait. When the caller is root, userid is required. The error is an [Errors]
-// that holds all that is wrong; lines are reported with the base name of path.
+// pass [CheckFile]; a FIFO or a device in its place cannot make Load wait. When
+// the caller is root, userid is required. The error is an [Errors] that holds
+// everything that is wrong.
 func Load(path, program string) (*Table, error) {
 	data, err := ReadTable(path)
 	if err != nil {
-		return nil, Errors{{File: filepath.Base(path), Reason: err.Error(), Err: err}}
+		return nil, err
 	}
-	return Parse(data, filepath.Base(path), Options{Program: program, Root: os.Geteuid() == 0})
+	return Parse(data, path, Options{Program: program, Root: os.Geteuid() == 0})
 }
 
-// ReadTable reads the table at path for [Parse], after the checks of [Load], for
-// a program that hands it on to another. One read more than
-// the size tells finds out whether it grew; of what is larger than [MaxTable] it
-// returns one octet more than that, which Parse refuses.
+// ReadTable reads the table at path after the checks of [Load], for a program
+// that hands the text on to another, which calls [Parse]. A table of more than
+// [MaxTable] octets is cut one octet later, and Parse refuses it. The error is
+// an [Errors].
 func ReadTable(path string) ([]byte, error) {
+	data, err := readTable(path)
+	if err != nil {
+		var cause *fs.PathError
+		var distrusted *distrustError
+		reason := err.Error()
+		switch { // the path is in front of it
+		case errors.As(err, &cause) && cause.Path == path:
+			reason = cause.Err.Error()
+		case errors.As(err, &distrusted) && distrusted.name == path:
+			reason = distrusted.reason
+		}
+		return nil, Errors{{File: printablePath(path), Reason: reason, Err: err}}
+	}
+	return data, nil
+}
+
+// readTable reads until the end, in case the table grows meanwhile.
+func readTable(path string) ([]byte, error) {
 	fd, size, err := openTrusted(path)
 	if err != nil {
 		return nil, err
@@ -60,18 +78,18 @@ func ReadTable(path string) ([]byte, error) {
 // Spoolless warns, as [Table.Warnings] does, where the directory of the spool is
 // not there, which only a start needs. Who may not look is told nothing.
 func (t *Table) Spoolless() []*Error {
-	st, err := os.Stat(t.String("directory"))
+	st, err := os.Stat(t.String(Directory))
 	if err == nil && !st.IsDir() {
 		err = unix.ENOTDIR
 	}
 	if err != nil && !errors.Is(err, fs.ErrPermission) {
-		return []*Error{t.Errorf("directory", "%w; smapq init makes a spool", err)}
+		return []*Error{t.Errorf(Directory, "%w; smapq init makes a spool", err)}
 	}
 	return nil
 }
 
 // CheckFiles checks every file and program that the table names for its program
-// as [CheckFile] and [CheckProgram] do: who may change them, may do what they
+// as [CheckFile] and [checkProgram] do: who may change them, may do what they
 // say. The error is an [Errors] with the lines of their clauses.
 func (t *Table) CheckFiles() error {
 	var errs Errors
@@ -79,29 +97,30 @@ func (t *Table) CheckFiles() error {
 		if err == nil {
 			return
 		}
-		clause := clauses[r.clause].Name
+		clause := clauses[r.clause].name
 		e := errorf(t.file, r.line, clause, "%w", err)
-		if errors.Is(err, unix.ENOENT) {
-			e.Reason = "there is no file of this name: " + e.Reason
+		var missing *fs.PathError
+		if errors.Is(err, unix.ENOENT) && errors.As(err, &missing) {
+			e.Reason = printablePath(missing.Path) + " does not exist"
 		}
 		errs = append(errs, e)
 	}
 	for i := range t.rules {
 		r := &t.rules[i]
-		switch clauses[r.clause].Kind {
-		case KindFile:
+		switch clauses[r.clause].kind {
+		case kindFile:
 			check(r, CheckFile(r.words[0]))
-		case KindProgram, KindCommand:
-			check(r, CheckProgram(r.words[0]))
-		case KindDomains:
+		case kindProgram, kindCommand:
+			check(r, checkProgram(r.words[0]))
+		case kindDomains:
 			for _, w := range r.words {
 				if filepath.IsAbs(w) {
 					check(r, CheckFile(w))
 				}
 			}
-		case KindAgent:
+		case kindAgent:
 			if kind := r.words[0]; kind == "sendmail" || kind == "exec" {
-				check(r, CheckProgram(r.words[1]))
+				check(r, checkProgram(r.words[1]))
 			}
 			if i := authFile(r.words); i > 0 {
 				check(r, CheckFile(r.words[i]))

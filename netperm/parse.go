@@ -67,6 +67,15 @@ func (p *parser) warn(line int, clause, format string, args ...any) {
 	}
 }
 
+// failAt and warnAt are about the first rule of a clause.
+func (p *parser) failAt(c Clause, format string, args ...any) {
+	p.fail(p.t.Line(c), c.String(), format, args...)
+}
+
+func (p *parser) warnAt(c Clause, format string, args ...any) {
+	p.warn(p.t.Line(c), c.String(), format, args...)
+}
+
 // rule takes one rule from the scanner.
 func (p *parser) rule(s *scanner) {
 	if s.headFault != "" {
@@ -107,7 +116,7 @@ func (p *parser) clause(s *scanner, exact bool) {
 		name, deny = base, true
 	}
 	i := clauseIndex(name)
-	if i >= 0 && name != written && clauses[i].Kind != KindPermit {
+	if i >= 0 && name != written && clauses[i].kind != kindPermit {
 		i = -1 // permit-timeout
 	}
 	if i < 0 {
@@ -117,12 +126,12 @@ func (p *parser) clause(s *scanner, exact bool) {
 	c := &clauses[i]
 	if !c.reads(p.t.program) {
 		if exact && !slices.ContainsFunc(s.keys, func(key string) bool { return key == "*" || c.reads(key) }) {
-			p.warn(s.at, written, "ignored: it is a clause of %s", c.Programs[0])
+			p.warn(s.at, written, "ignored: it is a clause of %s", c.programs[0])
 		}
 		return
 	}
 	r := rule{clause: i, line: s.at, deny: deny, words: p.keep(s.words[1:])}
-	if first := p.t.first[i]; first > 0 && !c.List {
+	if first := p.t.first[i]; first > 0 && !c.list {
 		if exact {
 			p.warn(s.at, written, "never used: line %d says it first", p.t.rules[first-1].line)
 			p.values(c, &r)
@@ -135,7 +144,7 @@ func (p *parser) clause(s *scanner, exact bool) {
 			p.t.first[i] = int32(len(p.t.rules))
 		}
 	} else {
-		p.wrong = append(p.wrong, c.Name)
+		p.wrong = append(p.wrong, c.name)
 	}
 }
 

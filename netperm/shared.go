@@ -21,7 +21,7 @@ func SharedUser(path string) []*Error {
 			return nil
 		}
 		if i == 0 {
-			line = t.Errorf("userid", "smap and smapd are one user: if smap is broken into, only its sandbox keeps it from the mail in the spool; two users are better")
+			line = t.Errorf(UserID, "smap and smapd are one user: if smap is broken into, only its sandbox keeps it from the mail in the spool; two users are better")
 		}
 	}
 	if uids[0] != uids[1] {
@@ -34,7 +34,7 @@ func SharedUser(path string) []*Error {
 // place of the one that a table names, since what is above it is not trusted as
 // [CheckFile] has it. It is for a person who checks a table.
 func (t *Table) Replaceable() []*Error {
-	dir := t.String("directory")
+	dir := t.String(Directory)
 	above := []string{path.Dir(dir)}
 	if to, err := os.Readlink(dir); err == nil {
 		if !path.IsAbs(to) {
@@ -43,8 +43,8 @@ func (t *Table) Replaceable() []*Error {
 		above = append(above, path.Dir(to))
 	}
 	for _, p := range above {
-		if err := CheckDirectory(p); errors.Is(err, ErrUntrusted) {
-			return []*Error{t.Errorf("directory", "%w: who may can put another spool in its place", err)}
+		if err := checkDirectory(p); errors.Is(err, ErrUntrusted) {
+			return []*Error{t.Errorf(Directory, "%w: who may can put another spool in its place", err)}
 		}
 	}
 	return nil

@@ -33,7 +33,7 @@ func TestSharedUser(t *testing.T) {
 			}
 			got := ""
 			for _, w := range SharedUser(path) {
-				got += w.Error()
+				got += strings.TrimPrefix(w.Error(), filepath.Dir(path)+"/")
 			}
 			if got != test.want && (test.want == "" || !strings.HasPrefix(got, test.want)) {
 				t.Errorf("%q, want %q", got, test.want)

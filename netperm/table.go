@@ -7,9 +7,8 @@ import (
 )
 
 // A Table is what one program reads in a netperm-table: checked, and constant.
-// Its accessors give the value that counts, else the clause's default, else the
-// zero value; they also give the zero value for a clause that does not exist, or
-// that is of a kind they are not for.
+// Its accessors return the value that counts, else the clause's default, else
+// the zero value.
 type Table struct {
 	file     string
 	program  string
@@ -30,18 +29,15 @@ type rule struct {
 // working, in line order.
 func (t *Table) Warnings() []*Error { return slices.Clone(t.warnings) }
 
-// Errorf makes an error about a clause, at the line where it stands, for what
-// only the caller can find out. %w works.
-func (t *Table) Errorf(clause, format string, args ...any) *Error {
-	return errorf(t.file, t.Line(clause), clause, format, args...)
+// Errorf makes an error about a clause, with its line, for what only the caller
+// can find out. The format may have one %w.
+func (t *Table) Errorf(c Clause, format string, args ...any) *Error {
+	return errorf(t.file, t.Line(c), c.String(), format, args...)
 }
 
-// rule returns the first rule of a clause, and the clause; nil if there is none.
-func (t *Table) rule(clause string) (*rule, *Clause) {
-	i := clauseIndex(clause)
-	if i < 0 {
-		return nil, nil
-	}
+// rule returns the first rule of a clause, nil if there is none, and the entry.
+func (t *Table) rule(c Clause) (*rule, *entry) {
+	i := c.index()
 	if n := t.first[i]; n > 0 {
 		return &t.rules[n-1], &clauses[i]
 	}
@@ -49,40 +45,45 @@ func (t *Table) rule(clause string) (*rule, *Clause) {
 }
 
 // Has reports whether the clause is written in the table.
-func (t *Table) Has(clause string) bool { return t.Line(clause) > 0 }
+func (t *Table) Has(c Clause) bool { return t.Line(c) > 0 }
 
 // Line is the line of the clause's first rule, 0 if it is not written.
-func (t *Table) Line(clause string) int {
-	if r, _ := t.rule(clause); r != nil {
+func (t *Table) Line(c Clause) int {
+	if r, _ := t.rule(c); r != nil {
 		return r.line
 	}
 	return 0
 }
 
 // String returns the value of a clause that takes one word.
-func (t *Table) String(clause string) string {
-	switch r, c := t.rule(clause); {
-	case r != nil && len(r.words) > 0:
+func (t *Table) String(c StringClause) string { return t.word(c) }
+
+// word is the first value of a clause.
+func (t *Table) word(c Clause) string {
+	switch r, e := t.rule(c); {
+	case r == nil:
+		return e.standard
+	case len(r.words) > 0:
 		return r.words[0]
-	case r == nil && c != nil:
-		return c.Default
 	}
 	return ""
 }
 
 // Words returns all values of a clause, those of a list clause from all its
 // rules in order; nil when it is not written.
-func (t *Table) Words(clause string) []string {
-	r, c := t.rule(clause)
+func (t *Table) Words(c WordsClause) []string { return t.words(c) }
+
+func (t *Table) words(c Clause) []string {
+	r, e := t.rule(c)
 	if r == nil {
 		return nil
 	}
-	if !c.List {
+	if !e.list {
 		return slices.Clone(r.words)
 	}
 	var all []string
 	for i := range t.rules {
-		if r := &t.rules[i]; clauses[r.clause].Name == clause {
+		if r := &t.rules[i]; r.clause == c.index() {
 			all = append(all, r.words...)
 		}
 	}
@@ -90,63 +91,42 @@ func (t *Table) Words(clause string) []string {
 }
 
 // Int returns a number, or a size in octets.
-func (t *Table) Int(clause string) int64 {
-	if _, c := t.rule(clause); c != nil && (c.Kind == KindInt || c.Kind == KindSize) {
-		n, _ := c.number(t.String(clause))
-		return n
-	}
-	return 0
+func (t *Table) Int(c IntClause) int64 {
+	n, _ := clauses[c].number(t.word(c))
+	return n
 }
 
 // Duration returns a time given in seconds.
-func (t *Table) Duration(clause string) time.Duration {
-	if _, c := t.rule(clause); c != nil && c.Kind == KindSeconds {
-		n, _ := c.number(t.String(clause))
-		return time.Duration(n) * time.Second
-	}
-	return 0
+func (t *Table) Duration(c DurationClause) time.Duration {
+	n, _ := clauses[c].number(t.word(c))
+	return time.Duration(n) * time.Second
 }
 
 // Durations returns a schedule; nil when it is not written.
-func (t *Table) Durations(clause string) []time.Duration {
-	r, c := t.rule(clause)
-	if r == nil || c.Kind != KindSchedule {
+func (t *Table) Durations(c DurationsClause) []time.Duration {
+	r, e := t.rule(c)
+	if r == nil {
 		return nil
 	}
 	all := make([]time.Duration, len(r.words))
 	for i, w := range r.words {
-		n, _ := c.number(w)
+		n, _ := e.number(w)
 		all[i] = time.Duration(n) * time.Second
 	}
 	return all
 }
 
-// Bool reports whether the clause says yes; the clause alone, without a value,
-// says it too.
-func (t *Table) Bool(clause string) bool {
-	r, c := t.rule(clause)
-	if c == nil || c.Kind != KindBool {
-		return false
-	}
-	return r != nil && len(r.words) == 0 || t.String(clause) == "yes"
+// Bool reports whether the clause is "yes". A clause without a value is "yes".
+func (t *Table) Bool(c BoolClause) bool {
+	r, _ := t.rule(c)
+	return r != nil && len(r.words) == 0 || t.word(c) == "yes"
 }
 
-// Patterns returns the host patterns of a list clause, in order.
-func (t *Table) Patterns(clause string) []Pattern {
-	var all []Pattern
-	for i := range t.rules {
-		if r := &t.rules[i]; clauses[r.clause].Name == clause {
-			all = append(all, r.patterns...)
-		}
-	}
-	return all
-}
-
-// Match reports whether any pattern of a list clause matches the host.
-func (t *Table) Match(clause string, h Host) bool {
+// Match reports whether any pattern of a clause matches the host.
+func (t *Table) Match(c PatternsClause, h Host) bool {
 	for i := range t.rules {
 		r := &t.rules[i]
-		if clauses[r.clause].Name != clause {
+		if r.clause != c.index() {
 			continue
 		}
 		for _, p := range r.patterns {
@@ -167,13 +147,13 @@ type Decision struct {
 
 // Permit evaluates the permit-hosts and deny-hosts rules in their order; the
 // first with a pattern that matches decides. When none matches, the host is
-// refused if there is any permit-hosts rule and allowed if there is none: who
-// lists whom to permit means nobody else.
+// allowed if the table has no permit-hosts rule, and refused if it has one: a
+// list of permitted hosts excludes all others.
 func (t *Table) Permit(h Host) Decision {
 	permits := false
 	for i := range t.rules {
 		r := &t.rules[i]
-		if clauses[r.clause].Kind != KindPermit {
+		if clauses[r.clause].kind != kindPermit {
 			continue
 		}
 		permits = permits || !r.deny
@@ -184,14 +164,6 @@ func (t *Table) Permit(h Host) Decision {
 		}
 	}
 	return Decision{Allowed: !permits}
-}
-
-// NeedsName reports whether what hosts may do depends on their verified names:
-// a rule holds a name pattern and "names yes" has them looked up. Permit and
-// Match must then wait for the name.
-func (t *Table) NeedsName() bool {
-	r, _ := t.namePattern()
-	return r != nil && t.Bool("names")
 }
 
 // namePattern returns the first rule with a name pattern, and the pattern; nil
@@ -207,7 +179,7 @@ func (t *Table) namePattern() (*rule, Pattern) {
 	return nil, Pattern{}
 }
 
-// text is the rule as it could stand in a table, without its keywords.
+// text is the rule as a table has it, without its keywords.
 func (r *rule) text() string {
 	var b strings.Builder
 	b.WriteString(clauses[r.clause].spelled(r.deny))

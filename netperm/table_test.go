@@ -51,39 +51,63 @@ func parse(t *testing.T, program, text string) *Table {
 
 func TestDefaults(t *testing.T) {
 	smap := parse(t, "smap", "smap: directory /d\n")
-	for clause, want := range map[string]int64{"maxbytes": 52428800, "maxrecip": 1000, "maxerrors": 10, "minfree": 64 << 20,
-		"maxsessions": 500, "maxperclient": 50, "min-rate": 100, "timeout": 0, "directory": 0, "none": 0} {
+	for clause, want := range map[IntClause]int64{MaxBytes: 52428800, MaxRecip: 1000, MaxErrors: 10, MinFree: 64 << 20,
+		MaxSessions: 500, MaxPerClient: 50, MinRate: 100} {
 		if got := smap.Int(clause); got != want {
 			t.Errorf("Int(%s) = %d, want %d", clause, got, want)
 		}
 	}
 	smapd := parse(t, "smapd", "smapd: directory /d\nsmapd: retry 60 1h\n")
-	for clause, want := range map[string]time.Duration{"wakeup": time.Minute, "agent-timeout": 10 * time.Minute,
-		"maxage": 5 * 24 * time.Hour, "maxchildren": 0} {
+	for clause, want := range map[DurationClause]time.Duration{Wakeup: time.Minute, AgentTimeout: 10 * time.Minute,
+		MaxAge: 5 * 24 * time.Hour} {
 		if got := smapd.Duration(clause); got != want {
 			t.Errorf("Duration(%s) = %s, want %s", clause, got, want)
 		}
 	}
-	for clause, want := range map[string]string{"sandbox": "best", "log": "", "badadmin": "postmaster", "none": "", "directory": "/d"} {
+	for clause, want := range map[StringClause]string{Sandbox: "best", Log: "", BadAdmin: "postmaster", Directory: "/d"} {
 		if got := smapd.String(clause); got != want {
 			t.Errorf("String(%s) = %q, want %q", clause, got, want)
 		}
 	}
-	if got := fmt.Sprint(smapd.Durations("retry"), smap.Durations("retry"), smapd.Durations("maxage")); got != "[1m0s 1h0m0s] [] []" {
+	if got := fmt.Sprint(smapd.Durations(Retry), smap.Durations(Retry)); got != "[1m0s 1h0m0s] []" {
 		t.Errorf("Durations: %s", got)
 	}
-	if smap.Bool("names") || smap.Bool("none") || smap.Bool("directory") || smap.Has("names") || smap.Words("sendmail") != nil {
+	if smap.Bool(Names) || smap.Has(Names) || smap.Words(Sendmail) != nil {
 		t.Error("a default is not what it should be")
+	}
+}
+
+// TestNames: every constant is the place of its own entry, and its type is the
+// accessor for values of that kind.
+func TestNames(t *testing.T) {
+	types := map[kind]Clause{
+		kindUser: StringClause(0), kindGroup: StringClause(0), kindDir: StringClause(0), kindFile: StringClause(0),
+		kindOutput: StringClause(0), kindProgram: StringClause(0), kindChoice: StringClause(0), kindHostname: StringClause(0),
+		kindAddress: StringClause(0), kindCommand: WordsClause(0), kindAgent: WordsClause(0), kindSet: WordsClause(0),
+		kindInt: IntClause(0), kindSize: IntClause(0), kindSeconds: DurationClause(0), kindSchedule: DurationsClause(0),
+		kindBool: BoolClause(0), kindDomains: DomainsClause(0), kindPatterns: PatternsClause(0), kindPermit: permitClause(0),
+	}
+	for i, e := range clauses {
+		if e.id == nil || e.id.index() != i {
+			t.Errorf("%s is at %d, its constant says %v", e.name, i, e.id)
+			continue
+		}
+		if got, want := fmt.Sprintf("%T", e.id), fmt.Sprintf("%T", types[e.kind]); got != want {
+			t.Errorf("%s is a %s, want %s", e.name, got, want)
+		}
+		if e.id.String() != e.name {
+			t.Errorf("%s calls itself %s", e.name, e.id)
+		}
 	}
 }
 
 func TestErrorf(t *testing.T) {
 	table := parse(t, "smap", "smap: directory /d\nsmap: \\\n tls-cert /c\nsmap: tls-key /k\n")
-	err := table.Errorf("tls-key", "no key: %w", os.ErrNotExist)
+	err := table.Errorf(TLSKey, "no key: %w", os.ErrNotExist)
 	if got := err.Error(); got != "netperm-table:4: tls-key: no key: file does not exist" || !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("%q", got)
 	}
-	if got := table.Errorf("names", "x").Error(); got != "netperm-table: names: x" {
+	if got := table.Errorf(Names, "x").Error(); got != "netperm-table: names: x" {
 		t.Errorf("%q", got)
 	}
 }
@@ -118,8 +142,8 @@ func TestErrors(t *testing.T) {
 func TestSuccessors(t *testing.T) {
 	for i := range clauses {
 		c := &clauses[i]
-		if successor(c.Name) || successor(c.spelled(true)) {
-			t.Errorf("%s is known and a successor's", c.Name)
+		if successor(c.name) || successor(c.spelled(true)) {
+			t.Errorf("%s is known and a successor's", c.name)
 		}
 	}
 	for word, want := range map[string]string{"maxbyte": "maxbytes", "mxabytes": "maxbytes", "deny-host": "deny-hosts",
@@ -142,36 +166,32 @@ func TestSuccessors(t *testing.T) {
 // needs values or a range has them, and the number of programs is one or two.
 func TestClauses(t *testing.T) {
 	seen := map[string]bool{}
-	for _, c := range Clauses() {
-		if seen[c.Name] || c.Name == "" || c.Meaning == "" || c.Usage == "" || len(c.Programs) == 0 {
+	for _, c := range clauses {
+		if seen[c.name] || c.name == "" || c.meaning == "" || c.usage == "" || len(c.programs) == 0 {
 			t.Errorf("clause %+v", c)
 		}
-		seen[c.Name] = true
-		if c.Default == "" && c.Note == "" {
-			t.Errorf("%s says nothing of a table without it", c.Name)
+		seen[c.name] = true
+		if c.standard == "" && c.note == "" {
+			t.Errorf("%s says nothing of a table without it", c.name)
 		}
-		if c.Default != "" {
-			if reason := c.check([]string{c.Default}); reason != "" {
-				t.Errorf("default of %s: %s", c.Name, reason)
+		if c.standard != "" {
+			if reason := c.check([]string{c.standard}); reason != "" {
+				t.Errorf("default of %s: %s", c.name, reason)
 			}
 		}
-		if numeric := c.Kind == KindInt || c.Kind == KindSize || c.Kind == KindSeconds || c.Kind == KindSchedule; numeric != (c.Max > c.Min) {
-			t.Errorf("%s is from %d to %d", c.Name, c.Min, c.Max)
+		if numeric := c.kind == kindInt || c.kind == kindSize || c.kind == kindSeconds || c.kind == kindSchedule; numeric != (c.most > c.least) {
+			t.Errorf("%s is from %d to %d", c.name, c.least, c.most)
 		}
-		if chosen := c.Kind == KindChoice || c.Kind == KindSet || c.Kind == KindAgent; chosen != (len(c.Values) > 0) {
-			t.Errorf("%s has values %q", c.Name, c.Values)
+		if chosen := c.kind == kindChoice || c.kind == kindSet || c.kind == kindAgent; chosen != (len(c.values) > 0) {
+			t.Errorf("%s has values %q", c.name, c.values)
 		}
-		if !strings.Contains(c.Usage, c.Name) {
-			t.Errorf("usage %q of %s", c.Usage, c.Name)
+		if !strings.Contains(c.usage, c.name) {
+			t.Errorf("usage %q of %s", c.usage, c.name)
 		}
-	}
-	Clauses()[0].Name = "changed"
-	if Clauses()[0].Name != "userid" {
-		t.Error("a caller can change the clauses")
 	}
 	table := parse(t, "smap", "smap: directory /d\nsmap: local-domains a.example\n")
-	table.Words("local-domains")[0] = "changed"
-	if table.Words("local-domains")[0] != "a.example" {
+	table.words(LocalDomains)[0] = "changed"
+	if table.words(LocalDomains)[0] != "a.example" {
 		t.Error("a caller can change the table")
 	}
 }

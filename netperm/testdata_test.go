@@ -20,7 +20,7 @@ type expectation struct {
 	root    bool
 	errors  []fault
 	warns   []fault
-	checks  [][2]string // value, patterns, host, match, needsname
+	checks  [][2]string // value, patterns, host, match
 }
 
 type fault struct {
@@ -71,7 +71,7 @@ func expectations(t *testing.T, file string, table []byte) []expectation {
 			} else {
 				run.warns = append(run.warns, f)
 			}
-		case "value:", "patterns:", "host:", "match:", "needsname:":
+		case "value:", "patterns:", "host:", "match:":
 			run.checks = append(run.checks, [2]string{strings.TrimSuffix(key, ":"), value})
 		default:
 			t.Fatalf("unknown expectation %q", line)
@@ -157,17 +157,22 @@ func checkTable(t *testing.T, table *Table, key, value string) {
 	words := slices.Clone(s.words)
 	switch key {
 	case "value":
-		got := table.Words(words[0])
+		c := clauses[clauseIndex(words[0])].id
+		got := table.words(c)
 		if got == nil {
-			got = []string{table.String(words[0])}
+			got = []string{table.word(c)}
 		}
 		if !slices.Equal(got, words[1:]) {
 			t.Errorf("%s is %q, want %q", words[0], got, words[1:])
 		}
 	case "patterns":
 		var got []string
-		for _, p := range table.Patterns(words[0]) {
-			got = append(got, p.String())
+		for i := range table.rules {
+			if r := &table.rules[i]; r.clause == clauseIndex(words[0]) {
+				for _, p := range r.patterns {
+					got = append(got, p.String())
+				}
+			}
 		}
 		if !slices.Equal(got, words[1:]) {
 			t.Errorf("patterns of %s are %q, want %q", words[0], got, words[1:])
@@ -181,12 +186,8 @@ func checkTable(t *testing.T, table *Table, key, value string) {
 			t.Errorf("rule %q of line %d", d.Rule, d.Line)
 		}
 	case "match":
-		if got := table.Match(words[0], host(t, words[1], words[2])); got != (words[3] == "yes") {
+		if got := table.Match(PatternsClause(clauseIndex(words[0])), host(t, words[1], words[2])); got != (words[3] == "yes") {
 			t.Errorf("%s %s matches %s: %t", words[1], words[2], words[0], got)
-		}
-	case "needsname":
-		if got := table.NeedsName(); got != (words[0] == "yes") {
-			t.Errorf("NeedsName() = %t", got)
 		}
 	}
 }

@@ -26,14 +26,14 @@ func CheckFile(path string) error {
 	return err
 }
 
-// CheckDirectory is [CheckFile] for a directory.
-func CheckDirectory(path string) error {
+// checkDirectory is [CheckFile] for a directory.
+func checkDirectory(path string) error {
 	_, _, err := resolve(path, unix.S_IFDIR)
 	return err
 }
 
-// CheckProgram is [CheckFile], and the file must be executable.
-func CheckProgram(path string) error {
+// checkProgram is [CheckFile], and the file must be executable.
+func checkProgram(path string) error {
 	_, st, err := trusted(path)
 	if err == nil && uint32(st.Mode)&0o111 == 0 {
 		err = distrust(path, "is not executable")
@@ -50,19 +50,19 @@ func OpenFile(path string) (*os.File, error) {
 	return os.NewFile(uintptr(fd), path), nil
 }
 
-// MaxFile is how many octets of a file [ReadFile] takes: keys and passwords are
+// maxFile is how many octets of a file [ReadFile] takes: keys and passwords are
 // short.
-const MaxFile = 1 << 20
+const maxFile = 1 << 20
 
-// ReadFile reads a file that passes [CheckFile]. A longer one than [MaxFile] is
+// ReadFile reads a file that passes [CheckFile]. A longer one than [maxFile] is
 // an error.
 func ReadFile(path string) ([]byte, error) {
 	f, err := OpenFile(path)
 	if err != nil {
 		return nil, err
 	}
-	data, err := io.ReadAll(io.LimitReader(f, MaxFile+1))
-	if err = errors.Join(err, f.Close()); err == nil && len(data) > MaxFile {
+	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err = errors.Join(err, f.Close()); err == nil && len(data) > maxFile {
 		err = &os.PathError{Op: "read", Path: path, Err: unix.EFBIG}
 	}
 	return data, err

@@ -9,18 +9,18 @@ import (
 
 // values checks the values of a rule by the clause's kind, reports what is
 // wrong, and says whether all is right.
-func (p *parser) values(c *Clause, r *rule) bool {
+func (p *parser) values(c *entry, r *rule) bool {
 	name := c.spelled(r.deny)
-	least, most := arity(c.Kind)
+	least, most := arity(c.kind)
 	switch n := len(r.words); {
 	case n < least:
-		p.fail(r.line, name, "the value is missing: %s", c.Usage)
+		p.fail(r.line, name, "the value is missing: %s", c.usage)
 		return false
 	case n > most:
-		p.fail(r.line, name, "one value is wanted, and there are %d: %s", n, c.Usage)
+		p.fail(r.line, name, "one value is wanted, and there are %d: %s", n, c.usage)
 		return false
 	}
-	if c.Kind == KindPatterns || c.Kind == KindPermit {
+	if c.kind == kindPatterns || c.kind == kindPermit {
 		return p.patterns(name, r)
 	}
 	if reason := c.check(r.words); reason != "" {
@@ -31,46 +31,46 @@ func (p *parser) values(c *Clause, r *rule) bool {
 }
 
 // arity is how many values a kind of clause takes.
-func arity(k Kind) (least, most int) {
+func arity(k kind) (least, most int) {
 	switch k {
-	case KindBool:
+	case kindBool:
 		return 0, 1
-	case KindCommand, KindAgent, KindSchedule, KindSet, KindDomains, KindPatterns, KindPermit:
+	case kindCommand, kindAgent, kindSchedule, kindSet, kindDomains, kindPatterns, kindPermit:
 		return 1, math.MaxInt
 	}
 	return 1, 1
 }
 
 // check returns what is wrong with the values, "" if nothing is.
-func (c *Clause) check(words []string) string {
+func (c *entry) check(words []string) string {
 	for i, w := range words {
 		var reason string
-		switch c.Kind {
-		case KindUser, KindGroup:
+		switch c.kind {
+		case kindUser, kindGroup:
 			reason = checkAccount(w)
-		case KindDir, KindFile, KindOutput, KindProgram:
+		case kindDir, kindFile, kindOutput, kindProgram:
 			reason = checkPath(w)
-		case KindCommand:
+		case kindCommand:
 			if i == 0 {
 				reason = checkPath(w)
 			}
-		case KindAgent:
+		case kindAgent:
 			if i == 0 {
 				reason = c.checkAgent(words)
 			}
-		case KindInt, KindSize, KindSeconds, KindSchedule:
+		case kindInt, kindSize, kindSeconds, kindSchedule:
 			_, reason = c.number(w)
-		case KindBool:
+		case kindBool:
 			if w != "yes" && w != "no" {
 				reason = quoted(w) + " is neither yes nor no"
 			}
-		case KindChoice, KindSet:
-			reason = checkChoice(w, c.Values)
-		case KindHostname:
+		case kindChoice, kindSet:
+			reason = checkChoice(w, c.values)
+		case kindHostname:
 			reason = checkDomain(w, false)
-		case KindAddress:
+		case kindAddress:
 			reason = checkAddress(w)
-		case KindDomains:
+		case kindDomains:
 			if strings.HasPrefix(w, "/") {
 				reason = checkPath(w)
 			} else {
@@ -85,38 +85,38 @@ func (c *Clause) check(words []string) string {
 }
 
 // number reads a number with the suffixes that the kind allows.
-func (c *Clause) number(w string) (n int64, reason string) {
+func (c *entry) number(w string) (n int64, reason string) {
 	digits, unit := w, int64(1)
 	if w != "" {
-		if unit = suffix(c.Kind, w[len(w)-1]); unit > 0 {
+		if unit = suffix(c.kind, w[len(w)-1]); unit > 0 {
 			digits = w[:len(w)-1]
 		}
 		unit = max(unit, 1)
 	}
 	what := " is not a number"
-	switch c.Kind {
-	case KindSize:
+	switch c.kind {
+	case kindSize:
 		what = " is not a number of octets"
-	case KindSeconds, KindSchedule:
+	case kindSeconds, kindSchedule:
 		what = " is not a number of seconds"
 	}
 	if digits == "" || strings.Trim(digits, "0123456789") != "" {
 		return 0, quoted(w) + what
 	}
 	n, err := strconv.ParseInt(digits, 10, 64)
-	if err != nil || n > c.Max/unit {
-		return 0, quoted(w) + " is too much: at most " + strconv.FormatInt(c.Max, 10)
+	if err != nil || n > c.most/unit {
+		return 0, quoted(w) + " is too much: at most " + strconv.FormatInt(c.most, 10)
 	}
-	if n *= unit; n < c.Min {
-		return 0, quoted(w) + " is too little: at least " + strconv.FormatInt(c.Min, 10)
+	if n *= unit; n < c.least {
+		return 0, quoted(w) + " is too little: at least " + strconv.FormatInt(c.least, 10)
 	}
 	return n, ""
 }
 
 // suffix is what a unit multiplies by, 0 if the kind has no such unit.
-func suffix(k Kind, unit byte) int64 {
+func suffix(k kind, unit byte) int64 {
 	switch k {
-	case KindSize:
+	case kindSize:
 		switch unit {
 		case 'k', 'K':
 			return 1 << 10
@@ -125,7 +125,7 @@ func suffix(k Kind, unit byte) int64 {
 		case 'g', 'G':
 			return 1 << 30
 		}
-	case KindSeconds, KindSchedule:
+	case kindSeconds, kindSchedule:
 		switch unit {
 		case 's':
 			return 1
@@ -227,9 +227,9 @@ func checkAddress(w string) string {
 }
 
 // checkAgent takes an agent's kind with what it needs.
-func (c *Clause) checkAgent(words []string) string {
+func (c *entry) checkAgent(words []string) string {
 	kind, args := words[0], words[1:]
-	if reason := checkChoice(kind, c.Values); reason != "" {
+	if reason := checkChoice(kind, c.values); reason != "" {
 		return reason
 	}
 	if len(args) == 0 {

@@ -23,17 +23,17 @@ type setup struct {
 // configuration. hostname is os.Hostname.
 func configure(t *netperm.Table, hostname func() (string, error), log *slog.Logger) (*setup, error) {
 	s := &setup{table: t, lookupLost: func() {}}
-	name := t.String("hostname")
+	name := t.String(netperm.Hostname)
 	if name == "" && hostname != nil {
 		var err error
 		if name, err = hostname(); err != nil {
-			return nil, t.Errorf("hostname", "%w; give one in the table", err)
+			return nil, t.Errorf(netperm.Hostname, "%w; give one in the table", err)
 		}
 	}
 	if err := t.CheckFiles(); err != nil {
 		return nil, err
 	}
-	local, err := t.Domains("local-domains", name)
+	local, err := t.Domains(netperm.LocalDomains, name)
 	if err != nil {
 		return nil, err
 	}
@@ -45,22 +45,22 @@ func configure(t *netperm.Table, hostname func() (string, error), log *slog.Logg
 		StartTLS:   secure,
 		Hostname:   name,
 		Log:        log,
-		Timeout:    t.Duration("timeout"),
-		MaxBytes:   t.Int("maxbytes"),
-		MaxRecip:   int(t.Int("maxrecip")),
-		MaxErrors:  int(t.Int("maxerrors")),
-		MinFree:    uint64(t.Int("minfree")),
-		MinRate:    t.Int("min-rate"),
-		OfferDSN:   slices.Contains(t.Words("offer"), "dsn"),
-		OfferUTF8:  slices.Contains(t.Words("offer"), "smtputf8"),
-		RequireTLS: t.Bool("tls-required"),
+		Timeout:    t.Duration(netperm.Timeout),
+		MaxBytes:   t.Int(netperm.MaxBytes),
+		MaxRecip:   int(t.Int(netperm.MaxRecip)),
+		MaxErrors:  int(t.Int(netperm.MaxErrors)),
+		MinFree:    uint64(t.Int(netperm.MinFree)),
+		MinRate:    t.Int(netperm.MinRate),
+		OfferDSN:   slices.Contains(t.Words(netperm.Offer), "dsn"),
+		OfferUTF8:  slices.Contains(t.Words(netperm.Offer), "smtputf8"),
+		RequireTLS: t.Bool(netperm.TLSRequired),
 		Local:      local.Contain,
 		Now:        time.Now,
 	}
-	if path := t.String("recipients"); path != "" {
+	if path := t.String(netperm.Recipients); path != "" {
 		f, err := netperm.OpenFile(path)
 		if err != nil {
-			return nil, t.Errorf("recipients", "%w", err)
+			return nil, t.Errorf(netperm.Recipients, "%w", err)
 		}
 		s.config.Known = addrlist.New(f).Contains
 	}

@@ -22,14 +22,14 @@ func imprison(t *netperm.Table, uid, gid int, log *slog.Logger, server bool) (*s
 	}
 	spool, err := spoolfmt.OpenFeeder(dir, spoolfmt.Options{Log: log})
 	if err != nil {
-		return nil, fmt.Errorf("directory %s: %w; smapq init makes a spool", t.String("directory"), err)
+		return nil, fmt.Errorf("directory %s: %w; smapq init makes a spool", t.String(netperm.Directory), err)
 	}
 	return spool, lockUp(t, log, spool, server)
 }
 
 // dropRoot returns where the spool is from then on.
 func dropRoot(t *netperm.Table, uid, gid int, log *slog.Logger, server bool) (string, error) {
-	dir := t.String("directory")
+	dir := t.String(netperm.Directory)
 	if os.Geteuid() != 0 {
 		log.Info("start", "note", "not root: no chroot, no change of user")
 		return dir, nil
@@ -48,7 +48,7 @@ const openFiles, perSession = 64, 4
 // lockUp puts the process into its sandbox, as far as the table asks for one.
 // A process for one connection says nothing of a sandbox that is complete.
 func lockUp(t *netperm.Table, log *slog.Logger, spool *spoolfmt.Spool, server bool) error {
-	mode := t.String("sandbox")
+	mode := t.String(netperm.Sandbox)
 	if mode == "off" {
 		log.Warn("sandbox", "note", "off, as the table says")
 		return nil
@@ -59,17 +59,17 @@ func lockUp(t *netperm.Table, log *slog.Logger, spool *spoolfmt.Spool, server bo
 		MaxOpen: openFiles,
 		Accept:  server,
 	}
-	if n := t.Int("maxbytes"); n > 0 {
+	if n := t.Int(netperm.MaxBytes); n > 0 {
 		j.MaxFile = uint64(n) + envelope.MaxSize // also room for our header
 	}
 	if server {
-		j.MaxOpen += perSession * uint64(t.Int("maxsessions"))
+		j.MaxOpen += perSession * uint64(t.Int(netperm.MaxSessions))
 	}
 	active, missing := j.Enter()
 	lacks := strings.Join(missing, "; ")
 	switch {
 	case lacks != "" && mode == "strict":
-		return t.Errorf("sandbox", "strict, but this is missing: %s", lacks)
+		return t.Errorf(netperm.Sandbox, "strict, but this is missing: %s", lacks)
 	case lacks != "":
 		log.Warn("sandbox", "active", strings.Join(active, " "), "missing", lacks)
 	case server:

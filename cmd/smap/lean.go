@@ -31,7 +31,7 @@ func handOver(o options, t *netperm.Table) error {
 	if t == nil && !o.check && !o.lookup && o.child == 0 && len(o.listen) == 0 && sockets.Passed() == 0 && !sockets.Listening(0) {
 		return nil
 	}
-	if t != nil && !t.Has("tls-cert") && !t.Bool("names") && !t.Bool("ident") {
+	if t != nil && !t.Has(netperm.TLSCert) && !t.Bool(netperm.Names) && !t.Bool(netperm.Ident) {
 		return nil
 	}
 	program, err := os.Executable()

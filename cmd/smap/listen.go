@@ -13,6 +13,7 @@ import (
 	"smap/internal/sockets"
 	"smap/internal/supervise"
 	"smap/internal/tally"
+	"smap/netperm"
 )
 
 // drainTime is how long sessions may finish a message after TERM.
@@ -39,9 +40,9 @@ func serveChild(o options) int {
 	s.lookupLost = stop // the parent starts another child, with another look-up child
 	rest := func(bool) {}
 	if o.idle {
-		rest = resting(s.table.Duration("idle-exit"), stop)
+		rest = resting(s.table.Duration(netperm.IdleExit), stop)
 	}
-	server := &server{setup: s, Tally: tally.New(int(s.table.Int("maxsessions")), int(s.table.Int("maxperclient")), rest)}
+	server := &server{setup: s, Tally: tally.New(int(s.table.Int(netperm.MaxSessions)), int(s.table.Int(netperm.MaxPerClient)), rest)}
 	var accepting sync.WaitGroup
 	for _, f := range listeners {
 		s.config.Log.Info("listen", "address", boundTo(f))

@@ -179,7 +179,7 @@ func openLog(o options, t *netperm.Table) (*slog.Logger, io.Closer, error) {
 	}
 	dest := o.log
 	if dest == "" && t != nil {
-		dest = t.String("log")
+		dest = t.String(netperm.Log)
 	}
 	if dest == "" {
 		dest = defaultLog()
@@ -234,7 +234,7 @@ func prepare(o options) (*setup, int) {
 // startLookup starts the child that finds out names and users, where the table
 // asks for them, as that user if this is root.
 func startLookup(t *netperm.Table, uid, gid int) (*lookup.Client, error) {
-	if !t.Bool("names") && !t.Bool("ident") {
+	if !t.Bool(netperm.Names) && !t.Bool(netperm.Ident) {
 		return nil, nil
 	}
 	program, err := os.Executable()

@@ -142,7 +142,7 @@ func TestSyslog(t *testing.T) {
 	if err := cmd.Wait(); err == nil || cmd.ProcessState.ExitCode() != exitConfig {
 		t.Errorf("with a bad table: %v", err)
 	}
-	d.logged("<19>smap[", `fwtkcfgerr: bad:2: timeout: "5x" is not a number of seconds`)
+	d.logged("<19>smap[", "fwtkcfgerr: "+bad+`:2: timeout: "5x" is not a number of seconds`)
 
 	// The server.
 	cmd = d.smap(bin, "-c", table, "-listen", "127.0.0.1:0", "-log", "syslog")

@@ -16,11 +16,11 @@ import (
 // startTLS reads the keys that the table names, while they can be read, and
 // returns what makes a connection secure; nil without keys.
 func startTLS(t *netperm.Table) (func(receiver.Conn) (receiver.Conn, receiver.TLS, error), error) {
-	if !t.Has("tls-cert") {
+	if !t.Has(netperm.TLSCert) {
 		return nil, nil
 	}
 	var pem [2][]byte
-	for i, clause := range []string{"tls-cert", "tls-key"} {
+	for i, clause := range []netperm.StringClause{netperm.TLSCert, netperm.TLSKey} {
 		var err error
 		if pem[i], err = netperm.ReadFile(t.String(clause)); err != nil {
 			return nil, t.Errorf(clause, "%w", err)
@@ -28,7 +28,7 @@ func startTLS(t *netperm.Table) (func(receiver.Conn) (receiver.Conn, receiver.TL
 	}
 	pair, err := tls.X509KeyPair(pem[0], pem[1])
 	if err != nil {
-		return nil, t.Errorf("tls-cert", "%w", err)
+		return nil, t.Errorf(netperm.TLSCert, "%w", err)
 	}
 	config := &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
 	return func(c receiver.Conn) (receiver.Conn, receiver.TLS, error) {

@@ -51,7 +51,7 @@ func (s *setup) meet(ctx context.Context, v visitor, room *tally.Tally) {
 	}
 	client := receiver.Client{Addr: v.peer.Addr(), Early: v.early}
 	if s.lookup != nil && v.peer.IsValid() {
-		facts, err := s.lookup.Ask(lookup.Question{Client: v.peer, Server: v.local(), Name: s.table.Bool("names"), Ident: s.table.Bool("ident")})
+		facts, err := s.lookup.Ask(lookup.Question{Client: v.peer, Server: v.local(), Name: s.table.Bool(netperm.Names), Ident: s.table.Bool(netperm.Ident)})
 		if err != nil {
 			s.config.Log.Error("fwtksyserr: lookup", "error", err)
 			s.lookupLost()
@@ -70,7 +70,7 @@ func (s *setup) meet(ctx context.Context, v visitor, room *tally.Tally) {
 // behindProxy puts the client in the place of a load balancer that the table
 // trusts. Others that send a PROXY header talk before their turn.
 func (s *setup) behindProxy(v *visitor) bool {
-	if !v.peer.IsValid() || !s.table.Match("proxy-hosts", netperm.Host{Addr: v.peer.Addr()}) {
+	if !v.peer.IsValid() || !s.table.Match(netperm.ProxyHosts, netperm.Host{Addr: v.peer.Addr()}) {
 		return true
 	}
 	_ = v.conn.SetReadDeadline(time.Now().Add(proxyTime)) // a connection without deadlines has no peer
@@ -103,6 +103,6 @@ func (s *setup) admit(c *receiver.Client) bool {
 	}
 	host := netperm.Host{Addr: c.Addr, Name: c.Name}
 	// A balancer that does not say for whom it speaks may speak for a stranger.
-	c.Relay = s.table.Match("relay-hosts", host) && !s.table.Match("proxy-hosts", netperm.Host{Addr: c.Addr})
+	c.Relay = s.table.Match(netperm.RelayHosts, host) && !s.table.Match(netperm.ProxyHosts, netperm.Host{Addr: c.Addr})
 	return s.table.Permit(host).Allowed
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"smap/courier"
+	"smap/netperm"
 	"smap/spoolfmt/envelope"
 )
 
@@ -15,11 +16,11 @@ import (
 var sendmails = []string{"/usr/lib/sendmail", "/usr/sbin/sendmail"}
 
 // makeAgent makes the agent that a clause describes.
-func makeAgent(r *rules, clause string) (courier.Agent, error) {
+func makeAgent(r *rules, clause netperm.WordsClause) (courier.Agent, error) {
 	t := r.table
 	words := t.Words(clause)
 	if len(words) == 0 {
-		argv := t.Words("sendmail")
+		argv := t.Words(netperm.Sendmail)
 		if len(argv) == 0 {
 			argv = []string{sendmails[len(sendmails)-1]}
 			for _, p := range sendmails {
@@ -67,7 +68,7 @@ func makeRemote(r *rules, kind string, args []string) (*courier.Remote, error) {
 	if err != nil {
 		return nil, err
 	}
-	if name := r.table.String("hostname"); name != "" {
+	if name := r.table.String(netperm.Hostname); name != "" {
 		a.Helo = name
 	}
 	given := false

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"smap/internal/supervise"
+	"smap/netperm"
 )
 
 // childGrace is how long a child may take to end after TERM. It bounds its own
@@ -72,7 +73,7 @@ func (s *supervisor) command() (*exec.Cmd, error) {
 	if err != nil {
 		return nil, err
 	}
-	program := s.rules.table.String("executable")
+	program := s.rules.table.String(netperm.Executable)
 	if program == "" {
 		if program, err = os.Executable(); err != nil {
 			return nil, err
@@ -105,7 +106,8 @@ func (s *supervisor) reload() (another bool, err error) {
 	fresh.override(s.o)
 	old := s.rules.table
 	s.rules = fresh
-	for _, clause := range []string{"userid", "groupid", "executable", "directory", "baddir", "log"} {
+	for _, clause := range []netperm.StringClause{netperm.UserID, netperm.GroupID, netperm.Executable, netperm.Directory,
+		netperm.BadDir, netperm.Log} {
 		another = another || old.String(clause) != fresh.table.String(clause)
 	}
 	return another, nil

@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -18,7 +17,7 @@ import (
 // from the parent, which may read a table of mode 600, to the child, which may
 // not; the fields are those of the JSON text there.
 type rules struct {
-	File  string            // base name of the table, for error messages
+	File  string            // path of the table, for error messages
 	Text  []byte            // the table
 	Files map[string][]byte // files that it names and only the parent may read
 	Log   string            // -log
@@ -31,23 +30,16 @@ type rules struct {
 
 // readRules reads, parses and checks the table and everything that it names.
 func readRules(path string, root bool) (*rules, error) {
-	f, err := netperm.OpenFile(path)
+	text, err := netperm.ReadTable(path)
 	if err != nil {
-		return nil, &netperm.Error{File: filepath.Base(path), Reason: err.Error(), Err: err}
+		return nil, err
 	}
-	text, err := io.ReadAll(io.LimitReader(f, netperm.MaxTable+1))
-	if err = errors.Join(err, f.Close()); err != nil {
-		return nil, &netperm.Error{File: filepath.Base(path), Reason: err.Error(), Err: err}
-	}
-	r := &rules{File: filepath.Base(path), Text: text, Files: make(map[string][]byte)}
+	r := &rules{File: path, Text: text, Files: make(map[string][]byte)}
 	if err := r.parse(root); err != nil {
 		return nil, err
 	}
 	if err := r.checkFiles(); err != nil {
 		return nil, err
-	}
-	if r.table.String("directory") == "" {
-		return nil, r.table.Errorf("directory", "required: the spool")
 	}
 	return r, r.readFiles()
 }
@@ -61,7 +53,7 @@ func (r *rules) checkFiles() error {
 		if !errors.As(err, &e) {
 			return err
 		}
-		agent := e.Clause == "agent" || e.Clause == "sendmail" || e.Clause == "bounce-agent"
+		agent := e.About(netperm.Agent, netperm.Sendmail, netperm.BounceAgent)
 		if agent && errors.Is(e, os.ErrNotExist) {
 			r.missing = append(r.missing, e)
 		} else {
@@ -89,7 +81,7 @@ func (r *rules) parse(root bool) error {
 
 // readFiles reads the files with secrets that the table names.
 func (r *rules) readFiles() error {
-	for _, clause := range []string{"agent", "bounce-agent"} {
+	for _, clause := range []netperm.WordsClause{netperm.Agent, netperm.BounceAgent} {
 		words := r.table.Words(clause)
 		for i := 2; i+1 < len(words); i++ {
 			if words[0] != "smtp" && words[0] != "lmtp" || words[i] != "auth" && words[i] != "ca" {
@@ -120,7 +112,7 @@ func (r *rules) logTo() string {
 	if r.Log != "" {
 		return r.Log
 	}
-	if to := r.table.String("log"); to != "" {
+	if to := r.table.String(netperm.Log); to != "" {
 		return to
 	}
 	return "stderr"
@@ -129,35 +121,35 @@ func (r *rules) logTo() string {
 // config makes the courier's configuration, without its log.
 func (r *rules) config() (courier.Config, error) {
 	t := r.table
-	agent, err := makeAgent(r, "agent")
+	agent, err := makeAgent(r, netperm.Agent)
 	if err != nil {
 		return courier.Config{}, err
 	}
 	cfg := courier.Config{
-		Dir:          t.String("directory"),
-		BadDir:       t.String("baddir"),
+		Dir:          t.String(netperm.Directory),
+		BadDir:       t.String(netperm.BadDir),
 		Agent:        agent,
-		MaxChildren:  int(t.Int("maxchildren")),
-		Batch:        int(t.Int("batch")),
-		AgentTimeout: t.Duration("agent-timeout"),
-		Wakeup:       t.Duration("wakeup"),
-		Schedule:     courier.Schedule{Retry: t.Durations("retry"), MaxAge: t.Duration("maxage")},
-		Bounce:       t.Bool("bounce"),
-		BadAdmin:     t.String("badadmin"),
-		Hostname:     t.String("hostname"),
-		Metrics:      t.String("metrics"),
+		MaxChildren:  int(t.Int(netperm.MaxChildren)),
+		Batch:        int(t.Int(netperm.Batch)),
+		AgentTimeout: t.Duration(netperm.AgentTimeout),
+		Wakeup:       t.Duration(netperm.Wakeup),
+		Schedule:     courier.Schedule{Retry: t.Durations(netperm.Retry), MaxAge: t.Duration(netperm.MaxAge)},
+		Bounce:       t.Bool(netperm.Bounce),
+		BadAdmin:     t.String(netperm.BadAdmin),
+		Hostname:     t.String(netperm.Hostname),
+		Metrics:      t.String(netperm.Metrics),
 		Once:         r.Once,
 	}
 	if cfg.BadAdmin == "none" {
 		cfg.BadAdmin = ""
 	} else if err := envelope.CheckAddress(cfg.BadAdmin); err != nil {
-		return cfg, t.Errorf("badadmin", "%w", err)
+		return cfg, t.Errorf(netperm.BadAdmin, "%w", err)
 	}
 	if filepath.Clean(cfg.BadDir) == filepath.Join(cfg.Dir, "bad") {
 		cfg.BadDir = ""
 	}
-	if t.Has("bounce-agent") {
-		if cfg.BounceAgent, err = makeAgent(r, "bounce-agent"); err != nil {
+	if t.Has(netperm.BounceAgent) {
+		if cfg.BounceAgent, err = makeAgent(r, netperm.BounceAgent); err != nil {
 			return courier.Config{}, err
 		}
 	}

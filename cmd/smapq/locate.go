@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -53,12 +52,12 @@ func (a *app) search() (dir, badDir string, err error) {
 	case a.table == "" && (errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission)):
 		return defaultSpool, "", nil
 	default:
-		return "", "", failure(exConfig, fmt.Errorf("%s: %w", filepath.Dir(path), err))
+		return "", "", failure(exConfig, err)
 	}
-	if dir = t.String("directory"); dir == "" {
+	if dir = t.String(netperm.Directory); dir == "" {
 		return "", "", failf(exConfig, "%s names no directory; give the spool with -d", path)
 	}
-	if badDir = t.String("baddir"); badDir == filepath.Join(dir, spoolfmt.Bad.String()) {
+	if badDir = t.String(netperm.BadDir); badDir == filepath.Join(dir, spoolfmt.Bad.String()) {
 		badDir = ""
 	}
 	return dir, badDir, nil

@@ -11,7 +11,6 @@ import (
 	"testing"
 
 	"smap/courier"
-	"smap/netperm"
 )
 
 // programEvents are the packages whose events are a program's own.
@@ -87,33 +86,6 @@ func documented(t *testing.T, lines []string) facts {
 		found.add(name, strings.Fields(keys)...)
 	}
 	return found
-}
-
-// TestClauses holds netperm-table(5) against the table's clauses: how each is
-// written, who reads it, and its default.
-func TestClauses(t *testing.T) {
-	lines := page(t, "netperm-table.5")
-	has := make(map[string]string) // usage: the line after it
-	for _, c := range netperm.Clauses() {
-		what := "default " + c.Default
-		if c.Default == "" {
-			what = "without it: " + c.Note
-		}
-		has[c.Usage] = fmt.Sprintf(".Pq %s; %s", strings.Join(c.Programs, " and "), what)
-	}
-	var said []string
-	for i, l := range lines {
-		item, ok := strings.CutPrefix(l, ".It Ic ")
-		if !ok {
-			continue
-		}
-		usage := strings.NewReplacer(" Ar ", " ", " Ic ", " ").Replace(item)
-		said = append(said, usage)
-		if want, ok := has[usage]; ok && lines[i+1] != want {
-			t.Errorf("%s: the page has %q, the code %q", usage, lines[i+1], want)
-		}
-	}
-	same(t, "clauses", said, slices.Collect(maps.Keys(has)))
 }
 
 // TestFlags holds the options of smap(8) and smapd(8) against the code.
