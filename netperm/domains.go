@@ -52,7 +52,8 @@ func (d *Domains) addFile(path string) error {
 	lines := bufio.NewScanner(file)
 	for n := 1; lines.Scan(); n++ {
 		line, _, _ := strings.Cut(lines.Text(), "#")
-		if line = strings.TrimSpace(line); line == "" {
+		line = strings.TrimSpace(line)
+		if line == "" {
 			continue
 		}
 		if reason := checkListed(line); reason != "" {

@@ -77,7 +77,8 @@ func checkErrors(t *testing.T, data []byte, table *Table, err error) {
 		if e.Line > lines || e.Line != 0 && e.Line < last || e.Line != 0 && last == 1<<30 {
 			t.Fatalf("line %d after %d, in a table of %d", e.Line, last, lines)
 		}
-		if last = e.Line; last == 0 {
+		last = e.Line
+		if last == 0 {
 			last = 1 << 30
 		}
 	}

@@ -47,7 +47,8 @@ func (s *scanner) next() bool {
 
 // rule reads keywords, colon and words up to the end of the logical line.
 func (s *scanner) rule() {
-	if s.headFault = s.head(); s.headFault != "" {
+	s.headFault = s.head()
+	if s.headFault != "" {
 		s.skipRule()
 		return
 	}

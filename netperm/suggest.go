@@ -1,9 +1,8 @@
 package netperm
 
-// successors are clauses that smap and smapd of the Toolkit's later releases and
-// of its commercial and free successors knew, or that stood in old tables for
-// any of the Toolkit's proxies, and that mean nothing here. They are ignored
-// with a warning, so that an old table loads.
+// successor reports whether later releases of the Toolkit, its successors, or its
+// proxies knew a clause that means nothing here. Such a clause is ignored with a
+// warning, so that an old table loads.
 func successor(name string) bool {
 	switch name {
 	case "authserver", "authenticate", "auth", "bind-address", "child-limit", "denial-msg", "denydest-msg",
@@ -42,7 +41,7 @@ func nearest(name, program string) string {
 }
 
 // distance counts the insertions, deletions, replacements and swaps of
-// neighbours that turn a into b. Beyond maxDistance octets it does not look.
+// neighbours that turn a into b. It ignores what is behind the first maxLen octets.
 func distance(a, b string) int {
 	const maxLen = 40
 	a, b = a[:min(len(a), maxLen)], b[:min(len(b), maxLen)]

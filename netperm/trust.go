@@ -134,7 +134,8 @@ func resolve(file string, kind uint32) (real string, st unix.Stat_t, err error) 
 			if err != nil {
 				return "", st, err
 			}
-			if links++; links > maxLinks {
+			links++
+			if links > maxLinks {
 				return "", st, distrust(file, "leads through too many symbolic links")
 			}
 			if path.IsAbs(target) {

@@ -88,7 +88,8 @@ func (c *entry) check(words []string) string {
 func (c *entry) number(w string) (n int64, reason string) {
 	digits, unit := w, int64(1)
 	if w != "" {
-		if unit = suffix(c.kind, w[len(w)-1]); unit > 0 {
+		unit = suffix(c.kind, w[len(w)-1])
+		if unit > 0 {
 			digits = w[:len(w)-1]
 		}
 		unit = max(unit, 1)
@@ -107,7 +108,8 @@ func (c *entry) number(w string) (n int64, reason string) {
 	if err != nil || n > c.most/unit {
 		return 0, quoted(w) + " is too much: at most " + strconv.FormatInt(c.most, 10)
 	}
-	if n *= unit; n < c.least {
+	n *= unit
+	if n < c.least {
 		return 0, quoted(w) + " is too little: at least " + strconv.FormatInt(c.least, 10)
 	}
 	return n, ""

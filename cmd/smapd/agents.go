@@ -78,7 +78,8 @@ func makeRemote(r *rules, kind string, args []string) (*courier.Remote, error) {
 			a.XClient = true
 			continue
 		}
-		if i++; i == len(args) {
+		i++
+		if i == len(args) {
 			return nil, fmt.Errorf("%q is unknown or needs a value", word)
 		}
 		switch value := args[i]; word {

@@ -66,19 +66,19 @@ func (a *app) check(ctx context.Context, repair bool) error {
 	run := &checkRun{a: a, counts: make(map[string]int)}
 	p := newProgress(a.err, "names looked at:")
 	var found []spoolfmt.Finding
-	var said error
+	var printErr error
 	err = s.Check(ctx, spoolfmt.CheckOptions{Progress: p.at}, func(f spoolfmt.Finding) {
 		switch {
 		case f.Note:
-			said = errors.Join(said, run.say(&f, "note", nil))
+			printErr = errors.Join(printErr, run.print(&f, "note", nil))
 		case repair && len(found) < maxRepairs:
 			found = append(found, f)
 		default:
-			said = errors.Join(said, run.say(&f, "found", nil))
+			printErr = errors.Join(printErr, run.print(&f, "found", nil))
 		}
 	})
 	p.end()
-	if err = errors.Join(err, said); err != nil {
+	if err = errors.Join(err, printErr); err != nil {
 		return err
 	}
 	if len(found) > 0 {
@@ -128,7 +128,7 @@ func (r *checkRun) mend(ctx context.Context, s *spoolfmt.Spool, f *spoolfmt.Find
 		return ctx.Err()
 	}
 	if !f.Mendable() {
-		return r.say(f, "left", nil)
+		return r.print(f, "left", nil)
 	}
 	err := f.Mend(s)
 	switch {
@@ -136,14 +136,14 @@ func (r *checkRun) mend(ctx context.Context, s *spoolfmt.Spool, f *spoolfmt.Find
 		r.later = append(r.later, *f)
 		return nil
 	case err == nil && !s.Persists(f):
-		return r.say(f, "mended", nil)
+		return r.print(f, "mended", nil)
 	case err == nil:
 		err = errors.New("it is there again")
 	}
-	return r.say(f, "left", err)
+	return r.print(f, "left", err)
 }
 
-func (r *checkRun) say(f *spoolfmt.Finding, verdict string, why error) error {
+func (r *checkRun) print(f *spoolfmt.Finding, verdict string, why error) error {
 	r.counts[verdict]++
 	if r.a.json {
 		j := findingJSON{Section: f.Section, File: f.File, Text: f.Text, Verdict: verdict}

@@ -28,8 +28,8 @@ const (
 	exConfig      = 78
 )
 
-// An exitError is an error that knows its exit code. Without err everything was
-// said already.
+// An exitError is an error that knows its exit code. Without err nothing is
+// printed: that has happened already.
 type exitError struct {
 	code int
 	err  error

@@ -13,14 +13,14 @@ import (
 	"smap/spoolfmt/envelope"
 )
 
-// A header is the beginning of a letter, up to and with the empty line.
+// A header is the beginning of a message, up to and with the empty line.
 type header struct {
 	text  []byte
 	names map[string]bool // fields that are there, in lower case
 	rest  []byte          // the first of the body, where that was read already
 }
 
-// readHeader reads the header. A letter that does not begin with a field has
+// readHeader reads the header. A message that does not begin with a field has
 // none, and one whose header meets a line that is no field ends there, as
 // sendmail does it.
 func readHeader(in *cleaner) (*header, error) {
@@ -47,7 +47,8 @@ func readHeader(in *cleaner) (*header, error) {
 		if ok {
 			h.names[name] = true
 		}
-		if h.text = append(h.text, line...); len(h.text) > envelope.MaxDropHeader {
+		h.text = append(h.text, line...)
+		if len(h.text) > envelope.MaxDropHeader {
 			return nil, failf(exDataErr, "the message's header has more than %d octets", envelope.MaxDropHeader)
 		}
 	}
@@ -82,7 +83,8 @@ func (h *header) complete(login, name string, now time.Time, id string) {
 	}
 	if !h.names["from"] {
 		address := login + "@" + hostName()
-		if name = envelope.CleanText(name, 200); name != "" {
+		name = envelope.CleanText(name, 200)
+		if name != "" {
 			address = quoted(name) + " <" + address + ">"
 		}
 		fmt.Fprintf(&b, "From: %s\n", address)

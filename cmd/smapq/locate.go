@@ -54,10 +54,12 @@ func (a *app) search() (dir, badDir string, err error) {
 	default:
 		return "", "", failure(exConfig, err)
 	}
-	if dir = t.String(netperm.Directory); dir == "" {
+	dir = t.String(netperm.Directory)
+	if dir == "" {
 		return "", "", failf(exConfig, "%s names no directory; give the spool with -d", path)
 	}
-	if badDir = t.String(netperm.BadDir); badDir == filepath.Join(dir, spoolfmt.Bad.String()) {
+	badDir = t.String(netperm.BadDir)
+	if badDir == filepath.Join(dir, spoolfmt.Bad.String()) {
 		badDir = ""
 	}
 	return dir, badDir, nil

@@ -110,7 +110,7 @@ func TestManualSendmail(t *testing.T) {
 			if v := values[f]; v != "" {
 				args = append(args, v)
 			}
-			rest, err := (&letter{}).option(args, &mode)
+			rest, err := (&submission{}).option(args, &mode)
 			if err != nil || len(rest) > 0 || !strings.ContainsRune("mspiq", rune(mode)) {
 				t.Errorf("-%s: %v, %q left, mode %c", f, err, rest, mode)
 			}

@@ -99,15 +99,15 @@ func (a *app) sure(ctx context.Context, yes bool, n int) (bool, error) {
 		return false, usagef("nobody is there to ask; say -y to delete %s", plural(n, "message"))
 	}
 	fmt.Fprintf(a.err, "Delete %s for good? [y/N] ", plural(n, "message"))
-	said := make(chan bool, 1)
+	answered := make(chan bool, 1)
 	go func() { // a read from a terminal cannot be cut short; after an interrupt the process ends
 		answer, err := bufio.NewReader(a.in).ReadString('\n')
-		said <- err == nil && slices.Contains([]string{"y", "yes"}, strings.ToLower(strings.TrimSpace(answer)))
+		answered <- err == nil && slices.Contains([]string{"y", "yes"}, strings.ToLower(strings.TrimSpace(answer)))
 	}()
 	select {
 	case <-ctx.Done():
 		fmt.Fprintln(a.err)
-	case yes = <-said:
+	case yes = <-answered:
 	}
 	if !yes {
 		return false, failf(exUsage, "nothing was deleted")
@@ -145,7 +145,7 @@ func (a *app) each(ctx context.Context, ids []string, all bool, of []string, don
 		}
 		p.at(i)
 		if err == nil {
-			if err = a.sayDone(id, done); err != nil {
+			if err = a.printDone(id, done); err != nil {
 				return err
 			}
 			continue
@@ -161,7 +161,7 @@ func (a *app) each(ctx context.Context, ids []string, all bool, of []string, don
 	return first
 }
 
-func (a *app) sayDone(id, done string) error {
+func (a *app) printDone(id, done string) error {
 	if a.json {
 		return a.printJSON(map[string]string{"id": id, "done": done})
 	}

@@ -31,7 +31,7 @@ type sendmailMode byte
 // sendmail is what programs expect of the command of that name. See smapq(1)
 // for the options.
 func (a *app) sendmail(ctx context.Context, args []string) error {
-	l := letter{dotEnds: true, login: true}
+	l := submission{dotEnds: true, login: true}
 	mode := sendmailMode('m')
 	for len(args) > 0 {
 		arg := args[0]
@@ -65,7 +65,7 @@ func (a *app) sendmail(ctx context.Context, args []string) error {
 
 // option takes one argument that begins with "-" and returns those after it.
 // Flags may stand together, as in -ti.
-func (l *letter) option(args []string, mode *sendmailMode) ([]string, error) {
+func (l *submission) option(args []string, mode *sendmailMode) ([]string, error) {
 	arg := args[0]
 	args = args[1:]
 	for i := 1; i < len(arg); i++ {
@@ -92,7 +92,7 @@ func (l *letter) option(args []string, mode *sendmailMode) ([]string, error) {
 }
 
 // setOption heeds an option with a value.
-func (l *letter) setOption(c byte, value string, mode *sendmailMode) error {
+func (l *submission) setOption(c byte, value string, mode *sendmailMode) error {
 	switch c {
 	case 'f', 'r':
 		l.setFrom(value)
@@ -135,13 +135,13 @@ func (l *letter) setOption(c byte, value string, mode *sendmailMode) error {
 	return nil
 }
 
-func (a *app) sendmailSubmit(ctx context.Context, l *letter) error {
+func (a *app) sendmailSubmit(ctx context.Context, l *submission) error {
 	if len(l.to) == 0 && !l.fromHeader {
 		return usagef("no recipients; name them, or use -t to take them from the header")
 	}
 	ctx, stop := signal.NotifyContext(ctx, unix.SIGINT, unix.SIGTERM, unix.SIGHUP)
 	defer stop()
-	_, err := a.submitLetter(ctx, l, a.in)
+	_, err := a.feed(ctx, l, a.in)
 	return err
 }
 
@@ -169,7 +169,8 @@ func (p *pipe) Read(b []byte) (int, error) {
 		if c == '\n' && p.last != '\r' {
 			out = append(out, '\r')
 		}
-		if p.last = c; len(out) == len(b) {
+		p.last = c
+		if len(out) == len(b) {
 			p.due = true
 			break
 		}

@@ -159,7 +159,8 @@ func (a *app) copyContent(s *spoolfmt.Spool, r ref, headerOnly bool) error {
 		if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, bufio.ErrBufferFull) {
 			return err
 		}
-		if n += len(line); headerOnly && (n > maxHeader || string(line) == "\n") {
+		n += len(line)
+		if headerOnly && (n > maxHeader || string(line) == "\n") {
 			return nil
 		}
 		text, end := strings.CutSuffix(string(line), "\n")

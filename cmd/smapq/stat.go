@@ -13,11 +13,11 @@ import (
 	"smap/spoolfmt"
 )
 
-// A tally is what stat counts.
-type tally struct {
+// The counts of a spool are what stat shows.
+type counts struct {
 	Dir    string                `json:"dir"`
 	Time   time.Time             `json:"time"`
-	States map[string]stateTally `json:"states"`
+	States map[string]stateCount `json:"states"`
 	TmpN   int                   `json:"tmp_files"`
 	Free   uint64                `json:"free_octets"`
 	Inodes uint64                `json:"free_inodes,omitempty"` // 0: without limit
@@ -25,7 +25,7 @@ type tally struct {
 	working []ref // some of those in delivery
 }
 
-type stateTally struct {
+type stateCount struct {
 	Messages int        `json:"messages"`
 	Octets   int64      `json:"octets"`
 	Oldest   *time.Time `json:"oldest,omitempty"`
@@ -58,7 +58,7 @@ func (a *app) statCommand() *cobra.Command {
 			case prometheus:
 				return a.printPrometheus(t)
 			}
-			return a.printTally(t)
+			return a.printCounts(t)
 		},
 	}
 	c.Flags().BoolVar(&prometheus, "prometheus", false, "write Prometheus' text format")
@@ -66,14 +66,14 @@ func (a *app) statCommand() *cobra.Command {
 }
 
 // count looks at every message without reading any.
-func (a *app) count(ctx context.Context, s *spoolfmt.Spool) (*tally, error) {
+func (a *app) count(ctx context.Context, s *spoolfmt.Spool) (*counts, error) {
 	dir, _, err := a.locate()
 	if err != nil {
 		return nil, err
 	}
-	t := &tally{Dir: dir, Time: a.now().UTC(), States: make(map[string]stateTally)}
+	t := &counts{Dir: dir, Time: a.now().UTC(), States: make(map[string]stateCount)}
 	for _, name := range states {
-		t.States[name] = stateTally{}
+		t.States[name] = stateCount{}
 	}
 	p := newProgress(a.err, "messages counted:")
 	defer p.end()
@@ -87,7 +87,8 @@ func (a *app) count(ctx context.Context, s *spoolfmt.Spool) (*tally, error) {
 		return err
 	}
 	err = eachRef(ctx, s, walkBoxes(s), func(r ref) error {
-		if chunk = append(chunk, r); len(chunk) < chunkSize {
+		chunk = append(chunk, r)
+		if len(chunk) < chunkSize {
 			return nil
 		}
 		return flush()
@@ -111,7 +112,7 @@ func (a *app) count(ctx context.Context, s *spoolfmt.Spool) (*tally, error) {
 const maxWorking = 20
 
 // add counts some messages.
-func (t *tally) add(s *spoolfmt.Spool, chunk []ref) error {
+func (t *counts) add(s *spoolfmt.Spool, chunk []ref) error {
 	var found [chunkSize]struct {
 		state string
 		info  spoolfmt.Info
@@ -153,7 +154,7 @@ func (t *tally) add(s *spoolfmt.Spool, chunk []ref) error {
 	return nil
 }
 
-func (a *app) printTally(t *tally) error {
+func (a *app) printCounts(t *counts) error {
 	fmt.Fprintf(a.out, "%s\n", a.term.paint(bold, fmt.Sprintf("%-10s  %8s  %6s  %s", "STATE", "MESSAGES", "SIZE", "OLDEST")))
 	for _, name := range states {
 		c := t.States[name]
@@ -167,8 +168,8 @@ func (a *app) printTally(t *tally) error {
 	return err
 }
 
-func (a *app) printPrometheus(t *tally) error {
-	series := func(name, help string, value func(stateTally) (float64, bool)) {
+func (a *app) printPrometheus(t *counts) error {
+	series := func(name, help string, value func(stateCount) (float64, bool)) {
 		fmt.Fprintf(a.out, "# HELP %s %s\n# TYPE %s gauge\n", name, help, name)
 		for _, state := range states {
 			if v, ok := value(t.States[state]); ok {
@@ -176,9 +177,9 @@ func (a *app) printPrometheus(t *tally) error {
 			}
 		}
 	}
-	series("smapq_messages", "Messages in the spool by state.", func(c stateTally) (float64, bool) { return float64(c.Messages), true })
-	series("smapq_octets", "Octets of their contents.", func(c stateTally) (float64, bool) { return float64(c.Octets), true })
-	series("smapq_oldest_seconds", "Seconds since the oldest of them arrived.", func(c stateTally) (float64, bool) {
+	series("smapq_messages", "Messages in the spool by state.", func(c stateCount) (float64, bool) { return float64(c.Messages), true })
+	series("smapq_octets", "Octets of their contents.", func(c stateCount) (float64, bool) { return float64(c.Octets), true })
+	series("smapq_oldest_seconds", "Seconds since the oldest of them arrived.", func(c stateCount) (float64, bool) {
 		if c.Oldest == nil {
 			return 0, true
 		}

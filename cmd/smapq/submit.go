@@ -11,7 +11,7 @@ import (
 )
 
 func (a *app) submitCommand() *cobra.Command {
-	var l letter
+	var l submission
 	var from, file string
 	c := &cobra.Command{
 		Use:   "submit [flags] [RECIPIENT...]",
@@ -40,14 +40,14 @@ message is safe on disk. A header without Date, Message-ID or From gets them.`,
 }
 
 // setFrom takes the sender, with or without brackets.
-func (l *letter) setFrom(address string) {
+func (l *submission) setFrom(address string) {
 	if n := len(address); n >= 2 && address[0] == '<' && address[n-1] == '>' {
 		address = address[1 : n-1]
 	}
 	l.from = &address
 }
 
-func (a *app) submit(ctx context.Context, l *letter, file string) error {
+func (a *app) submit(ctx context.Context, l *submission, file string) error {
 	if len(l.to) == 0 && !l.fromHeader {
 		return usagef("no recipients; name them, or use -t to take them from the header")
 	}
@@ -62,7 +62,7 @@ func (a *app) submit(ctx context.Context, l *letter, file string) error {
 	}
 	ctx, stop := signal.NotifyContext(ctx, unix.SIGINT, unix.SIGTERM, unix.SIGHUP)
 	defer stop()
-	id, err := a.submitLetter(ctx, l, in)
+	id, err := a.feed(ctx, l, in)
 	if err != nil {
 		return err
 	}

@@ -60,11 +60,11 @@ func (c *command) Deliver(ctx context.Context, job *courier.Job) ([]courier.Resu
 		return c.same(job, courier.Result{Text: err.Error()}), nil
 	}
 	defer stdin.Close() // only read
-	said := &lastWords{to: c.err}
+	stderr := &lastWords{to: c.err}
 	cmd := exec.CommandContext(ctx, c.path)
 	cmd.Args = c.argv
 	cmd.Env = append(os.Environ(), facts(job)...)
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, os.Stdout, said
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, os.Stdout, stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
 	cmd.WaitDelay = killGrace
@@ -81,7 +81,7 @@ func (c *command) Deliver(ctx context.Context, job *courier.Job) ([]courier.Resu
 	if ctx.Err() != nil {
 		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // its children; none left is fine
 	}
-	r := result(cmd.ProcessState, err, said.text())
+	r := result(cmd.ProcessState, err, stderr.text())
 	if cause := context.Cause(ctx); cause != nil && r.Outcome == courier.Retry {
 		r.Text = cause.Error() + ": " + r.Text
 	}
@@ -89,7 +89,7 @@ func (c *command) Deliver(ctx context.Context, job *courier.Job) ([]courier.Resu
 }
 
 // result reads an exit code as smapd(8) does.
-func result(state *os.ProcessState, err error, said string) courier.Result {
+func result(state *os.ProcessState, err error, output string) courier.Result {
 	code := state.ExitCode() // -1 after a signal
 	r := courier.Result{Outcome: courier.ExitOutcome(code), Text: state.String()}
 	if err != nil && code == 0 && !errors.Is(err, exec.ErrWaitDelay) {
@@ -97,8 +97,8 @@ func result(state *os.ProcessState, err error, said string) courier.Result {
 	}
 	if r.Outcome == courier.Delivered {
 		r.Text = ""
-	} else if said != "" {
-		r.Text += ": " + said
+	} else if output != "" {
+		r.Text += ": " + output
 	}
 	return r
 }
@@ -133,7 +133,8 @@ const maxWords = 1000
 func (l *lastWords) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.end = append(l.end, p...); len(l.end) > maxWords {
+	l.end = append(l.end, p...)
+	if len(l.end) > maxWords {
 		l.end = append(l.end[:0], l.end[len(l.end)-maxWords:]...)
 	}
 	_, _ = l.to.Write(p) // a terminal that is gone is not the command's fault

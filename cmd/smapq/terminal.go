@@ -86,7 +86,7 @@ type progress struct {
 	w     io.Writer
 	what  string
 	begin time.Time
-	said  time.Time
+	shown time.Time
 	on    bool
 }
 
@@ -107,10 +107,10 @@ func (p *progress) at(n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := time.Now()
-	if now.Sub(p.begin) < progressAfter || now.Sub(p.said) < 200*time.Millisecond {
+	if now.Sub(p.begin) < progressAfter || now.Sub(p.shown) < 200*time.Millisecond {
 		return
 	}
-	p.said = now
+	p.shown = now
 	fmt.Fprintf(p.w, "\r%s %d ...", p.what, n)
 }
 
@@ -118,8 +118,8 @@ func (p *progress) at(n int) {
 func (p *progress) end() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !p.said.IsZero() {
+	if !p.shown.IsZero() {
 		fmt.Fprintf(p.w, "\r%s\r", strings.Repeat(" ", len(p.what)+24))
-		p.said = time.Time{}
+		p.shown = time.Time{}
 	}
 }

@@ -23,7 +23,8 @@ func eachRef(ctx context.Context, s *spoolfmt.Spool, boxes []spoolfmt.Box, f fun
 	for _, b := range boxes {
 		n := 0
 		err := s.Scan(b, func(e spoolfmt.Entry) error {
-			if n++; n%1024 == 0 && ctx.Err() != nil {
+			n++
+			if n%1024 == 0 && ctx.Err() != nil {
 				return ctx.Err()
 			}
 			r := ref{id: e.ID, box: b, kind: e.Kind}
@@ -77,7 +78,8 @@ func walk(ctx context.Context, s *spoolfmt.Spool, boxes []spoolfmt.Box, most int
 	case errors.Is(err, errManyMessages):
 		chunk := all[:0]
 		err = eachRef(ctx, s, boxes, func(r ref) error {
-			if chunk = append(chunk, r); len(chunk) < chunkSize {
+			chunk = append(chunk, r)
+			if len(chunk) < chunkSize {
 				return nil
 			}
 			err := f(chunk)

@@ -6,6 +6,7 @@ import (
 	"os/signal"
 	"time"
 
+	"github.com/fsnotify/fsnotify"
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
@@ -43,9 +44,9 @@ const maxLoad = 10
 type live struct {
 	a       *app
 	spool   *spoolfmt.Spool
-	monitor *monitor
+	reader  *eventReader
 	begin   time.Time
-	last    *tally
+	last    *counts
 	rates   history
 	working []row // what is being delivered
 }
@@ -64,8 +65,8 @@ func (a *app) watch(ctx context.Context, every time.Duration) error {
 	resized := make(chan os.Signal, 1)
 	signal.Notify(resized, unix.SIGWINCH)
 	defer signal.Stop(resized)
-	l := &live{a: a, spool: s, monitor: newMonitor(s), begin: a.now()}
-	defer l.monitor.close()
+	l := &live{a: a, spool: s, reader: newEventReader(s), begin: a.now()}
+	defer l.reader.close()
 	if !a.json {
 		a.out.WriteString(screenOn)
 		defer a.out.WriteString(screenOff)
@@ -79,8 +80,8 @@ func (a *app) watch(ctx context.Context, every time.Duration) error {
 		case <-resized:
 			a.term.measure()
 			err = l.draw()
-		case e, ok := <-l.monitor.events():
-			err = l.happened(e, ok)
+		case e, ok := <-l.reader.events():
+			err = l.take(e, ok)
 		case <-timer.C:
 			began := time.Now()
 			err = l.look(ctx)
@@ -95,13 +96,13 @@ func (a *app) watch(ctx context.Context, every time.Duration) error {
 	}
 }
 
-// happened takes an event in.
-func (l *live) happened(e notice, ok bool) error {
+// take counts an event, and prints it with --json.
+func (l *live) take(e fsnotify.Event, ok bool) error {
 	if !ok {
-		l.monitor.close() // from now on counts alone
+		l.reader.close() // from now on counts alone
 		return nil
 	}
-	h, ok := l.monitor.read(e, l.a.now())
+	h, ok := l.reader.interpret(e, l.a.now())
 	if !ok {
 		return nil
 	}
@@ -129,7 +130,7 @@ func (l *live) look(ctx context.Context) error {
 	if l.a.json {
 		state := struct {
 			Event string `json:"event"`
-			*tally
+			*counts
 		}{"state", t}
 		return l.a.printNow(state)
 	}

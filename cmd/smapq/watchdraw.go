@@ -146,7 +146,7 @@ func (l *live) lines() []string {
 }
 
 func (l *live) totals() string {
-	if l.monitor.fs == nil {
+	if l.reader.fs == nil {
 		return "The system sends no events: no rates."
 	}
 	h := &l.rates
@@ -155,7 +155,7 @@ func (l *live) totals() string {
 }
 
 func (l *live) plots() []string {
-	if l.monitor.fs == nil {
+	if l.reader.fs == nil {
 		return nil
 	}
 	width := max(l.a.term.width-labelWidth-10, 10)

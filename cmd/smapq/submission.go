@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -18,8 +17,8 @@ import (
 	"smap/spoolfmt/envelope"
 )
 
-// A letter is a message that is being submitted.
-type letter struct {
+// A submission is a message that is being submitted.
+type submission struct {
 	from       *string  // the envelope's sender; nil: see sender
 	name       string   // the sender's name, for a From field that is missing
 	to         []string // recipients, as typed
@@ -52,8 +51,8 @@ func whoCalls() caller {
 // String is the caller in an envelope.
 func (c caller) String() string { return fmt.Sprintf("uid %d (%s)", c.uid, c.name) }
 
-// submit feeds the letter whose text is in and returns its id.
-func (a *app) submitLetter(ctx context.Context, l *letter, in io.Reader) (string, error) {
+// feed puts the message that in holds into the spool and returns its id.
+func (a *app) feed(ctx context.Context, l *submission, in io.Reader) (string, error) {
 	l.caller = whoCalls()
 	s, err := a.open(spoolfmt.OpenFeeder)
 	if err != nil {
@@ -83,7 +82,7 @@ func feedError(err error) error {
 }
 
 // write writes the content and returns the envelope.
-func (l *letter) write(d *spoolfmt.Draft, in *cleaner, now time.Time) (*envelope.Envelope, error) {
+func (l *submission) write(d *spoolfmt.Draft, in *cleaner, now time.Time) (*envelope.Envelope, error) {
 	h, err := readHeader(in)
 	if err != nil {
 		return nil, err
@@ -116,7 +115,7 @@ func (l *letter) write(d *spoolfmt.Draft, in *cleaner, now time.Time) (*envelope
 }
 
 // addressees finds sender and recipients and writes the header.
-func (l *letter) addressees(h *header, w io.Writer) (sender envelope.Path, to []envelope.Path, err error) {
+func (l *submission) addressees(h *header, w io.Writer) (sender envelope.Path, to []envelope.Path, err error) {
 	for _, arg := range l.to {
 		more, err := addresses(arg)
 		if err != nil {
@@ -156,7 +155,7 @@ func (l *letter) addressees(h *header, w io.Writer) (sender envelope.Path, to []
 }
 
 // parameters sets what SMTP would say of the message.
-func (l *letter) parameters(sender *envelope.Path, to []envelope.Path, eight bool) {
+func (l *submission) parameters(sender *envelope.Path, to []envelope.Path, eight bool) {
 	add := func(p *envelope.Path, keyword, value string) {
 		if value != "" || keyword == "SMTPUTF8" {
 			p.Params = append(p.Params, envelope.Param{Keyword: keyword, Value: value, HasValue: value != ""})
@@ -196,71 +195,4 @@ func addresses(arg string) ([]envelope.Path, error) {
 		return nil, fmt.Errorf("recipient %q: %w", arg, err)
 	}
 	return to, nil
-}
-
-// A cleaner turns what programs write into what a content may be: lines end in
-// LF, and in nothing else.
-type cleaner struct {
-	r       *bufio.Reader
-	dotEnds bool
-	lines   int
-	within  bool // a line that is longer than the buffer
-	eight   bool // some octet is beyond ASCII
-}
-
-// next returns the next line, or the next part of a long one; it is valid until
-// the call after it.
-func (c *cleaner) next() ([]byte, error) {
-	chunk, err := c.r.ReadSlice('\n')
-	first := !c.within
-	switch {
-	case errors.Is(err, bufio.ErrBufferFull):
-		if chunk[len(chunk)-1] == '\r' { // its LF may follow
-			if err := c.r.UnreadByte(); err != nil {
-				return nil, err
-			}
-			chunk = chunk[:len(chunk)-1]
-		}
-		c.within = true
-	case errors.Is(err, io.EOF) && len(chunk) > 0:
-		chunk = append(bytes.Clone(chunk), '\n')
-		c.within = false
-	case errors.Is(err, io.EOF) && c.within:
-		c.within = false
-		return []byte{'\n'}, nil
-	case err != nil:
-		return nil, err
-	default:
-		c.within = false
-	}
-	if first {
-		c.lines++
-	}
-	if bytes.HasSuffix(chunk, []byte("\r\n")) {
-		chunk = append(chunk[:len(chunk)-2], '\n')
-	}
-	if i := bytes.IndexAny(chunk, "\r\x00"); i >= 0 {
-		return nil, failf(exDataErr, "line %d of the message holds %q; a message has neither CR (but before LF) nor NUL", c.lines, chunk[i])
-	}
-	if first && c.dotEnds && string(chunk) == ".\n" {
-		return nil, io.EOF
-	}
-	for i := 0; !c.eight && i < len(chunk); i++ {
-		c.eight = chunk[i] >= 0x80
-	}
-	return chunk, nil
-}
-
-// interruptible makes a wait for input end when the context does.
-func interruptible(ctx context.Context, r io.Reader) io.Reader {
-	if ctx.Done() == nil {
-		return r
-	}
-	pr, pw := io.Pipe()
-	go func() {
-		_, err := io.Copy(pw, r)
-		_ = pw.CloseWithError(err) // never fails
-	}()
-	context.AfterFunc(ctx, func() { _ = pw.CloseWithError(failf(exTempFail, "interrupted; nothing was sent")) })
-	return pr
 }

@@ -12,11 +12,8 @@ import (
 	"smap/spoolfmt"
 )
 
-// A notice is what the system says of a directory.
-type notice = fsnotify.Event
-
-// A happening is what a notice means.
-type happening struct {
+// A change is an event of watch.
+type change struct {
 	Time  time.Time  `json:"time"`
 	Event string     `json:"event"`
 	ID    string     `json:"id"`
@@ -37,26 +34,26 @@ const (
 // for each.
 const watchLimit = 500
 
-// A monitor turns the system's notices into events. Without notices, which a
-// system may have run out of, there are none, and watch shows counts alone.
-type monitor struct {
+// An eventReader turns the system's events into those of watch. When the system
+// has no events left to give, fs is nil, and watch shows only counts.
+type eventReader struct {
 	s       *spoolfmt.Spool
 	fs      *fsnotify.Watcher
 	claimed map[string]bool // ids that were seen to be claimed
 }
 
-// maxClaimed bounds what a monitor remembers.
+// maxClaimed bounds what an eventReader remembers.
 const maxClaimed = 10_000
 
-func newMonitor(s *spoolfmt.Spool) *monitor {
-	m := &monitor{s: s, claimed: make(map[string]bool)}
+func newEventReader(s *spoolfmt.Spool) *eventReader {
+	m := &eventReader{s: s, claimed: make(map[string]bool)}
 	w, err := fsnotify.NewBufferedWatcher(4096)
 	if err != nil {
 		return m
 	}
 	m.fs = w
 	// Errors, such as a queue that overflowed, only mean that some events are
-	// missing: the counts are right all the same.
+	// missing: the counts stay right.
 	go func() {
 		for range w.Errors {
 			continue
@@ -78,35 +75,36 @@ func newMonitor(s *spoolfmt.Spool) *monitor {
 func crowded(s *spoolfmt.Spool, b spoolfmt.Box) bool {
 	n := 0
 	return s.Scan(b, func(spoolfmt.Entry) error {
-		if n++; n > watchLimit {
+		n++
+		if n > watchLimit {
 			return errManyMessages
 		}
 		return nil
 	}) != nil
 }
 
-func (m *monitor) events() chan notice {
+func (m *eventReader) events() chan fsnotify.Event {
 	if m.fs == nil {
 		return nil
 	}
 	return m.fs.Events
 }
 
-func (m *monitor) close() {
+func (m *eventReader) close() {
 	if m.fs != nil {
 		_ = m.fs.Close() // nothing was written
 		m.fs = nil
 	}
 }
 
-// read says what a notice means; false is nothing.
-func (m *monitor) read(e notice, now time.Time) (happening, bool) {
+// interpret says what an event of the system means; false if nothing.
+func (m *eventReader) interpret(e fsnotify.Event, now time.Time) (change, bool) {
 	dir, name := filepath.Split(e.Name)
 	id, kind := spoolfmt.SplitName(name)
 	if kind != spoolfmt.KindEnvelope && kind != spoolfmt.KindDrop {
-		return happening{}, false
+		return change{}, false
 	}
-	h := happening{Time: now.UTC(), ID: id}
+	h := change{Time: now.UTC(), ID: id}
 	created := e.Has(fsnotify.Create)
 	left := e.Has(fsnotify.Rename)
 	switch filepath.Clean(dir) {
@@ -132,7 +130,7 @@ func (m *monitor) read(e notice, now time.Time) (happening, bool) {
 
 // inCur tells a claim from the record of an attempt, which both make the name
 // of an envelope appear.
-func (m *monitor) inCur(e notice, id string, now time.Time) (event string, next *time.Time) {
+func (m *eventReader) inCur(e fsnotify.Event, id string, now time.Time) (event string, next *time.Time) {
 	switch {
 	case e.Has(fsnotify.Create):
 		info, err := m.s.Stat(spoolfmt.Cur, id+spoolfmt.KindEnvelope.Suffix())
