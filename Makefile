@@ -57,7 +57,7 @@ reader:
 	@.ci/reader
 
 # Without the race detector, under which the counters would cost minutes.
-CORE = ./spoolfmt ./spoolfmt/envelope ./netperm ./receiver ./courier
+CORE = ./spoolfmt ./spoolfmt/envelope ./netperm ./receiver ./courier ./courier/agent ./courier/dsn
 
 coverage:
 	@mkdir -p build

@@ -7,13 +7,14 @@ import (
 	"strings"
 	"time"
 
+	"smap/courier/agent"
 	"smap/spoolfmt/envelope"
 )
 
 // batches splits the pending recipients into calls.
 func (d *delivery) batches() [][]envelope.Path {
 	pending := d.env.Pending()
-	if g, ok := d.agent.(grouper); ok {
+	if g, ok := d.agent.(agent.Grouper); ok {
 		slices.SortStableFunc(pending, func(a, b envelope.Path) int { return strings.Compare(g.Group(a), g.Group(b)) })
 	}
 	most := d.cfg.Batch
@@ -34,7 +35,7 @@ func (d *delivery) batches() [][]envelope.Path {
 }
 
 func (d *delivery) together(a, b envelope.Path) bool {
-	g, ok := d.agent.(grouper)
+	g, ok := d.agent.(agent.Grouper)
 	return !ok || g.Group(a) == g.Group(b)
 }
 
@@ -73,28 +74,28 @@ func (d *delivery) attempt(ctx context.Context, batch []envelope.Path) (report, 
 	return report{}, true
 }
 
-func (d *delivery) call(ctx context.Context, batch []envelope.Path) ([]Result, error) {
+func (d *delivery) call(ctx context.Context, batch []envelope.Path) ([]agent.Result, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, d.cfg.AgentTimeout, errTimeout)
 	defer cancel()
-	job := &Job{
+	job := &agent.Job{
 		ID: d.claim.ID(), Sender: d.env.Sender(), Recipients: batch,
 		Content: d.claim.Content(), Open: d.claim.Open, Lock: d.claim.LockedFile(), Size: d.env.Size(), Envelope: d.env,
 		EnvelopePath: d.claim.EnvelopePath(),
 	}
 	results, err := d.agent.Deliver(ctx, job)
 	if err == nil && len(results) != len(batch) {
-		return job.same(Result{Text: fmt.Sprintf("agent reported %d results for %d recipients", len(results), len(batch))}), nil
+		return job.Same(agent.Result{Text: fmt.Sprintf("agent reported %d results for %d recipients", len(results), len(batch))}), nil
 	}
 	return results, err
 }
 
 // note puts one result into the envelope and the log.
-func (d *delivery) note(to string, r Result, now time.Time) error {
+func (d *delivery) note(to string, r agent.Result, now time.Time) error {
 	said := r.Text
-	if r.Outcome == Failed && r.Status != "" && !strings.Contains(said, r.Status) {
+	if r.Outcome == agent.Failed && r.Status != "" && !strings.Contains(said, r.Status) {
 		said = r.Status + " " + said // for a report, perhaps by a later process
 	}
-	o := envelope.Outcome{Time: now, Text: envelope.CleanText(said, maxOutcome)}
+	o := envelope.Outcome{Time: now, Text: envelope.CleanText(said, agent.MaxText)}
 	if r.Remote != "" {
 		if d.remotes == nil {
 			d.remotes = make(map[string]string)
@@ -103,11 +104,11 @@ func (d *delivery) note(to string, r Result, now time.Time) error {
 	}
 	d.count.recipients[r.Outcome]++
 	switch r.Outcome {
-	case Delivered:
+	case agent.Delivered:
 		o.Status = envelope.StatusDelivered
 		d.ev.delivered(d.claim.ID(), to, d.agent.Name(), now.Sub(d.begin))
 		d.succeeded(to, r)
-	case Failed:
+	case agent.Failed:
 		o.Status = envelope.StatusFailed
 		if o.Text == "" {
 			o.Text = "refused"
@@ -120,7 +121,3 @@ func (d *delivery) note(to string, r Result, now time.Time) error {
 	d.dirty = true
 	return d.env.SetOutcome(to, o)
 }
-
-// maxOutcome bounds an outcome's text so that it fits into the room that was
-// reserved for it.
-const maxOutcome = 200

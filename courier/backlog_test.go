@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"smap/courier/agent"
 	"smap/spoolfmt"
 	"smap/spoolfmt/envelope"
 )
@@ -73,9 +74,9 @@ func BenchmarkStartWithBacklog(b *testing.B) {
 	b.ResetTimer()
 	for range b.N {
 		delivered := make(chan struct{})
-		agent := agentFunc(func(_ context.Context, job *Job) ([]Result, error) {
+		agent := agentFunc(func(_ context.Context, job *agent.Job) ([]agent.Result, error) {
 			close(delivered)
-			return job.same(Result{Outcome: Delivered}), nil
+			return job.Same(agent.Result{Outcome: agent.Delivered}), nil
 		})
 		b.StopTimer()
 		sp, err := spoolfmt.OpenFeeder(dir, spoolfmt.Options{})

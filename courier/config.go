@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"smap/courier/agent"
 	"smap/spoolfmt/envelope"
 )
 
@@ -19,7 +20,7 @@ type Config struct {
 	Dir, BadDir string
 	// Agent takes the mail. The courier closes it at the end, or when another
 	// configuration replaces it.
-	Agent Agent
+	Agent agent.Agent
 	// MaxChildren bounds concurrent deliveries; default 6.
 	MaxChildren int
 	// Batch is how many recipients one call of an agent gets; default 100.
@@ -38,7 +39,7 @@ type Config struct {
 	Bounce bool
 	// BounceAgent takes what the courier itself wrote: reports and digests. Nil
 	// is Agent.
-	BounceAgent Agent
+	BounceAgent agent.Agent
 	// BadAdmin gets a digest of what was set aside, at most one in an hour;
 	// empty is nobody.
 	BadAdmin string

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"smap/courier/agent"
 	"smap/spoolfmt"
 )
 
@@ -66,7 +67,7 @@ func TestSameNameWhileDelivering(t *testing.T) {
 	t.Parallel()
 	release := make(chan struct{})
 	var got tally
-	b := newBench(t, agentFunc(func(ctx context.Context, job *Job) ([]Result, error) {
+	b := newBench(t, agentFunc(func(ctx context.Context, job *agent.Job) ([]agent.Result, error) {
 		r, err := got.Deliver(ctx, job)
 		<-release
 		return r, err
@@ -90,11 +91,11 @@ func TestSameNameWhileDelivering(t *testing.T) {
 func TestOldestFirst(t *testing.T) {
 	var mu sync.Mutex
 	var order []string
-	b := newBench(t, agentFunc(func(_ context.Context, job *Job) ([]Result, error) {
+	b := newBench(t, agentFunc(func(_ context.Context, job *agent.Job) ([]agent.Result, error) {
 		mu.Lock()
 		defer mu.Unlock()
 		order = append(order, job.ID)
-		return job.same(Result{Outcome: Delivered}), nil
+		return job.Same(agent.Result{Outcome: agent.Delivered}), nil
 	}))
 	b.cfg.MaxChildren = 1
 	var want []string
@@ -115,7 +116,7 @@ func TestOldestFirst(t *testing.T) {
 }
 
 func TestDefers(t *testing.T) {
-	b := newBench(t, all(Result{Text: "come back later"}))
+	b := newBench(t, all(agent.Result{Text: "come back later"}))
 	id := b.message("x\n")
 	if err := b.once(); err != nil {
 		t.Fatal(err)
@@ -154,21 +155,21 @@ func TestDefers(t *testing.T) {
 func TestEachRecipientOnce(t *testing.T) {
 	var mu sync.Mutex
 	calls := map[string]int{}
-	b := newBench(t, agentFunc(func(_ context.Context, job *Job) ([]Result, error) {
+	b := newBench(t, agentFunc(func(_ context.Context, job *agent.Job) ([]agent.Result, error) {
 		mu.Lock()
 		defer mu.Unlock()
-		out := make([]Result, len(job.Recipients))
+		out := make([]agent.Result, len(job.Recipients))
 		for i, r := range job.Recipients {
 			calls[r.Address]++
 			switch r.Address[0] {
 			case 'g':
-				out[i] = Result{Outcome: Delivered, Text: "taken"}
+				out[i] = agent.Result{Outcome: agent.Delivered, Text: "taken"}
 			case 'u':
-				out[i] = Result{Outcome: Failed, Text: "no such user"}
+				out[i] = agent.Result{Outcome: agent.Failed, Text: "no such user"}
 			default:
-				out[i] = Result{Text: "busy"}
+				out[i] = agent.Result{Text: "busy"}
 				if calls[r.Address] == 2 {
-					out[i].Outcome = Delivered
+					out[i].Outcome = agent.Delivered
 				}
 			}
 		}
@@ -196,7 +197,7 @@ func TestEachRecipientOnce(t *testing.T) {
 }
 
 func TestMaxAge(t *testing.T) {
-	b := newBench(t, all(Result{Text: "never"}))
+	b := newBench(t, all(agent.Result{Text: "never"}))
 	id := b.message("x\n")
 	old := time.Now().Add(-6 * 24 * time.Hour)
 	if err := os.Chtimes(b.path("new/"+id+".eml"), old, old); err != nil {
@@ -220,7 +221,7 @@ func TestAgentMissing(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	program := filepath.Join(dir, "agent")
-	b := newBench(t, &Exec{Argv: []string{program}})
+	b := newBench(t, &agent.Exec{Argv: []string{program}})
 	b.run()
 	for i := range 5 {
 		b.message(fmt.Sprintf("%d\n", i))
@@ -242,19 +243,20 @@ func TestAgentMissing(t *testing.T) {
 }
 
 func TestAgentMissingOnce(t *testing.T) {
-	b := newBench(t, &Exec{Argv: []string{"/nonexistent/agent"}})
+	b := newBench(t, &agent.Exec{Argv: []string{"/nonexistent/agent"}})
 	b.message("x\n")
 	if err := b.once(); !errors.Is(err, ErrUndelivered) {
 		t.Errorf("got %v", err)
 	}
 }
 
+// TestStopInterrupts: a stop ends an agent that hangs, and counts no attempt.
 func TestStopInterrupts(t *testing.T) {
-	b := newBench(t, &Exec{Argv: []string{"/bin/sleep", "3600"}})
+	mark := filepath.Join(t.TempDir(), "started")
+	b := newBench(t, &agent.Exec{Argv: []string{"/bin/sh", "-c", `: >"$0"; exec sleep 3600`, mark}})
 	id := b.message("x\n")
 	b.run()
-	b.eventually("claimed", func() bool { return b.exists("cur/" + id + ".eml") })
-	time.Sleep(50 * time.Millisecond)
+	b.eventually("the agent runs", func() bool { _, err := os.Stat(mark); return err == nil })
 	begin := time.Now()
 	b.halt()
 	if d := time.Since(begin); d > 3*time.Second {
@@ -305,12 +307,12 @@ func TestOutcomeHeld(t *testing.T) { // not parallel: its limit is the process's
 	}
 	var mu sync.Mutex
 	calls := 0
-	b := newBench(t, agentFunc(func(_ context.Context, job *Job) ([]Result, error) {
+	b := newBench(t, agentFunc(func(_ context.Context, job *agent.Job) ([]agent.Result, error) {
 		mu.Lock()
 		defer mu.Unlock()
 		calls++
 		set(syscall.Rlimit{Cur: 1, Max: old.Max})
-		return []Result{{Outcome: Delivered}, {Outcome: Failed, Text: "no"}}, nil
+		return []agent.Result{{Outcome: agent.Delivered}, {Outcome: agent.Failed, Text: "no"}}, nil
 	}))
 	b.cfg.Wakeup = 100 * time.Millisecond
 	id := b.message("x\n", "a@example.org", "b@example.org")

@@ -9,6 +9,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"smap/courier/agent"
+	"smap/courier/dsn"
 	"smap/spoolfmt"
 	"smap/spoolfmt/envelope"
 )
@@ -59,7 +61,7 @@ type delivery struct {
 	item    item
 	claim   *spoolfmt.Claim
 	env     *envelope.Envelope
-	agent   Agent
+	agent   agent.Agent
 	begin   time.Time
 	arrival time.Time
 	tried   bool   // the agent was called
@@ -72,7 +74,7 @@ type delivery struct {
 	bounced bool   // the sender was told of a failure
 	feeding error  // why a report could not be fed
 	count   counts // since the last report to the loop
-	success []notice
+	success []dsn.Recipient
 	remotes map[string]string // who spoke of a recipient
 }
 
@@ -220,11 +222,12 @@ func (d *delivery) giveBack(r report) report {
 	return r
 }
 
-// A grouper is an agent that can take recipients in one call only when they
-// have something in common.
-type grouper interface {
-	Group(to envelope.Path) string
-}
+// errStopping is the cause of a context that ends because the courier does.
+var errStopping = errors.New("stopping")
+
+// errTimeout is the cause of a context that ends because an agent took longer
+// than the agent timeout.
+var errTimeout = errors.New("agent timeout")
 
 // dueTime reads an envelope's modification time in cur as its next attempt. One
 // that lies further ahead than any schedule goes was not written by us, or the

@@ -6,6 +6,7 @@ import (
 	"io"
 	"time"
 
+	"smap/courier/dsn"
 	"smap/spoolfmt"
 	"smap/spoolfmt/envelope"
 )
@@ -48,9 +49,9 @@ func (g *digest) add(now time.Time, id, reason string) {
 
 // feed commits the digest and begins another.
 func (g *digest) feed(sp *spoolfmt.Spool, cfg *Config, now time.Time) error {
-	_, err := feedReport(sp, cfg.BadAdmin, digestReport.String(), func(to io.Writer) error {
+	_, err := feedOwn(sp, cfg.BadAdmin, digestReport.String(), func(to io.Writer) error {
 		w := bufio.NewWriter(to)
-		header(w, cfg.Hostname, cfg.BadAdmin, fmt.Sprintf("%d messages set aside", g.count), now)
+		dsn.Header(w, cfg.Hostname, cfg.BadAdmin, fmt.Sprintf("%d messages set aside", g.count), now)
 		fmt.Fprintf(w, "MIME-Version: 1.0\nContent-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: 8bit\n\n")
 		fmt.Fprintf(w, "Messages that smapd on %s could not deliver were set aside in\n%s\n\n", cfg.Hostname, sp.Path(spoolfmt.Bad))
 		for _, line := range g.lines {

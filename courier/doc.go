@@ -7,18 +7,6 @@
 // watch that broke and SIGUSR1 all end in the same scan of new/ and cur/. An
 // event that names a message only lets it be claimed at once.
 //
-// # Exit codes
-//
-// What a program that the courier runs means by its exit code. No other code, and
-// no signal, ever fails mail:
-//
-//	0    delivered
-//	65   failed      EX_DATAERR
-//	67   failed      EX_NOUSER
-//	68   failed      EX_NOHOST
-//	100  failed      qmail's hard error
-//	*    retry       until the maximum age
-//
 // # Delivered twice
 //
 // No message is lost, whatever dies and whenever. A recipient gets a message twice

@@ -36,45 +36,6 @@ func section(t *testing.T, title string) [][]string {
 	return table
 }
 
-// TestDocExitCodes holds the documented table against what all 256 codes mean.
-func TestDocExitCodes(t *testing.T) {
-	named := map[int]string{}
-	for _, row := range section(t, "Exit codes") {
-		if row[0] == "*" {
-			if row[1] != Retry.String() {
-				t.Errorf("%v", row)
-			}
-			continue
-		}
-		code, err := strconv.Atoi(row[0])
-		if err != nil {
-			t.Fatal(err)
-		}
-		named[code] = row[1]
-		if len(row) > 2 && strings.HasPrefix(row[2], "EX_") && row[2] != exitNames[code] {
-			t.Errorf("%v: the name is %s", row, exitNames[code])
-		}
-	}
-	for code := range 256 {
-		want := Retry.String()
-		if s, ok := named[code]; ok {
-			want = s
-		}
-		if got := ExitOutcome(code).String(); got != want {
-			t.Errorf("exit %d means %s, doc.go says %s", code, got, want)
-		}
-		class := map[Outcome]string{Delivered: "2", Failed: "5", Retry: "4"}[ExitOutcome(code)]
-		if !strings.HasPrefix(exitStatus(code), class+".") {
-			t.Errorf("exit %d: status %s", code, exitStatus(code))
-		}
-	}
-	for _, code := range []int{-1, 256, 1 << 20} {
-		if ExitOutcome(code) != Retry {
-			t.Errorf("exit %d is not retry", code)
-		}
-	}
-}
-
 // attrHelpers are the functions of events.go that make an attribute of a fixed
 // key.
 var attrHelpers = map[string]string{"text": "text", "millis": "ms"}

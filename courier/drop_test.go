@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"smap/courier/agent"
 	"smap/spoolfmt/envelope"
 )
 
@@ -48,7 +49,7 @@ func TestDropDeferred(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, nil)
 	var calls [][]string
-	b.cfg.Agent = agentFunc(func(_ context.Context, job *Job) ([]Result, error) {
+	b.cfg.Agent = agentFunc(func(_ context.Context, job *agent.Job) ([]agent.Result, error) {
 		text, err := os.ReadFile(job.EnvelopePath)
 		if err == nil {
 			_, err = envelope.Parse(text)
@@ -56,10 +57,10 @@ func TestDropDeferred(t *testing.T) {
 		if err != nil {
 			t.Error(err)
 		}
-		calls = append(calls, job.addresses())
-		r := job.same(Result{Outcome: Delivered})
+		calls = append(calls, job.Addresses())
+		r := job.Same(agent.Result{Outcome: agent.Delivered})
 		if len(calls) == 1 {
-			r[1] = Result{Text: "later"}
+			r[1] = agent.Result{Text: "later"}
 		}
 		return r, nil
 	})
@@ -86,9 +87,9 @@ func TestDropAgentDown(t *testing.T) {
 	t.Parallel()
 	var got tally
 	b := newBench(t, nil)
-	b.cfg.Agent = agentFunc(func(ctx context.Context, job *Job) ([]Result, error) {
+	b.cfg.Agent = agentFunc(func(ctx context.Context, job *agent.Job) ([]agent.Result, error) {
 		if !b.exists("up") {
-			return nil, &StartError{Agent: "test", Err: errors.New("down")}
+			return nil, &agent.StartError{Agent: "test", Err: errors.New("down")}
 		}
 		return got.Deliver(ctx, job)
 	})
@@ -104,15 +105,15 @@ func TestDropAgentDown(t *testing.T) {
 // TestDropDeleted: somebody removes the drop while the agent has its message.
 func TestDropDeleted(t *testing.T) {
 	t.Parallel()
-	for _, result := range []Result{{Outcome: Delivered}, {Text: "later"}, {Outcome: Failed, Text: "no"}} {
+	for _, result := range []agent.Result{{Outcome: agent.Delivered}, {Text: "later"}, {Outcome: agent.Failed, Text: "no"}} {
 		b := newBench(t, nil)
 		var calls atomic.Int32
-		b.cfg.Agent = agentFunc(func(_ context.Context, job *Job) ([]Result, error) {
+		b.cfg.Agent = agentFunc(func(_ context.Context, job *agent.Job) ([]agent.Result, error) {
 			calls.Add(1)
 			if err := os.Remove(b.path("cur/" + job.ID + ".mail")); err != nil {
 				t.Error(err)
 			}
-			return job.same(result), nil
+			return job.Same(result), nil
 		})
 		b.drop()
 		b.run()

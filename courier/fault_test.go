@@ -3,6 +3,7 @@ package courier
 import (
 	"context"
 	"os"
+	"smap/courier/agent"
 	"testing"
 	"time"
 )
@@ -15,17 +16,17 @@ func TestDeletedUnderIt(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		remove []string
-		result Result
+		result agent.Result
 		left   int // names in cur at most: the sweeper may have come already
 	}{
-		{"content, delivered", []string{".eml"}, Result{Outcome: Delivered}, 0},
-		{"envelope, delivered", []string{".envelope"}, Result{Outcome: Delivered}, 0},
-		{"both, delivered", []string{".eml", ".envelope"}, Result{Outcome: Delivered}, 0},
-		{"content, deferred", []string{".eml"}, Result{Text: "later"}, 1},       // an envelope alone, for the sweeper
-		{"envelope, deferred", []string{".envelope"}, Result{Text: "later"}, 1}, // a content alone, also for the sweeper
-		{"both, deferred", []string{".eml", ".envelope"}, Result{Text: "later"}, 0},
-		{"envelope, failed", []string{".envelope"}, Result{Outcome: Failed, Text: "no"}, 1},
-		{"both, failed", []string{".eml", ".envelope"}, Result{Outcome: Failed, Text: "no"}, 0},
+		{"content, delivered", []string{".eml"}, agent.Result{Outcome: agent.Delivered}, 0},
+		{"envelope, delivered", []string{".envelope"}, agent.Result{Outcome: agent.Delivered}, 0},
+		{"both, delivered", []string{".eml", ".envelope"}, agent.Result{Outcome: agent.Delivered}, 0},
+		{"content, deferred", []string{".eml"}, agent.Result{Text: "later"}, 1},       // an envelope alone, for the sweeper
+		{"envelope, deferred", []string{".envelope"}, agent.Result{Text: "later"}, 1}, // a content alone, also for the sweeper
+		{"both, deferred", []string{".eml", ".envelope"}, agent.Result{Text: "later"}, 0},
+		{"envelope, failed", []string{".envelope"}, agent.Result{Outcome: agent.Failed, Text: "no"}, 1},
+		{"both, failed", []string{".eml", ".envelope"}, agent.Result{Outcome: agent.Failed, Text: "no"}, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -33,9 +34,9 @@ func TestDeletedUnderIt(t *testing.T) {
 			calls := 0
 			b.cfg.MaxChildren = 1
 			b.cfg.Wakeup = 50 * time.Millisecond
-			b.cfg.Agent = agentFunc(func(_ context.Context, job *Job) ([]Result, error) {
+			b.cfg.Agent = agentFunc(func(_ context.Context, job *agent.Job) ([]agent.Result, error) {
 				if job.Recipients[0].Address != "victim@x.test" {
-					return job.same(Result{Outcome: Delivered}), nil
+					return job.Same(agent.Result{Outcome: agent.Delivered}), nil
 				}
 				calls++
 				for _, suffix := range c.remove {
@@ -43,7 +44,7 @@ func TestDeletedUnderIt(t *testing.T) {
 						t.Error(err)
 					}
 				}
-				return job.same(c.result), nil
+				return job.Same(c.result), nil
 			})
 			b.message("x\n", "victim@x.test")
 			b.message("y\n", "other@x.test")

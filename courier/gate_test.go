@@ -3,6 +3,7 @@ package courier
 import (
 	"context"
 	"errors"
+	"smap/courier/agent"
 	"testing"
 	"time"
 )
@@ -12,11 +13,11 @@ import (
 // is. The gate must not be probed with that one alone, while all others wait.
 func TestOneCannotShutAll(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, agentFunc(func(_ context.Context, job *Job) ([]Result, error) {
+	b := newBench(t, agentFunc(func(_ context.Context, job *agent.Job) ([]agent.Result, error) {
 		if job.Recipients[0].Address == "poison@x.test" {
-			return nil, &StartError{Agent: "test", Err: errors.New("hangs up")}
+			return nil, &agent.StartError{Agent: "test", Err: errors.New("hangs up")}
 		}
-		return job.same(Result{Outcome: Delivered}), nil
+		return job.Same(agent.Result{Outcome: agent.Delivered}), nil
 	}))
 	b.cfg.MaxChildren = 1
 	b.message("x\n", "poison@x.test")

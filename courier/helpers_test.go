@@ -3,91 +3,27 @@ package courier
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
+	"smap/courier/agent"
 	"smap/spoolfmt"
 	"smap/spoolfmt/envelope"
 )
 
-// TestMain lets the test binary stand in for agents: started as
-// "courier.test agent MODE ...".
-func TestMain(m *testing.M) {
-	if len(os.Args) > 2 && os.Args[1] == "agent" {
-		os.Exit(agentMain(os.Args[2], os.Args[3:]))
-	}
-	os.Exit(m.Run())
-}
-
-func agentMain(mode string, args []string) int {
-	switch mode {
-	case "exit":
-		n, err := strconv.Atoi(args[0])
-		if err != nil {
-			return 64
-		}
-		return n
-	case "say":
-		fmt.Fprintln(os.Stderr, args[0])
-		return 75
-	case "flood":
-		chunk := bytes.Repeat([]byte("much ado about nothing\n"), 1000)
-		for range 500 {
-			os.Stdout.Write(chunk)
-		}
-		fmt.Println("the end")
-		syscall.Exit(75) // at once: with coverage, the end of a process may have something to say as well
-	case "hang": // deaf to TERM, with a child that is deaf too
-		p, err := os.StartProcess(os.Args[0], []string{"x", "agent", "sleep", args[0]}, &os.ProcAttr{})
-		if err != nil {
-			return 71
-		}
-		_ = os.WriteFile(args[0]+".child", []byte(strconv.Itoa(p.Pid)), 0o600)
-		time.Sleep(time.Hour)
-	case "sleep":
-		time.Sleep(time.Hour)
-	case "kill":
-		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
-		time.Sleep(time.Hour)
-	case "record": // DIR ARG...: what came, in a file of its own
-		content, err := io.ReadAll(os.Stdin)
-		if err != nil {
-			return 74
-		}
-		text := strings.Join(args[1:], " ") + "\n" + strings.Join(os.Environ(), "\n") + "\n\n" + string(content)
-		name := filepath.Join(args[0], strconv.Itoa(os.Getpid()))
-		if os.WriteFile(name+".tmp", []byte(text), 0o600) != nil || os.Rename(name+".tmp", name+".done") != nil {
-			return 74
-		}
-	}
-	return 0
-}
-
-func self(t *testing.T) string {
-	t.Helper()
-	exe, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return exe
-}
-
 // agentFunc is an agent in this process.
-type agentFunc func(ctx context.Context, job *Job) ([]Result, error)
+type agentFunc func(ctx context.Context, job *agent.Job) ([]agent.Result, error)
 
 func (f agentFunc) Name() string       { return "test" }
 func (f agentFunc) MaxRecipients() int { return 0 }
 func (f agentFunc) Close() error       { return nil }
-func (f agentFunc) Deliver(ctx context.Context, job *Job) ([]Result, error) {
+func (f agentFunc) Deliver(ctx context.Context, job *agent.Job) ([]agent.Result, error) {
 	return f(ctx, job)
 }
 
@@ -132,11 +68,11 @@ type bench struct {
 	stop func()
 }
 
-func newBench(t *testing.T, agent Agent) *bench {
+func newBench(t *testing.T, a agent.Agent) *bench {
 	t.Helper()
 	dir := t.TempDir()
 	b := &bench{t: t, dir: dir, log: &logged{}}
-	b.cfg = Config{Dir: dir, Agent: agent, Log: slog.New(slog.NewTextHandler(b.log, nil)), StopGrace: 200 * time.Millisecond}
+	b.cfg = Config{Dir: dir, Agent: a, Log: slog.New(slog.NewTextHandler(b.log, nil)), StopGrace: 200 * time.Millisecond}
 	var err error
 	if b.feed, err = spoolfmt.OpenDrainer(dir, spoolfmt.Options{}); err != nil {
 		t.Fatal(err)
@@ -286,8 +222,8 @@ func (b *bench) eventually(what string, ok func() bool) {
 func (b *bench) empty() bool { return len(b.names("new")) == 0 && len(b.names("cur")) == 0 }
 
 // all gives every recipient the same result.
-func all(r Result) agentFunc {
-	return func(_ context.Context, job *Job) ([]Result, error) { return job.same(r), nil }
+func all(r agent.Result) agentFunc {
+	return func(_ context.Context, job *agent.Job) ([]agent.Result, error) { return job.Same(r), nil }
 }
 
 // A tally counts deliveries by what the content says.
@@ -296,7 +232,7 @@ type tally struct {
 	n  map[string]int
 }
 
-func (t *tally) Deliver(_ context.Context, job *Job) ([]Result, error) {
+func (t *tally) Deliver(_ context.Context, job *agent.Job) ([]agent.Result, error) {
 	if _, err := job.Content.Seek(0, io.SeekStart); err != nil {
 		return nil, err
 	}
@@ -310,7 +246,7 @@ func (t *tally) Deliver(_ context.Context, job *Job) ([]Result, error) {
 		t.n = make(map[string]int)
 	}
 	t.n[string(data)]++
-	return job.same(Result{Outcome: Delivered, Text: "ok"}), nil
+	return job.Same(agent.Result{Outcome: agent.Delivered, Text: "ok"}), nil
 }
 
 func (t *tally) len() int {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/fsnotify/fsnotify"
 
+	"smap/courier/agent"
 	"smap/spoolfmt"
 )
 
@@ -80,7 +81,7 @@ func TestHints(t *testing.T) {
 // idleLoop is a loop that does nothing by itself.
 func idleLoop(t *testing.T) *loop {
 	t.Helper()
-	b := newBench(t, all(Result{Outcome: Delivered}))
+	b := newBench(t, all(agent.Result{Outcome: agent.Delivered}))
 	c, err := New(b.cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -156,7 +157,7 @@ func (s *stuck) Write(p []byte) (int, error) {
 
 // TestPing: the answer depends on the loop, not on the process.
 func TestPing(t *testing.T) {
-	b := newBench(t, all(Result{Outcome: Delivered}))
+	b := newBench(t, all(agent.Result{Outcome: agent.Delivered}))
 	log := &stuck{}
 	b.cfg.Log = slog.New(slog.NewTextHandler(log, nil))
 	b.run()
@@ -188,7 +189,7 @@ func TestPing(t *testing.T) {
 
 // TestReload: another agent from now on, the same spool for ever.
 func TestReload(t *testing.T) {
-	b := newBench(t, all(Result{Text: "the first"}))
+	b := newBench(t, all(agent.Result{Text: "the first"}))
 	b.run()
 	id := b.message("x\n")
 	b.eventually("deferred", func() bool { return b.log.count("msg=deferred") == 1 })
@@ -198,7 +199,7 @@ func TestReload(t *testing.T) {
 		t.Error("another spool")
 	}
 	cfg = b.cfg
-	cfg.Agent = all(Result{Outcome: Delivered})
+	cfg.Agent = all(agent.Result{Outcome: agent.Delivered})
 	if err := b.c.Reload(cfg); err != nil {
 		t.Fatal(err)
 	}
@@ -234,14 +235,14 @@ func TestBusySaidOnce(t *testing.T) {
 // TestLogOfALife holds the lines of one message's whole life, with their values.
 func TestLogOfALife(t *testing.T) {
 	first := true
-	b := newBench(t, agentFunc(func(_ context.Context, job *Job) ([]Result, error) {
-		out := job.same(Result{Outcome: Delivered, Text: "ok"})
+	b := newBench(t, agentFunc(func(_ context.Context, job *agent.Job) ([]agent.Result, error) {
+		out := job.Same(agent.Result{Outcome: agent.Delivered, Text: "ok"})
 		for i, to := range job.Recipients {
 			switch {
 			case to.Address == "no@x.test":
-				out[i] = Result{Outcome: Failed, Text: "no such \"user\"\nforged=1"}
+				out[i] = agent.Result{Outcome: agent.Failed, Text: "no such \"user\"\nforged=1"}
 			case first:
-				out[i] = Result{Text: "not now"}
+				out[i] = agent.Result{Text: "not now"}
 			}
 		}
 		first = false
@@ -277,7 +278,7 @@ func TestLogOfALife(t *testing.T) {
 // TestOnceLeavesNothing: a courier that ran once has given back its watch. The
 // system has few of them.
 func TestOnceLeavesNothing(t *testing.T) {
-	b := newBench(t, all(Result{Outcome: Delivered}))
+	b := newBench(t, all(agent.Result{Outcome: agent.Delivered}))
 	cfg := b.cfg
 	cfg.Once = true
 	c, err := New(cfg)
@@ -319,7 +320,7 @@ func TestOnceReports(t *testing.T) {
 // TestUnseen: a message that a scan cannot look at is trouble, and left, not
 // gone; the others are taken in.
 func TestUnseen(t *testing.T) {
-	b := newBench(t, all(Result{Outcome: Delivered}))
+	b := newBench(t, all(agent.Result{Outcome: agent.Delivered}))
 	id := b.message("x\n")
 	c, err := New(b.cfg)
 	if err != nil {
@@ -357,9 +358,9 @@ func TestUnseen(t *testing.T) {
 // once, though it is in cur/ by then.
 func TestMetTwice(t *testing.T) {
 	calls := 0
-	b := newBench(t, agentFunc(func(_ context.Context, job *Job) ([]Result, error) {
+	b := newBench(t, agentFunc(func(_ context.Context, job *agent.Job) ([]agent.Result, error) {
 		calls++
-		return job.same(Result{Text: "later"}), nil
+		return job.Same(agent.Result{Text: "later"}), nil
 	}))
 	cfg, err := b.cfg.complete()
 	if err != nil {
@@ -378,7 +379,7 @@ func TestMetTwice(t *testing.T) {
 // the last that was taken. Else so many messages that stay locked, whose feeder
 // keeps their contents open, would be in the way of all others.
 func TestDeferredGoOn(t *testing.T) {
-	b := newBench(t, all(Result{Outcome: Delivered}))
+	b := newBench(t, all(agent.Result{Outcome: agent.Delivered}))
 	c, err := New(b.cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -419,7 +420,7 @@ func TestDeferredGoOn(t *testing.T) {
 // TestRescanFinds: a rescan finds what no event tells of, at the pace of the rules
 // in use.
 func TestRescanFinds(t *testing.T) {
-	b := newBench(t, all(Result{Outcome: Delivered}))
+	b := newBench(t, all(agent.Result{Outcome: agent.Delivered}))
 	b.cfg.Wakeup = time.Hour
 	b.run()
 	cfg := b.cfg

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/renameio/v2"
 
+	"smap/courier/agent"
 	"smap/spoolfmt"
 )
 
@@ -32,7 +33,7 @@ func (k reportKind) String() string {
 
 // counts are what deliveries add up to, for the log's last line and the metrics.
 type counts struct {
-	recipients [Failed + 1]uint64 // by outcome of an attempt
+	recipients [agent.Failed + 1]uint64 // by outcome of an attempt
 	reports    [reportKinds]uint64
 	finished   uint64 // messages, as are the next two
 	deferred   uint64
@@ -123,7 +124,7 @@ func (l *loop) exposition(now time.Time) string {
 	m, c := &l.metrics, &l.sum
 	e.family("smapd_recipients_total", "counter", "Recipients by what an attempt came to.")
 	for o, n := range c.recipients {
-		e.sample("smapd_recipients_total", label("outcome", Outcome(o).String()), float64(n))
+		e.sample("smapd_recipients_total", label("outcome", agent.Outcome(o).String()), float64(n))
 	}
 	e.family("smapd_messages_total", "counter", "Messages by what an attempt came to.")
 	e.sample("smapd_messages_total", label("outcome", "finished"), float64(c.finished))

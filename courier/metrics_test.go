@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"smap/courier/agent"
 	"strconv"
 	"strings"
 	"testing"
@@ -156,7 +157,7 @@ func TestMetrics(t *testing.T) {
 
 // TestMetricsUnwritable: the mail goes on, and the log says it once.
 func TestMetricsUnwritable(t *testing.T) {
-	b := newBench(t, all(Result{Outcome: Delivered}))
+	b := newBench(t, all(agent.Result{Outcome: agent.Delivered}))
 	b.cfg.Metrics = filepath.Join(t.TempDir(), "none", "smapd.prom")
 	for range 3 {
 		b.message("x\n")

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"time"
 
+	"smap/courier/agent"
+	"smap/courier/dsn"
 	"smap/spoolfmt/envelope"
 )
 
@@ -19,10 +21,20 @@ func (d *delivery) reports() bool {
 	return d.cfg.Bounce && d.env.Sender().Address != ""
 }
 
-func (d *delivery) dsn(notices []notice) *dsn {
+// feedReport commits a report to the sender, and returns its id. A crash between
+// this and the record of it makes the report come again, once for each crash: that
+// is better than a sender that never hears.
+func (d *delivery) feedReport(kind reportKind, recipients []dsn.Recipient) error {
 	now := time.Now()
-	return &dsn{host: d.cfg.Hostname, id: d.claim.ID(), now: now, arrival: d.arrived(now),
-		sender: d.env.Sender(), notices: notices, content: d.claim.Content(), size: d.env.Size()}
+	r := &dsn.Report{Host: d.cfg.Hostname, ID: d.claim.ID(), Now: now, Arrival: d.arrived(now),
+		Sender: d.env.Sender(), Recipients: recipients, Content: d.claim.Content(), Size: d.env.Size()}
+	id, err := feedOwn(d.spool, r.Sender.Address, kind.String()+" "+r.ID, r.Write)
+	if err != nil {
+		return err
+	}
+	d.ev.reported(r.ID, id, kind, len(recipients))
+	d.count.reports[kind]++
+	return nil
 }
 
 // reportFailure tells the sender of every recipient that failed or, when the
@@ -33,38 +45,38 @@ func (d *delivery) reportFailure(expired bool) (bool, error) {
 	if !d.reports() {
 		return false, nil
 	}
-	var notices []notice
+	var list []dsn.Recipient
 	var pending []envelope.Path
 	quiet := 0
 	seen := make(map[string]bool)
 	for _, r := range d.env.Recipients() {
-		var n notice
+		var n dsn.Recipient
 		switch {
 		case seen[r.Address] || r.Outcome != nil && r.Outcome.Status == envelope.StatusDelivered:
 			continue
 		case r.Outcome != nil:
-			n = notice{to: r.Path, action: "failed", status: statusIn(r.Outcome.Text), text: r.Outcome.Text}
+			n = dsn.Recipient{Path: r.Path, Action: dsn.Failed, Status: statusIn(r.Outcome.Text), Text: r.Outcome.Text}
 		case expired:
-			n = notice{to: r.Path, action: "failed", status: "4.4.7", text: d.last}
+			n = dsn.Recipient{Path: r.Path, Action: dsn.Failed, Status: "4.4.7", Text: d.last}
 			pending = append(pending, r.Path)
 		default:
 			continue
 		}
 		seen[r.Address] = true
-		if !wants(r.Path, "FAILURE") {
+		if !dsn.Wants(r.Path, "FAILURE") {
 			quiet++
 			continue
 		}
-		n.remote = d.remotes[r.Address]
-		notices = append(notices, n)
+		n.Remote = d.remotes[r.Address]
+		list = append(list, n)
 	}
-	if len(notices) == 0 {
+	if len(list) == 0 {
 		return false, nil // set aside: nobody was told
 	}
 	// What is reported must be written down before: who was told that it failed
 	// must not get it delivered, even if this process dies now.
 	for _, p := range pending {
-		o := envelope.Outcome{Status: envelope.StatusFailed, Time: time.Now(), Text: envelope.CleanText("4.4.7 too old: "+d.last, maxOutcome)}
+		o := envelope.Outcome{Status: envelope.StatusFailed, Time: time.Now(), Text: envelope.CleanText("4.4.7 too old: "+d.last, agent.MaxText)}
 		if err := d.env.SetOutcome(p.Address, o); err != nil {
 			return false, err
 		}
@@ -76,11 +88,9 @@ func (d *delivery) reportFailure(expired bool) (bool, error) {
 		}
 		d.dirty = false
 	}
-	id, err := d.dsn(notices).feed(d.spool, failureReport)
-	if err != nil {
+	if err := d.feedReport(failureReport, list); err != nil {
 		return false, err
 	}
-	d.reported(id, failureReport, len(notices))
 	d.bounced, d.dirty = true, true // nobody else knows it, until the message is at its end
 	return quiet == 0, nil
 }
@@ -91,77 +101,54 @@ func (d *delivery) reportDelay(now time.Time) error {
 	if !d.reports() || d.env.Get(fieldDelay) != "" || now.Sub(d.arrived(now)) < delayAfter {
 		return nil
 	}
-	var notices []notice
+	var list []dsn.Recipient
 	for _, p := range d.env.Pending() {
-		if wants(p, "DELAY") {
-			notices = append(notices, notice{to: p, action: "delayed", status: "4.4.1", text: d.last,
-				remote: d.remotes[p.Address], until: d.arrived(now).Add(d.cfg.Schedule.maxAge())})
+		if dsn.Wants(p, "DELAY") {
+			list = append(list, dsn.Recipient{Path: p, Action: dsn.Delayed, Status: "4.4.1", Text: d.last,
+				Remote: d.remotes[p.Address], Until: d.arrived(now).Add(d.cfg.Schedule.maxAge())})
 		}
 	}
-	if len(notices) == 0 {
+	if len(list) == 0 {
 		return nil
 	}
 	if err := d.env.Set(fieldDelay, envelope.FormatTime(now)); err != nil {
 		return err
 	}
 	d.dirty = true
-	id, err := d.dsn(notices).feed(d.spool, delayReport)
-	if err != nil {
+	if err := d.feedReport(delayReport, list); err != nil {
 		return errors.Join(err, d.env.Set(fieldDelay, ""))
 	}
-	d.reported(id, delayReport, len(notices))
 	return nil
 }
 
 // reportSuccess tells a sender who asked for it of those recipients that this
 // attempt has delivered, unless the agent took that over.
 func (d *delivery) reportSuccess() error {
-	notices := d.success
+	list := d.success
 	d.success = nil
-	if !d.reports() || len(notices) == 0 {
+	if !d.reports() || len(list) == 0 {
 		return nil
 	}
-	id, err := d.dsn(notices).feed(d.spool, successReport)
-	if err == nil {
-		d.reported(id, successReport, len(notices))
-	}
-	return err
-}
-
-func (d *delivery) reported(report string, kind reportKind, recipients int) {
-	d.ev.reported(d.claim.ID(), report, kind, recipients)
-	d.count.reports[kind]++
+	return d.feedReport(successReport, list)
 }
 
 // succeeded remembers a delivery whose sender wants to know of it.
-func (d *delivery) succeeded(to string, r Result) {
+func (d *delivery) succeeded(to string, r agent.Result) {
 	if r.DSN || !d.reports() {
 		return
 	}
 	for _, p := range d.env.Recipients() {
 		if p.Address == to {
-			if wants(p.Path, "SUCCESS") {
-				action := "relayed"
-				if final(d.agent) {
-					action = "delivered"
+			if dsn.Wants(p.Path, "SUCCESS") {
+				action := dsn.Relayed
+				if agent.Final(d.agent) {
+					action = dsn.Delivered
 				}
-				d.success = append(d.success, notice{to: p.Path, action: action, status: "2.0.0", text: r.Text, remote: r.Remote})
+				d.success = append(d.success, dsn.Recipient{Path: p.Path, Action: action, Status: "2.0.0", Text: r.Text, Remote: r.Remote})
 			}
 			return
 		}
 	}
-}
-
-// final tells whether what an agent takes has arrived, as opposed to being on
-// its way.
-func final(a Agent) bool {
-	switch a := a.(type) {
-	case *Maildir:
-		return true
-	case *Remote:
-		return a.LMTP
-	}
-	return false
 }
 
 // statusIn finds the enhanced status code of RFC 3463 in what was written down

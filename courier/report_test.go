@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"smap/courier/agent"
 	"smap/spoolfmt/envelope"
 )
 
@@ -25,8 +26,8 @@ import (
 type reporter struct {
 	mu      sync.Mutex
 	reports []caught
-	results map[string]Result // by local part; others are delivered
-	refuse  bool              // refuses reports too
+	results map[string]agent.Result // by local part; others are delivered
+	refuse  bool                    // refuses reports too
 }
 
 // caught is a report as a person's mailbox gets it.
@@ -40,7 +41,7 @@ func (a *reporter) Name() string       { return "test" }
 func (a *reporter) MaxRecipients() int { return 0 }
 func (a *reporter) Close() error       { return nil }
 
-func (a *reporter) Deliver(_ context.Context, job *Job) ([]Result, error) {
+func (a *reporter) Deliver(_ context.Context, job *agent.Job) ([]agent.Result, error) {
 	if job.Sender.Address == "" {
 		data, err := io.ReadAll(io.NewSectionReader(job.Content, 0, job.Size))
 		if err != nil {
@@ -50,11 +51,11 @@ func (a *reporter) Deliver(_ context.Context, job *Job) ([]Result, error) {
 		defer a.mu.Unlock()
 		a.reports = append(a.reports, caught{job.ID, job.Recipients[0].Address, job.Sender, string(data)})
 		if a.refuse {
-			return job.same(Result{Outcome: Failed, Text: "no such sender"}), nil
+			return job.Same(agent.Result{Outcome: agent.Failed, Text: "no such sender"}), nil
 		}
-		return job.same(Result{Outcome: Delivered}), nil
+		return job.Same(agent.Result{Outcome: agent.Delivered}), nil
 	}
-	out := job.same(Result{Outcome: Delivered, Text: "ok"})
+	out := job.Same(agent.Result{Outcome: agent.Delivered, Text: "ok"})
 	for i, to := range job.Recipients {
 		local, _ := envelope.SplitAddress(to.Address)
 		if r, ok := a.results[local]; ok {
@@ -185,9 +186,9 @@ func (b *bench) reports(a *reporter) []caught {
 }
 
 func newReporter(t *testing.T) (*bench, *reporter) {
-	a := &reporter{results: map[string]Result{
-		"bad":  {Outcome: Failed, Text: "550 5.1.1 no such user", Status: "5.1.1", Remote: "mx.test"},
-		"exit": {Outcome: Failed, Text: "exit 67 (EX_NOUSER): gone", Status: "5.1.1"},
+	a := &reporter{results: map[string]agent.Result{
+		"bad":  {Outcome: agent.Failed, Text: "550 5.1.1 no such user", Status: "5.1.1", Remote: "mx.test"},
+		"exit": {Outcome: agent.Failed, Text: "exit 67 (EX_NOUSER): gone", Status: "5.1.1"},
 		"wait": {Text: "450 4.2.0 later", Remote: "mx.test"},
 	}}
 	b := newBench(t, a)
@@ -197,7 +198,7 @@ func newReporter(t *testing.T) (*bench, *reporter) {
 
 // attempted is a delivery whose agent has answered, and of which nothing was
 // concluded yet.
-func (b *bench) attempted(id string, a Agent) *delivery {
+func (b *bench) attempted(id string, a agent.Agent) *delivery {
 	t := b.t
 	t.Helper()
 	b.cfg.Log = events{}.log
@@ -334,7 +335,7 @@ func TestNeverBounced(t *testing.T) {
 
 func TestReturned(t *testing.T) {
 	small := "Subject: s\n\nbody\n"
-	large := "Subject: s\n\n" + strings.Repeat("x\n", fullReport)
+	large := "Subject: s\n\n" + strings.Repeat("x\n", 100<<10)
 	for _, c := range []struct {
 		ret, content, kind, want string
 	}{
@@ -345,7 +346,7 @@ func TestReturned(t *testing.T) {
 		{"RET=HDRS", "no header at all", "text/rfc822-headers", "no header at all"},
 		{"RET=HDRS", "Subject: only\n", "text/rfc822-headers", "Subject: only\n"},
 		{"RET=HDRS", "", "text/rfc822-headers", ""},
-		{"RET=HDRS", "S: " + strings.Repeat("x", maxReturnedHeader), "text/rfc822-headers", "S: " + strings.Repeat("x", maxReturnedHeader-3)},
+		{"RET=HDRS", "S: " + strings.Repeat("x", 64<<10), "text/rfc822-headers", "S: " + strings.Repeat("x", 64<<10-3)},
 	} {
 		b, a := newReporter(t)
 		b.send(c.content, "a@example.com "+c.ret, "bad@x.test")
@@ -382,7 +383,7 @@ func TestReportUTF8(t *testing.T) {
 	}
 
 	b, a = newReporter(t)
-	a.results["bad"] = Result{Outcome: Failed, Text: "kein Empfänger", Remote: "mx.test"}
+	a.results["bad"] = agent.Result{Outcome: agent.Failed, Text: "kein Empfänger", Remote: "mx.test"}
 	b.send("x\n", "a@example.com ENVID=+C3+A4", "bad@x.test ORCPT=rfc822;+C3+A4@x.test")
 	got = b.reports(a)
 	_, status, _ := strings.Cut(got[0].content, "message/delivery-status")
@@ -396,7 +397,7 @@ func TestReportUTF8(t *testing.T) {
 // a line to a report.
 func TestReportInjection(t *testing.T) {
 	b, a := newReporter(t)
-	a.results["bad"] = Result{Outcome: Failed, Text: "no\n\n--x\nStatus: 2.0.0\r\nEvil: 1", Status: "5.0.0", Remote: "mx\nEvil: 1"}
+	a.results["bad"] = agent.Result{Outcome: agent.Failed, Text: "no\n\n--x\nStatus: 2.0.0\r\nEvil: 1", Status: "5.0.0", Remote: "mx\nEvil: 1"}
 	b.send("x\n", "a@example.com ENVID=x+0D+0AEvil:+201", "bad@x.test ORCPT=rfc822;y+0AEvil:+201")
 	got := b.reports(a)
 	if len(got) != 1 {
@@ -483,7 +484,7 @@ func TestReportOnceMore(t *testing.T) {
 	if err := d.claim.Release(); err != nil { // as the kernel does when we die
 		t.Fatal(err)
 	}
-	a.results["good"] = Result{Outcome: Failed, Text: "delivered a second time"}
+	a.results["good"] = agent.Result{Outcome: agent.Failed, Text: "delivered a second time"}
 	if got := b.reports(a); len(got) != 2 || !b.empty() || strings.Contains(got[1].content, "second time") {
 		t.Errorf("%d reports, cur %v", len(got), b.names("cur"))
 	}
@@ -526,7 +527,7 @@ func TestTmpRemoved(t *testing.T) {
 	b, a := newReporter(t)
 	b.cfg.Wakeup = 50 * time.Millisecond
 	var once sync.Once
-	b.cfg.Agent = agentFunc(func(ctx context.Context, job *Job) ([]Result, error) {
+	b.cfg.Agent = agentFunc(func(ctx context.Context, job *agent.Job) ([]agent.Result, error) {
 		once.Do(func() {
 			if err := os.RemoveAll(b.path("tmp")); err != nil {
 				t.Error(err)
@@ -588,7 +589,7 @@ func TestOurs(t *testing.T) {
 // TestBounceAgentMissing: reports wait, other mail does not.
 func TestBounceAgentMissing(t *testing.T) {
 	b, a := newReporter(t)
-	b.cfg.BounceAgent = &Exec{Argv: []string{"/nonexistent/agent"}}
+	b.cfg.BounceAgent = &agent.Exec{Argv: []string{"/nonexistent/agent"}}
 	b.send("x\n", "a@example.com", "bad@x.test")
 	b.reports(a)
 	b.send("y\n", "a@example.com", "good@x.test")
@@ -603,7 +604,7 @@ func TestBounceAgentMissing(t *testing.T) {
 
 func TestSuccessReport(t *testing.T) {
 	b, a := newReporter(t)
-	a.results["taken"] = Result{Outcome: Delivered, Text: "250 ok", DSN: true} // the next host will report
+	a.results["taken"] = agent.Result{Outcome: agent.Delivered, Text: "250 ok", DSN: true} // the next host will report
 	b.send("Subject: s\n\nx\n", "a@example.com", "good@x.test NOTIFY=SUCCESS", "taken@x.test NOTIFY=SUCCESS", "quiet@x.test")
 	got := b.reports(a)
 	if len(got) != 1 {
@@ -613,9 +614,6 @@ func TestSuccessReport(t *testing.T) {
 	if len(p.rcpts) != 1 || p.rcpts[0].Get("Action") != "relayed" || p.rcpts[0].Get("Final-Recipient") != "rfc822; good@x.test" ||
 		p.rcpts[0].Get("Status") != "2.0.0" || p.returned != "Subject: s\n" {
 		t.Errorf("%v %q", p.rcpts, p.returned)
-	}
-	if !final(NewMaildir("/x")) || !final(&Remote{LMTP: true}) || final(&Remote{}) || final(&Exec{}) {
-		t.Error("final")
 	}
 }
 

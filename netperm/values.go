@@ -235,19 +235,19 @@ func (c *entry) checkAgent(words []string) string {
 		return reason
 	}
 	if len(args) == 0 {
-		return "agent " + kind + " needs a value: " + agentUsage(kind)
+		return "agent " + kind + " needs a value"
 	}
 	switch kind {
 	case "sendmail", "exec":
 		return checkPath(args[0])
 	case "maildir":
 		if len(args) > 1 {
-			return "agent maildir takes one value: " + agentUsage(kind)
+			return "agent maildir takes one value"
 		}
 		return checkPath(args[0])
 	}
 	if strings.HasPrefix(args[0], "-") || args[0] == "" {
-		return quoted(args[0]) + " is not an address: " + agentUsage(kind)
+		return quoted(args[0]) + " is not an address"
 	}
 	if i := authFile(words); i > 0 {
 		if i == len(words) {
@@ -256,18 +256,6 @@ func (c *entry) checkAgent(words []string) string {
 		return checkPath(words[i])
 	}
 	return ""
-}
-
-func agentUsage(kind string) string {
-	switch kind {
-	case "exec":
-		return "agent exec PROGRAM ARG..."
-	case "lmtp":
-		return "agent lmtp ADDRESS"
-	case "smtp":
-		return "agent smtp ADDRESS [tls ...] [auth FILE] [xclient]"
-	}
-	return "agent " + kind + " PATH"
 }
 
 // authFile is the index of the file after "auth" in an agent's words, 0 if the

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"smap/internal/sysexits"
 )
 
 // readyFD is where the detached process says that it is at work.
@@ -32,12 +34,12 @@ func detach(o options, stderr io.Writer) int {
 	}
 	if err != nil {
 		fmt.Fprintln(stderr, "smapd:", err)
-		return exOSErr
+		return sysexits.OSErr
 	}
 	in, out, err := os.Pipe()
 	if err != nil {
 		fmt.Fprintln(stderr, "smapd:", err)
-		return exOSErr
+		return sysexits.OSErr
 	}
 	cmd := exec.Command(exe, "-detached", "-d", "-c", o.table, "-p", o.pidFile)
 	if o.once {
@@ -51,19 +53,19 @@ func detach(o options, stderr io.Writer) int {
 	cmd.WaitDelay = time.Second
 	if err := cmd.Start(); err != nil {
 		fmt.Fprintln(stderr, "smapd:", err)
-		return exOSErr
+		return sysexits.OSErr
 	}
 	_ = out.Close() // the other process has it now
 	var b [1]byte
 	if n, _ := in.Read(b[:]); n == 1 {
-		return exOK
+		return sysexits.OK
 	}
 	if err := cmd.Wait(); err != nil {
 		_, _ = stderr.Write(said.Bytes())
 		fmt.Fprintln(stderr, "smapd: did not start; if nothing stands above, the log says why:", err)
 		return max(cmd.ProcessState.ExitCode(), 1)
 	}
-	return exOK
+	return sysexits.OK
 }
 
 // detachedReady tells the process that detached this one, if there is one.

@@ -14,18 +14,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"smap/internal/sysexits"
 	"smap/internal/version"
 	"smap/netperm"
-)
-
-// Exit codes of sysexits(3).
-const (
-	exOK       = 0
-	exUsage    = 64
-	exSoftware = 70
-	exOSErr    = 71
-	exTempFail = 75
-	exConfig   = 78
 )
 
 type options struct {
@@ -50,7 +41,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	switch {
 	case o.version:
 		fmt.Fprintln(stdout, "smapd", version.String())
-		return exOK
+		return sysexits.OK
 	case o.child:
 		return child(stderr)
 	case o.test:
@@ -99,20 +90,20 @@ func parse(args []string, stdout, stderr io.Writer) (options, int) {
 	}
 	switch err := f.Parse(args); {
 	case err != nil:
-		return o, exUsage
+		return o, sysexits.Usage
 	case *help:
 		f.SetOutput(stdout)
 		f.Usage()
-		return o, exOK
+		return o, sysexits.OK
 	case f.NArg() > 0:
 		fmt.Fprintf(stderr, "smapd: unexpected argument %q\n", f.Arg(0))
-		return o, exUsage
+		return o, sysexits.Usage
 	case o.detach && o.log == "stderr":
 		fmt.Fprintln(stderr, "smapd: -log stderr with -d: nobody would see it")
-		return o, exUsage
+		return o, sysexits.Usage
 	case o.log != "" && o.log != "syslog" && o.log != "stderr":
 		fmt.Fprintf(stderr, "smapd: -log %q is neither syslog nor stderr\n", o.log)
-		return o, exUsage
+		return o, sysexits.Usage
 	}
 	return o, -1
 }
@@ -136,7 +127,7 @@ func test(o options, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stderr, "warning:", w)
 	}
 	fmt.Fprintln(stdout, o.table+": ok")
-	return exOK
+	return sysexits.OK
 }
 
 // configErrors prints every error of a table on a line of its own.
@@ -144,7 +135,7 @@ func configErrors(stderr io.Writer, err error) int {
 	for _, e := range netperm.Split(err) {
 		fmt.Fprintln(stderr, "fwtkcfgerr:", e)
 	}
-	return exConfig
+	return sysexits.Config
 }
 
 // exitCode is the exit code for an error that ends the work.
@@ -152,7 +143,7 @@ func exitCode(err error) int {
 	var table netperm.Errors
 	var one *netperm.Error
 	if errors.As(err, &table) || errors.As(err, &one) {
-		return exConfig
+		return sysexits.Config
 	}
-	return exOSErr
+	return sysexits.OSErr
 }

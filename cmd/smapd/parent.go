@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"smap/internal/supervise"
+	"smap/internal/sysexits"
 	"smap/netperm"
 )
 
@@ -30,7 +31,7 @@ type supervisor struct {
 func parent(o options, r *rules, stderr io.Writer) int {
 	log := startLog(r, stderr)
 	if log == nil {
-		return exOSErr
+		return sysexits.OSErr
 	}
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGUSR1)
@@ -39,7 +40,7 @@ func parent(o options, r *rules, stderr io.Writer) int {
 		remove, err := writePid(o.pidFile)
 		if err != nil {
 			log.Error("fatal", "error", err.Error())
-			return exOSErr
+			return sysexits.OSErr
 		}
 		defer remove()
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"smap/courier"
+	"smap/courier/agent"
 	"smap/netperm"
 	"smap/spoolfmt/envelope"
 )
@@ -53,8 +54,8 @@ func (r *rules) checkFiles() error {
 		if !errors.As(err, &e) {
 			return err
 		}
-		agent := e.About(netperm.Agent, netperm.Sendmail, netperm.BounceAgent)
-		if agent && errors.Is(e, os.ErrNotExist) {
+		named := e.About(netperm.Agent, netperm.Sendmail, netperm.BounceAgent)
+		if named && errors.Is(e, os.ErrNotExist) {
 			r.missing = append(r.missing, e)
 		} else {
 			left = append(left, e)
@@ -82,16 +83,12 @@ func (r *rules) parse(root bool) error {
 // readFiles reads the files with secrets that the table names.
 func (r *rules) readFiles() error {
 	for _, clause := range []netperm.WordsClause{netperm.Agent, netperm.BounceAgent} {
-		words := r.table.Words(clause)
-		for i := 2; i+1 < len(words); i++ {
-			if words[0] != "smtp" && words[0] != "lmtp" || words[i] != "auth" && words[i] != "ca" {
-				continue
-			}
-			data, err := netperm.ReadFile(words[i+1])
+		for _, name := range agent.Files(r.table.Words(clause)) {
+			data, err := netperm.ReadFile(name)
 			if err != nil {
 				return r.table.Errorf(clause, "%w", err)
 			}
-			r.Files[words[i+1]] = data
+			r.Files[name] = data
 		}
 	}
 	return nil
@@ -121,14 +118,14 @@ func (r *rules) logTo() string {
 // config makes the courier's configuration, without its log.
 func (r *rules) config() (courier.Config, error) {
 	t := r.table
-	agent, err := makeAgent(r, netperm.Agent)
+	mail, err := makeAgent(r, netperm.Agent)
 	if err != nil {
 		return courier.Config{}, err
 	}
 	cfg := courier.Config{
 		Dir:          t.String(netperm.Directory),
 		BadDir:       t.String(netperm.BadDir),
-		Agent:        agent,
+		Agent:        mail,
 		MaxChildren:  int(t.Int(netperm.MaxChildren)),
 		Batch:        int(t.Int(netperm.Batch)),
 		AgentTimeout: t.Duration(netperm.AgentTimeout),

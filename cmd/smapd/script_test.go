@@ -19,7 +19,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"smapd": main, "agent": agent})
+	testscript.Main(m, map[string]func(){"smapd": main, "agent": agentMain})
 }
 
 // TestScripts runs testdata/script/smapd*.txtar. Besides scripttest's commands
@@ -139,9 +139,9 @@ func due(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// agent stands in for sendmail: "agent DIR [CODE]" writes what it got into
+// agentMain stands in for sendmail: "agent DIR [CODE]" writes what it got into
 // files of DIR and exits. While DIR/wait exists it does not come back.
-func agent() {
+func agentMain() {
 	dir := os.Args[1]
 	rest := os.Args[2:]
 	code := 0

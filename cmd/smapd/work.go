@@ -14,6 +14,7 @@ import (
 
 	"smap/courier"
 	"smap/internal/supervise"
+	"smap/internal/sysexits"
 )
 
 // lineFD is the child's line to the parent, which sends JSON texts on it: the
@@ -24,13 +25,13 @@ const lineFD = 3
 func alone(o options, r *rules, stderr io.Writer) int {
 	log := startLog(r, stderr)
 	if log == nil {
-		return exOSErr
+		return sysexits.OSErr
 	}
 	if o.inner {
 		remove, err := writePid(o.pidFile)
 		if err != nil {
 			log.Error("fatal", "error", err)
-			return exOSErr
+			return sysexits.OSErr
 		}
 		defer remove()
 	}
@@ -65,12 +66,12 @@ func child(stderr io.Writer) int {
 	r, err := next()
 	if err != nil {
 		fmt.Fprintln(stderr, "smapd:", err)
-		return exSoftware
+		return sysexits.Software
 	}
 	log, err := newLogger(r, stderr)
 	if err != nil {
 		fmt.Fprintln(stderr, "smapd:", err)
-		return exOSErr
+		return sysexits.OSErr
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
@@ -173,13 +174,13 @@ func work(ctx context.Context, r *rules, log *slog.Logger, reread func() (*rules
 func ended(err error, log *slog.Logger) int {
 	switch {
 	case err == nil:
-		return exOK
+		return sysexits.OK
 	case errors.Is(err, courier.ErrUndelivered):
 		log.Warn("undelivered", "error", err.Error())
-		return exTempFail
+		return sysexits.TempFail
 	}
 	log.Error("fatal", "error", err.Error())
-	return exOSErr
+	return sysexits.OSErr
 }
 
 // apply puts new rules into use; with an error the old ones stay.

@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"smap/internal/sysexits"
 	"smap/netperm"
 	"smap/spoolfmt"
 	"smap/spoolfmt/envelope"
@@ -14,18 +15,18 @@ import (
 
 // Exit codes: sysexits(3), and one of check's own.
 const (
-	exOK          = 0
+	exOK          = sysexits.OK
 	exMended      = 1 // check: everything that was found is mended
-	exUsage       = 64
-	exDataErr     = 65
-	exNoInput     = 66
-	exNoUser      = 67
-	exUnavailable = 69
-	exOSErr       = 71
-	exIOErr       = 74
-	exTempFail    = 75
-	exNoPerm      = 77
-	exConfig      = 78
+	exUsage       = sysexits.Usage
+	exDataErr     = sysexits.DataErr
+	exNoInput     = sysexits.NoInput
+	exNoUser      = sysexits.NoUser
+	exUnavailable = sysexits.Unavailable
+	exOSErr       = sysexits.OSErr
+	exIOErr       = sysexits.IOErr
+	exTempFail    = sysexits.TempFail
+	exNoPerm      = sysexits.NoPerm
+	exConfig      = sysexits.Config
 )
 
 // An exitError is an error that knows its exit code. Without err nothing is

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
@@ -14,7 +13,6 @@ import (
 
 	"smap/courier"
 	"smap/spoolfmt"
-	"smap/spoolfmt/envelope"
 )
 
 type takeOptions struct {
@@ -133,39 +131,4 @@ func (a *app) take(ctx context.Context, o takeOptions, argv []string) error {
 		return failf(exDataErr, "%s refused for good; smapq list --state bad shows why", several(refused, "delivery was", "deliveries were"))
 	}
 	return nil
-}
-
-// facts are the variables that tell a command about its message.
-func facts(job *courier.Job) []string {
-	env := []string{
-		"SMAP_ID=" + job.ID,
-		"SMAP_SENDER=" + job.Sender.Address,
-		"SMAP_RECIPIENTS=" + recipientLines(job.Recipients),
-		fmt.Sprintf("SMAP_SIZE=%d", job.Size),
-		"SMAP_ENVELOPE=" + job.EnvelopePath,
-	}
-	if len(job.Recipients) == 1 {
-		env = append(env, "SMAP_RECIPIENT="+job.Recipients[0].Address)
-	}
-	for _, f := range [...]struct{ name, field string }{
-		{"SMAP_CLIENT_ADDRESS", "Client-Address"}, {"SMAP_CLIENT_NAME", "Client-Name"}, {"SMAP_HELO", "Helo"},
-		{"SMAP_PROTOCOL", "Protocol"}, {"SMAP_RECEIVED_AT", "Received-At"},
-	} {
-		if v := job.Envelope.Get(f.field); v != "" {
-			env = append(env, f.name+"="+v)
-		}
-	}
-	return env
-}
-
-// recipientLines has an address on each line; none can hold a line's end.
-func recipientLines(to []envelope.Path) string {
-	var s string
-	for i, p := range to {
-		if i > 0 {
-			s += "\n"
-		}
-		s += p.Address
-	}
-	return s
 }

@@ -13,7 +13,7 @@ import (
 	"syscall"
 	"time"
 
-	"smap/courier"
+	"smap/courier/agent"
 )
 
 // A command is the agent of take: a program of the user's, in the user's
@@ -54,16 +54,16 @@ func (c *command) totals() (waiting, refused int) {
 const killGrace = 5 * time.Second
 
 // Deliver runs the command once. Its exit code is the outcome of every recipient.
-func (c *command) Deliver(ctx context.Context, job *courier.Job) ([]courier.Result, error) {
+func (c *command) Deliver(ctx context.Context, job *agent.Job) ([]agent.Result, error) {
 	stdin, err := job.Open()
 	if err != nil {
-		return c.same(job, courier.Result{Text: err.Error()}), nil
+		return c.same(job, agent.Result{Text: err.Error()}), nil
 	}
 	defer stdin.Close() // only read
 	stderr := &lastWords{to: c.err}
 	cmd := exec.CommandContext(ctx, c.path)
 	cmd.Args = c.argv
-	cmd.Env = append(os.Environ(), facts(job)...)
+	cmd.Env = append(agent.Inherit(os.Environ()), agent.Environment(job)...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, os.Stdout, stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
@@ -73,29 +73,29 @@ func (c *command) Deliver(ctx context.Context, job *courier.Job) ([]courier.Resu
 	}
 	if err := cmd.Start(); err != nil {
 		if errors.Is(err, syscall.E2BIG) { // this message's recipients, not the program
-			return c.same(job, courier.Result{Text: err.Error()}), nil
+			return c.same(job, agent.Result{Text: err.Error()}), nil
 		}
-		return nil, &courier.StartError{Agent: c.Name(), Err: err}
+		return nil, &agent.StartError{Agent: c.Name(), Err: err}
 	}
 	err = cmd.Wait()
 	if ctx.Err() != nil {
 		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // its children; none left is fine
 	}
 	r := result(cmd.ProcessState, err, stderr.text())
-	if cause := context.Cause(ctx); cause != nil && r.Outcome == courier.Retry {
+	if cause := context.Cause(ctx); cause != nil && r.Outcome == agent.Retry {
 		r.Text = cause.Error() + ": " + r.Text
 	}
 	return c.same(job, r), nil
 }
 
 // result reads an exit code as smapd(8) does.
-func result(state *os.ProcessState, err error, output string) courier.Result {
+func result(state *os.ProcessState, err error, output string) agent.Result {
 	code := state.ExitCode() // -1 after a signal
-	r := courier.Result{Outcome: courier.ExitOutcome(code), Text: state.String()}
+	r := agent.Result{Outcome: agent.ExitOutcome(code), Text: state.String()}
 	if err != nil && code == 0 && !errors.Is(err, exec.ErrWaitDelay) {
-		r.Outcome, r.Text = courier.Retry, err.Error()
+		r.Outcome, r.Text = agent.Retry, err.Error()
 	}
-	if r.Outcome == courier.Delivered {
+	if r.Outcome == agent.Delivered {
 		r.Text = ""
 	} else if output != "" {
 		r.Text += ": " + output
@@ -104,17 +104,17 @@ func result(state *os.ProcessState, err error, output string) courier.Result {
 }
 
 // same gives all recipients the same result, and counts.
-func (c *command) same(job *courier.Job, r courier.Result) []courier.Result {
-	all := make([]courier.Result, len(job.Recipients))
+func (c *command) same(job *agent.Job, r agent.Result) []agent.Result {
+	all := make([]agent.Result, len(job.Recipients))
 	for i := range all {
 		all[i] = r
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch r.Outcome {
-	case courier.Retry:
+	case agent.Retry:
 		c.waiting++
-	case courier.Failed:
+	case agent.Failed:
 		c.refused++
 	}
 	return all

@@ -203,28 +203,52 @@ func flags(t *testing.T, dir string) []string {
 	return found
 }
 
-// exitCodes finds the constants of a program whose names begin with "ex" and
+// exitCodes finds the exit codes that a program uses: the constants of package
+// sysexits, and constants of its own whose names begin with "ex" and
 // whose values are numbers.
 func exitCodes(t *testing.T, dir string) []string {
 	t.Helper()
+	shared := constants(t, "internal/sysexits")
 	var found []string
 	for _, f := range files(t, dir) {
 		ast.Inspect(f, func(n ast.Node) bool {
-			spec, ok := n.(*ast.ValueSpec)
-			if !ok || len(spec.Values) != 1 || !strings.HasPrefix(spec.Names[0].Name, "ex") {
-				return true
-			}
-			if lit, ok := spec.Values[0].(*ast.BasicLit); ok && lit.Kind == token.INT {
-				found = append(found, lit.Value)
+			if sel, ok := n.(*ast.SelectorExpr); ok {
+				if x, ok := sel.X.(*ast.Ident); ok && x.Name == "sysexits" && shared[sel.Sel.Name] != "" {
+					found = append(found, shared[sel.Sel.Name])
+				}
 			}
 			return true
 		})
+	}
+	for name, value := range constants(t, dir) {
+		if strings.HasPrefix(name, "ex") {
+			found = append(found, value)
+		}
 	}
 	slices.Sort(found)
 	if len(found) == 0 {
 		t.Fatalf("no exit codes in %s", dir)
 	}
 	return slices.Compact(found)
+}
+
+// constants returns the constants of a package whose value is a literal number.
+func constants(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	found := make(map[string]string)
+	for _, f := range files(t, dir) {
+		ast.Inspect(f, func(n ast.Node) bool {
+			spec, ok := n.(*ast.ValueSpec)
+			if !ok || len(spec.Values) != 1 {
+				return true
+			}
+			if lit, ok := spec.Values[0].(*ast.BasicLit); ok && lit.Kind == token.INT {
+				found[spec.Names[0].Name] = lit.Value
+			}
+			return true
+		})
+	}
+	return found
 }
 
 // page reads a manual page.

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"smap/courier"
+	"smap/courier/agent"
 )
 
 // programEvents are the packages whose events are a program's own.
@@ -116,11 +116,46 @@ func TestAgentCodes(t *testing.T) {
 		said = append(said, strings.Replace(item, ` \&`, "", 1))
 	}
 	for code := range 256 {
-		if o := courier.ExitOutcome(code); o != courier.Retry {
+		if o := agent.ExitOutcome(code); o != agent.Retry {
 			has = append(has, fmt.Sprintf("%d %s", code, o))
 		}
 	}
 	same(t, "exit codes of agents", said, has)
+}
+
+// TestAgentVariables holds the environment that smapd(8) documents against what
+// agents get.
+func TestAgentVariables(t *testing.T) {
+	said := items(section(t, page(t, "smapd.8"), "Ss How agents are called"), "Ev")
+	same(t, "environment of agents", said, agent.Variables())
+}
+
+// TestAgentGrammar holds the kinds of agents in netperm-table(5), and the words of
+// smtp and lmtp agents, against what is parsed.
+func TestAgentGrammar(t *testing.T) {
+	var kinds, words []string
+	for _, u := range agent.Usages() {
+		kinds = append(kinds, first(u))
+	}
+	for _, u := range agent.WordUsages() {
+		words = append(words, first(u))
+	}
+	said := map[string]bool{}
+	for _, l := range page(t, "netperm-table.5") {
+		if item, ok := strings.CutPrefix(l, ".It Cm "); ok {
+			said[first(item)] = true
+		}
+	}
+	for _, w := range slices.Concat(kinds, words) {
+		if !said[w] {
+			t.Errorf("netperm-table(5) does not list %q", w)
+		}
+	}
+}
+
+func first(s string) string {
+	word, _, _ := strings.Cut(s, " ")
+	return word
 }
 
 // TestSections: every page has what a reader looks for.

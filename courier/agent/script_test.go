@@ -1,4 +1,4 @@
-package courier
+package agent
 
 import (
 	"bufio"
@@ -181,11 +181,11 @@ func TestXClientHelo(t *testing.T) {
 
 func TestSMTPStops(t *testing.T) {
 	a := scripted(t, "S: 220 sink.test\nC: EHLO me.test\nS: 250 sink.test\nC: MAIL\nWAIT\n")
-	ctx, cancel := context.WithTimeoutCause(t.Context(), 200*time.Millisecond, errTimeout)
+	ctx, cancel := context.WithTimeoutCause(t.Context(), 200*time.Millisecond, errTooLong)
 	defer cancel()
 	begin := time.Now()
 	r, err := a.Deliver(ctx, job(t, "x\n", "b@x.test"))
-	if err != nil || r[0].Outcome != Retry || !strings.Contains(r[0].Text, errTimeout.Error()) {
+	if err != nil || r[0].Outcome != Retry || !strings.Contains(r[0].Text, errTooLong.Error()) {
 		t.Errorf("%+v %v", r, err)
 	}
 	if time.Since(begin) > 2*time.Second {

@@ -1,9 +1,8 @@
-package courier
+package agent
 
 import (
 	"context"
 	"fmt"
-	"strconv"
 	"strings"
 )
 
@@ -71,10 +70,10 @@ func (a *Exec) MaxRecipients() int {
 // Close does nothing.
 func (a *Exec) Close() error { return nil }
 
-// Deliver runs the program once. Facts of the message are in its environment
-// too, so that a script need not ask for arguments.
+// Deliver runs the program once. The environment describes the message too, so that
+// a script needs no arguments.
 func (a *Exec) Deliver(ctx context.Context, job *Job) ([]Result, error) {
-	return runProgram(ctx, a.Name(), a.argv(job), facts(job), job)
+	return runProgram(ctx, a.Name(), a.argv(job), Environment(job), job)
 }
 
 func (a *Exec) argv(job *Job) []string {
@@ -88,43 +87,10 @@ func (a *Exec) argv(job *Job) []string {
 	argv := []string{a.Argv[0]}
 	for _, w := range a.Argv[1:] {
 		if w == "{recipients}" {
-			argv = append(argv, job.addresses()...)
+			argv = append(argv, job.Addresses()...)
 			continue
 		}
 		argv = append(argv, r.Replace(w))
 	}
 	return argv
-}
-
-// envFacts are the envelope's fields that agents find in their environment.
-var envFacts = []struct{ name, field string }{
-	{"SMAP_CLIENT_ADDRESS", "Client-Address"},
-	{"SMAP_CLIENT_NAME", "Client-Name"},
-	{"SMAP_CLIENT_IDENT", "Client-Ident"},
-	{"SMAP_HELO", "Helo"},
-	{"SMAP_PROTOCOL", "Protocol"},
-	{"SMAP_TLS", "TLS"},
-	{"SMAP_RECEIVED_AT", "Received-At"},
-}
-
-// facts returns the environment that describes a message. SMAP_RECIPIENTS has
-// one address on each line; an address cannot hold a line end.
-func facts(job *Job) []string {
-	env := make([]string, 0, len(envFacts)+len(baseEnv)+8)
-	env = append(env,
-		"SMAP_ID="+job.ID,
-		"SMAP_SENDER="+job.Sender.Address,
-		"SMAP_RECIPIENTS="+strings.Join(job.addresses(), "\n"),
-		"SMAP_SIZE="+strconv.FormatInt(job.Size, 10),
-		"SMAP_ENVELOPE="+job.EnvelopePath,
-	)
-	if len(job.Recipients) == 1 {
-		env = append(env, "SMAP_RECIPIENT="+job.Recipients[0].Address)
-	}
-	for _, f := range envFacts {
-		if v := job.Envelope.Get(f.field); v != "" {
-			env = append(env, f.name+"="+v)
-		}
-	}
-	return env
 }

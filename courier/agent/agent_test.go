@@ -1,4 +1,4 @@
-package courier
+package agent
 
 import (
 	"context"
@@ -132,7 +132,7 @@ func TestAgentFloods(t *testing.T) {
 	r, err := a.Deliver(t.Context(), job(t, "x\n", "b@example.org"))
 	if err != nil || r[0].Outcome != Retry || !strings.HasSuffix(r[0].Text, "the end") {
 		t.Errorf("%+v %v", r, err)
-	} else if most := maxOutcome - len("5.0.0 "); len(r[0].Text) > most {
+	} else if most := MaxText - len("5.0.0 "); len(r[0].Text) > most {
 		t.Errorf("%d octets: an envelope keeps %d and would lose the end", len(r[0].Text), most)
 	}
 }
@@ -153,13 +153,13 @@ func TestAgentHangs(t *testing.T) {
 	go func() { // a time that is too short for a slow machine would find no child
 		for ctx.Err() == nil {
 			if data, err := os.ReadFile(mark + ".child"); err == nil && len(data) > 0 {
-				cancel(errTimeout)
+				cancel(errTooLong)
 			}
 			time.Sleep(10 * time.Millisecond)
 		}
 	}()
 	r, err := a.Deliver(ctx, job(t, "x\n", "b@example.org"))
-	if err != nil || r[0].Outcome != Retry || !strings.Contains(r[0].Text, errTimeout.Error()) {
+	if err != nil || r[0].Outcome != Retry || !strings.Contains(r[0].Text, errTooLong.Error()) {
 		t.Errorf("%+v %v", r, err)
 	}
 	data, err := os.ReadFile(mark + ".child")
@@ -199,38 +199,6 @@ func TestGrandchildKeepsOutput(t *testing.T) {
 	}
 	if d := time.Since(begin); d > 2*time.Second {
 		t.Errorf("took %v", d)
-	}
-}
-
-// TestProgramsApart: what an agent leaves behind reads on at its own place in the
-// content, and takes nothing from the agent for the next recipient.
-func TestProgramsApart(t *testing.T) {
-	t.Parallel()
-	script := filepath.Join(t.TempDir(), "agent")
-	text := "#!/bin/sh\n" +
-		"case $2 in\n" +
-		"b@*) exec 4<&0; (sleep 0.1; cat <&4 >$1/early) >/dev/null 2>&1 & ;;\n" +
-		"c@*) sleep 0.5; cat >$1/late ;;\n" +
-		"esac\n"
-	if err := os.WriteFile(script, []byte(text), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	for name, feed := range map[string]func(*bench){
-		"message": func(b *bench) { b.message("From: a@example.com\n\nx\n", "b@example.org", "c@example.org") },
-		"drop":    (*bench).drop,
-	} {
-		dir := t.TempDir()
-		b := newBench(t, &Exec{Argv: []string{script, dir, "{recipient}"}})
-		feed(b)
-		if err := b.once(); err != nil || !b.empty() {
-			t.Fatalf("%s: %v, left %v %v", name, err, b.names("new"), b.names("cur"))
-		}
-		for _, file := range []string{"early", "late"} {
-			got, err := os.ReadFile(filepath.Join(dir, file))
-			if err != nil || !strings.HasSuffix(string(got), "\n\nx\n") || !strings.Contains(string(got), "From: a@example.com\n") {
-				t.Errorf("%s, %s: %q, %v", name, file, got, err)
-			}
-		}
 	}
 }
 
@@ -356,17 +324,10 @@ func TestSendmailParameters(t *testing.T) {
 	if d := cmp.Diff([]string{"/s", "-i", "-f", "a@example.com", "--", "b@example.org"}, (&Sendmail{Argv: []string{"/s"}}).argv(j)); d != "" {
 		t.Error(d)
 	}
-	never := envelope.Path{Address: "c@example.org", Params: []envelope.Param{{Keyword: "NOTIFY", Value: "NEVER", HasValue: true}}}
-	env, err := envelope.New(j.Sender, []envelope.Path{j.Recipients[0], never, {Address: "d@example.org", Params: j.Recipients[0].Params}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	d := &delivery{cfg: &Config{Batch: 100}, env: env, agent: a}
-	if got := d.batches(); len(got) != 2 || len(got[0])+len(got[1]) != 3 {
-		t.Errorf("batches %v", got)
-	}
-	d.agent = &Sendmail{Argv: []string{"/s"}}
-	if got := d.batches(); len(got) != 1 {
-		t.Errorf("batches %v", got)
+}
+
+func TestFinal(t *testing.T) {
+	if !Final(NewMaildir("/x")) || !Final(&Remote{LMTP: true}) || Final(&Remote{}) || Final(&Exec{}) {
+		t.Error("only a Maildir and LMTP are the end of the way")
 	}
 }

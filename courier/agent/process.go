@@ -1,4 +1,4 @@
-package courier
+package agent
 
 import (
 	"context"
@@ -38,11 +38,11 @@ var baseEnv = []string{
 // the context is done first.
 func runProgram(ctx context.Context, agent string, argv, env []string, job *Job) ([]Result, error) {
 	if err := context.Cause(ctx); err != nil {
-		return job.same(Result{Text: err.Error()}), nil
+		return job.Same(Result{Text: err.Error()}), nil
 	}
 	stdin, err := job.Open()
 	if err != nil {
-		return job.same(Result{Text: fmt.Sprintf("content: %v", err)}), nil
+		return job.Same(Result{Text: fmt.Sprintf("content: %v", err)}), nil
 	}
 	defer stdin.Close() // only read
 	out, err := newCapture()
@@ -62,7 +62,7 @@ func runProgram(ctx context.Context, agent string, argv, env []string, job *Job)
 	if err != nil {
 		out.text()
 		if errors.Is(err, syscall.E2BIG) { // this message's arguments, not the program
-			return job.same(Result{Text: fmt.Sprintf("start: %v", err)}), nil
+			return job.Same(Result{Text: fmt.Sprintf("start: %v", err)}), nil
 		}
 		return nil, &StartError{Agent: agent, Err: err}
 	}
@@ -77,16 +77,16 @@ func runProgram(ctx context.Context, agent string, argv, env []string, job *Job)
 	}
 	ws, ok := cmd.ProcessState.Sys().(syscall.WaitStatus)
 	if !ok {
-		return job.same(Result{Text: fmt.Sprintf("wait: %v", err)}), nil
+		return job.Same(Result{Text: fmt.Sprintf("wait: %v", err)}), nil
 	}
 	if cause := context.Cause(ctx); cause != nil && !inTime && ExitOutcome(ws.ExitStatus()) == Retry {
-		return job.same(Result{Text: fmt.Sprintf("%v: %s", cause, exitText(ws, text))}), nil
+		return job.Same(Result{Text: fmt.Sprintf("%v: %s", cause, exitText(ws, text))}), nil
 	}
 	r := Result{Outcome: Retry, Text: exitText(ws, text), Status: "4.0.0"}
 	if ws.Exited() {
 		r.Outcome, r.Status = ExitOutcome(ws.ExitStatus()), exitStatus(ws.ExitStatus())
 	}
-	return job.same(r), nil
+	return job.Same(r), nil
 }
 
 // killGroup asks a process group to end and, when its leader is still there

@@ -1,4 +1,4 @@
-package courier
+package agent
 
 import (
 	"context"
@@ -57,7 +57,7 @@ func (a *Sendmail) dsn() bool {
 // Postfix, Exim, sendmail, nullmailer and msmtp understand; an empty argument
 // is lost in some wrappers. dma understands neither: it has no null sender.
 func (a *Sendmail) Deliver(ctx context.Context, job *Job) ([]Result, error) {
-	results, err := runProgram(ctx, a.Name(), a.argv(job), facts(job), job)
+	results, err := runProgram(ctx, a.Name(), a.argv(job), Environment(job), job)
 	if a.dsn() {
 		for i := range results {
 			results[i].DSN = results[i].Outcome == Delivered
@@ -85,7 +85,7 @@ func (a *Sendmail) argv(job *Job) []string {
 		sender = "<>"
 	}
 	argv = append(argv, "-i", "-f", sender, "--")
-	return append(argv, job.addresses()...)
+	return append(argv, job.Addresses()...)
 }
 
 // dsnOptions are the options for RFC 3461's parameters. Values were checked

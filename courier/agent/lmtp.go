@@ -1,4 +1,4 @@
-package courier
+package agent
 
 // NewLMTP returns an agent for an LMTP server (RFC 2033), which gives a verdict
 // for each recipient: "host:port" or the path of a unix socket. The port's

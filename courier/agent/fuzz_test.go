@@ -1,12 +1,10 @@
-package courier
+package agent
 
 import (
 	"bufio"
 	"bytes"
 	"strings"
 	"testing"
-
-	"smap/spoolfmt/envelope"
 )
 
 // FuzzReply: whatever a server says is a reply of three digits and bounded
@@ -68,33 +66,6 @@ func FuzzWriteData(f *testing.F) {
 		}
 		if !bytes.Equal(back.Bytes(), want) {
 			t.Errorf("%q came back as %q", content, back.Bytes())
-		}
-	})
-}
-
-// FuzzReportFields: no parameter and no text of a server adds a line to the part
-// for programs.
-func FuzzReportFields(f *testing.F) {
-	f.Add("x+0Ay", "rfc822;a+0D+0Ab", "no\r\nEvil: 1", "mx\nEvil: 1")
-	f.Add("+", "utf-8;ü", "ü\u2028x", "\x00")
-	f.Fuzz(func(t *testing.T, envid, orcpt, text, remote string) {
-		r := &dsn{host: "host.test", sender: envelope.Path{Address: "a@x.test", Params: params("ENVID=" + envid)},
-			notices: []notice{{to: envelope.Path{Address: "b@x.test", Params: params("ORCPT=" + orcpt)}, action: "failed", status: "5.0.0", text: text, remote: remote}}}
-		if envelope.CheckSenderParams(r.sender.Params) != nil || envelope.CheckRecipientParams(r.notices[0].to.Params) != nil {
-			return // an envelope with these is malformed
-		}
-		var out bytes.Buffer
-		r.fields(&out)
-		lines := strings.Split(strings.TrimSuffix(out.String(), "\n"), "\n")
-		for _, line := range lines {
-			name, _, ok := strings.Cut(line, ": ")
-			known := strings.Contains(" Reporting-MTA Original-Envelope-Id Arrival-Date Original-Recipient Final-Recipient Action Status Remote-MTA Diagnostic-Code Last-Attempt-Date ", " "+name+" ")
-			if line != "" && (!ok || !known) || strings.ContainsAny(line, "\r\x00") {
-				t.Errorf("a line %q in %q", line, out.String())
-			}
-		}
-		if n := strings.Count(out.String(), "\n\n"); n != 1 {
-			t.Errorf("%d blocks in %q", n+1, out.String())
 		}
 	})
 }

@@ -1,8 +1,21 @@
-package courier
+// Package agent hands mail on: to a program, a Maildir, or an SMTP or LMTP server.
+// It knows nothing of spools and schedules.
+//
+// # Exit codes
+//
+// What the exit code of a program means. No other code, and no signal, ever fails
+// mail:
+//
+//	0    delivered
+//	65   failed      EX_DATAERR
+//	67   failed      EX_NOUSER
+//	68   failed      EX_NOHOST
+//	100  failed      qmail's hard error
+//	*    retry       until the maximum age
+package agent
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 
@@ -83,15 +96,27 @@ func (e *StartError) Error() string { return fmt.Sprintf("%s: %v", e.Agent, e.Er
 // Unwrap returns the reason.
 func (e *StartError) Unwrap() error { return e.Err }
 
-// errStopping is the cause of a context that ends because the courier does.
-var errStopping = errors.New("stopping")
+// A Grouper is an agent that takes recipients in one call only when they have
+// something in common.
+type Grouper interface {
+	// Group returns what the recipients of one call must have in common.
+	Group(to envelope.Path) string
+}
 
-// errTimeout is the cause of a context that ends because an agent took longer
-// than the agent timeout.
-var errTimeout = errors.New("agent timeout")
+// Final tells whether mail has arrived when an agent takes it, as opposed to being
+// on its way to another server.
+func Final(a Agent) bool {
+	switch a := a.(type) {
+	case *Maildir:
+		return true
+	case *Remote:
+		return a.LMTP
+	}
+	return false
+}
 
-// same gives every recipient of a job the same result.
-func (j *Job) same(r Result) []Result {
+// Same gives every recipient of a job the same result.
+func (j *Job) Same(r Result) []Result {
 	out := make([]Result, len(j.Recipients))
 	for i := range out {
 		out[i] = r
@@ -99,8 +124,8 @@ func (j *Job) same(r Result) []Result {
 	return out
 }
 
-// addresses returns the recipients' addresses.
-func (j *Job) addresses() []string {
+// Addresses returns the recipients' addresses.
+func (j *Job) Addresses() []string {
 	out := make([]string, len(j.Recipients))
 	for i, r := range j.Recipients {
 		out[i] = r.Address

@@ -1,4 +1,4 @@
-package courier
+package agent
 
 import (
 	"context"
@@ -130,7 +130,7 @@ func (o *Remote) Deliver(ctx context.Context, job *Job) ([]Result, error) {
 		c, err := o.get(ctx, client)
 		if err != nil {
 			if context.Cause(ctx) != nil {
-				return job.same(Result{Text: context.Cause(ctx).Error()}), nil
+				return job.Same(Result{Text: context.Cause(ctx).Error()}), nil
 			}
 			return nil, &StartError{Agent: o.Name(), Err: err}
 		}
@@ -196,7 +196,7 @@ func (o *Remote) notIntroduced(c *smtpConn, job *Job, err error) ([]Result, erro
 		if said.reply.code/10 == 50 { // syntax
 			r.Outcome = Retry
 		}
-		return job.same(r), nil
+		return job.Same(r), nil
 	}
 	if c.used > 0 {
 		return nil, errStale

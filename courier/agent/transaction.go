@@ -1,4 +1,4 @@
-package courier
+package agent
 
 import (
 	"errors"
@@ -38,7 +38,7 @@ func (c *smtpConn) transact(job *Job) ([]Result, error) {
 	t := &transaction{c: c, job: job, results: make([]Result, len(job.Recipients))}
 	mail, err := c.mailCommand(job)
 	if err != nil {
-		return job.same(Result{Outcome: Failed, Text: err.Error(), Status: "5.6.7", Remote: c.name}), nil
+		return job.Same(Result{Outcome: Failed, Text: err.Error(), Status: "5.6.7", Remote: c.name}), nil
 	}
 	commands := append([]string{mail}, t.rcptCommands()...)
 	if len(t.to) == 0 {
@@ -279,4 +279,8 @@ func needsUTF8(job *Job) bool {
 		}
 	}
 	return !ascii(job.Sender.Address)
+}
+
+func ascii(s string) bool {
+	return strings.IndexFunc(s, func(c rune) bool { return c >= 0x80 }) < 0
 }
