@@ -16,8 +16,8 @@ import (
 	"smap/internal/systest/kit"
 )
 
-// openData goes as far as the middle of a message.
-func openData(t *testing.T, port int, to string) *kit.SMTPConn {
+// openData goes as far as the middle of a message, whose beginning is in the spool by then.
+func openData(t *testing.T, s *kit.Site, port int, to string) *kit.SMTPConn {
 	t.Helper()
 	c := kit.DialSMTP(t, port)
 	c.Reply("220")
@@ -28,7 +28,9 @@ func openData(t *testing.T, port int, to string) *kit.SMTPConn {
 	if _, err := fmt.Fprintf(c, "Subject: half\r\n\r\n%s", strings.Repeat("half a message\r\n", 10000)); err != nil {
 		t.Fatal(err)
 	}
-	time.Sleep(300 * time.Millisecond)
+	if !kit.Eventually(10*time.Second, func() bool { return s.Count("tmp") > 0 }) {
+		t.Error("the content should be in tmp/ by now")
+	}
 	return c
 }
 
@@ -48,10 +50,7 @@ func TestKillReceiver(t *testing.T) {
 				kit.Start(t, kit.Program(t, "smap"), "-c", s.Table, "-listen", kit.Local(port))
 				kit.Listening(t, port)
 			}
-			c := openData(t, port, "bob@system.test")
-			if s.Count("tmp") == 0 {
-				t.Error("the content should be in tmp/ by now")
-			}
+			c := openData(t, s, port, "bob@system.test")
 			for _, pid := range kit.Processes(t, "smap", s.Table) {
 				if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 					t.Error(err)
@@ -116,10 +115,9 @@ func TestKillCourier(t *testing.T) {
 		t.Fatal(err)
 	}
 	kit.Start(t, kit.Program(t, "smapd"), "-c", s.Table)
-	time.Sleep(3 * time.Second)
-	if n := len(agent.Names()); n > 0 {
-		t.Errorf("%d messages were delivered beside living agents", n)
-	}
+	kit.Stays(t, 3*time.Second, "nothing is delivered beside living agents, in the time of three rescans", func() bool {
+		return len(agent.Names()) == 0
+	})
 	for _, pid := range hanging {
 		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 			t.Errorf("the agent died with smapd: %v", err)

@@ -150,10 +150,7 @@ func TestAgentMissing(t *testing.T) {
 	if err := os.Rename(away, agent.Program); err != nil {
 		t.Fatal(err)
 	}
-	time.Sleep(2 * time.Second) // several probes
-	if n := said(" trouble what=agent"); n != 1 {
-		t.Errorf("trouble was said %d times", n)
-	}
+	kit.Stays(t, 2*time.Second, "one line about trouble, in the time of several probes", func() bool { return said(" trouble what=agent") == 1 })
 	for _, mark := range marks {
 		for _, box := range []string{"new", "cur"} {
 			if got := s.Field(box, mark, "Attempts"); got != "" {

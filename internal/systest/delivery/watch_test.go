@@ -43,7 +43,9 @@ func TestDirectoryMoved(t *testing.T) {
 	if !kit.Eventually(5*time.Second, func() bool { return strings.Contains(daemon.Log(), " spool-moved ") }) {
 		t.Error("the log does not say that new/ is gone")
 	}
-	time.Sleep(2 * time.Second)
+	kit.Stays(t, 2*time.Second, "one line for a spool that smapd looks for every second", func() bool {
+		return strings.Count(daemon.Log(), " spool-moved ") == 1
+	})
 	if err := os.Rename(away, s.Path("new")); err != nil {
 		t.Fatal(err)
 	}
@@ -170,7 +172,8 @@ func TestCourierNoDescriptors(t *testing.T) {
 		limit(len(open) + more)
 		marks = append(marks, fmt.Sprintf("m%d", more))
 		feeder.Pair(marks[more+1], "bob@system.test")
-		time.Sleep(700 * time.Millisecond)
+		// Time for some attempts. In trouble, smapd says nothing more.
+		kit.Eventually(700*time.Millisecond, func() bool { return strings.Contains(daemon.Log(), "finished id="+marks[more+1]) })
 	}
 	if !strings.Contains(daemon.Log(), " trouble what=") {
 		t.Error("the log does not say that there is trouble")

@@ -107,6 +107,14 @@ func waiterCalls(dir string) []string {
 	return strings.Fields(strings.ReplaceAll(string(b), " ", "/"))
 }
 
+// agentsEnd waits until of a smapd only the parent and its child are left.
+func agentsEnd(t *testing.T, smapd *kit.Process) {
+	t.Helper()
+	if !kit.Eventually(20*time.Second, func() bool { return len(smapd.Children()) == 2 }) {
+		t.Errorf("smapd and its children are processes %v, want two", smapd.Children())
+	}
+}
+
 // TestDiskFull fills the spool's disk while agents are at work. What came of each recipient is written down all the same,
 // into the room reserved for it; nothing more is started without room. Then smapd is killed, so that only the disk
 // knows: nobody gets a message twice, and all goes on when there is room.
@@ -136,7 +144,7 @@ func TestDiskFull(t *testing.T) {
 	if !kit.Eventually(20*time.Second, func() bool { return strings.Contains(first.Log(), " trouble what=spool") }) {
 		t.Error("the log does not say that the spool is in trouble")
 	}
-	time.Sleep(time.Second) // for agents that had been started
+	agentsEnd(t, first)
 	called := len(waiterCalls(dir))
 	for _, pid := range first.Children() {
 		syscall.Kill(pid, syscall.SIGKILL) //nolint:errcheck // the child may end with its parent
@@ -148,10 +156,9 @@ func TestDiskFull(t *testing.T) {
 	if !kit.Eventually(20*time.Second, func() bool { return strings.Contains(second.Log(), " trouble what=spool") }) {
 		t.Error("the second log does not say that the spool is in trouble")
 	}
-	time.Sleep(2 * time.Second) // several probes
-	if n := len(waiterCalls(dir)); n != called {
-		t.Errorf("%d agents were started on a full disk", n-called)
-	}
+	kit.Stays(t, 2*time.Second, "no agent is started on a full disk, in the time of several probes", func() bool {
+		return len(waiterCalls(dir)) == called
+	})
 	if n := strings.Count(second.Log(), " trouble what=spool"); n != 1 {
 		t.Errorf("trouble was said %d times", n)
 	}
@@ -188,10 +195,9 @@ func TestDiskReadOnly(t *testing.T) {
 	if !kit.Eventually(20*time.Second, func() bool { return strings.Contains(first.Log(), " trouble what=spool") }) {
 		t.Error("the log does not say that the spool is in trouble")
 	}
-	time.Sleep(time.Second)
-	if n := strings.Count(first.Log(), " trouble what="); n != 1 || len(waiterCalls(dir)) != 0 {
-		t.Errorf("trouble was said %d times, and %d agents were started", n, len(waiterCalls(dir)))
-	}
+	kit.Stays(t, time.Second, "one line about trouble and no agent started, in the time of a rescan", func() bool {
+		return strings.Count(first.Log(), " trouble what=") == 1 && len(waiterCalls(dir)) == 0
+	})
 	kit.Run(t, "mount", "-o", "remount,rw", s.Spool)
 	// One goes ahead to probe.
 	if !kit.Eventually(40*time.Second, func() bool { return len(waiterCalls(dir)) > 0 }) {
@@ -201,7 +207,7 @@ func TestDiskReadOnly(t *testing.T) {
 	// What ext4 does when the disk fails. Only another mount ends it.
 	kit.Run(t, "mount", "-o", "remount,abort", s.Spool)
 	s.Write(dir+"/go", "", 0o644)
-	time.Sleep(time.Second)
+	agentsEnd(t, first)
 	if code := first.Stop(); code == 0 {
 		t.Error("smapd ended with 0 although outcomes could not be written")
 	}

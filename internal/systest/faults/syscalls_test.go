@@ -72,13 +72,15 @@ func tryFaults(t *testing.T, calls map[string]int, sample int, try func(fault) (
 				continue
 			}
 			for n, missed := 1, 0; n <= calls[f.call] && missed < 3; n++ {
-				if missed++; one(fault{f.call, e, n}) {
+				missed++
+				if one(fault{f.call, e, n}) {
 					missed = 0
 				}
 			}
 		}
 	}
-	if of = len(some); tried == 0 {
+	of = len(some)
+	if tried == 0 {
 		seed := 1
 		for name, n := range map[string]*int{"PROOF_FAULTS": &sample, "PROOF_SEED": &seed} {
 			if value, err := strconv.Atoi(os.Getenv(name)); err == nil {

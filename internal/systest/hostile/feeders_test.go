@@ -136,7 +136,7 @@ func TestHostileFeeders(t *testing.T) {
 	agent.Wait(10, 30*time.Second)
 	for range 5 {
 		daemon.Signal(syscall.SIGUSR1)
-		time.Sleep(200 * time.Millisecond)
+		time.Sleep(200 * time.Millisecond) // else signals become one
 	}
 	for _, h := range list {
 		if !h.slow {
@@ -149,7 +149,9 @@ func TestHostileFeeders(t *testing.T) {
 		}
 	}
 	daemon.Signal(syscall.SIGUSR1)
-	time.Sleep(6 * time.Second) // one more rescan by the clock, too
+	kit.Stays(t, 6*time.Second, "nothing more is delivered, in the time of one more rescan by the clock", func() bool {
+		return len(agent.Names()) == 10
+	})
 	for _, h := range list {
 		h.logged(t, daemon.Log())
 	}

@@ -48,7 +48,7 @@ func TestLoad(t *testing.T) {
 	for i := range all {
 		wg.Go(func() {
 			var err error
-			if all[i], err = halfMessage(p, t, i); err != nil {
+			if all[i], err = halfMessage(t, p, i); err != nil {
 				t.Errorf("client %d: %v", i, err)
 			}
 		})
@@ -61,7 +61,7 @@ func TestLoad(t *testing.T) {
 	if n := p.Count("tmp"); n < loadSessions {
 		t.Errorf("%d messages are on their way, want %d", n, loadSessions)
 	}
-	sentAway(p, t, "127.0.2.1", "limit=maxsessions")
+	sentAway(t, p, "127.0.2.1", "limit=maxsessions")
 
 	// The last ones vanish, and there is room again, but not for a client that has enough.
 	for _, c := range all[len(all)-100:] {
@@ -70,7 +70,7 @@ func TestLoad(t *testing.T) {
 	if !kit.Eventually(20*time.Second, func() bool { return p.Sessions() == loadSessions-100 }) {
 		t.Errorf("%d sessions, want %d", p.Sessions(), loadSessions-100)
 	}
-	sentAway(p, t, clientAddress(0), "limit=maxperclient")
+	sentAway(t, p, clientAddress(0), "limit=maxperclient")
 
 	for _, c := range all[:loadFinish] {
 		wg.Go(func() {
@@ -111,7 +111,7 @@ func dialFrom(p *kit.Peer, address string) (net.Conn, error) {
 }
 
 // halfMessage goes as far as the middle of a message.
-func halfMessage(p *kit.Peer, t *testing.T, i int) (*kit.SMTPConn, error) {
+func halfMessage(t *testing.T, p *kit.Peer, i int) (*kit.SMTPConn, error) {
 	conn, err := dialFrom(p, clientAddress(i))
 	if err != nil {
 		return nil, err
@@ -141,7 +141,7 @@ func halfMessage(p *kit.Peer, t *testing.T, i int) (*kit.SMTPConn, error) {
 }
 
 // sentAway wants ten clients from there to hear 421 at once, each.
-func sentAway(p *kit.Peer, t *testing.T, address, fact string) {
+func sentAway(t *testing.T, p *kit.Peer, address, fact string) {
 	t.Helper()
 	time.Sleep(1100 * time.Millisecond) // the log tells of such clients once a second
 	for range 10 {

@@ -32,12 +32,12 @@ func TestSmuggling(t *testing.T) {
 	for _, secure := range []bool{false, true} {
 		for _, ending := range endings {
 			t.Run(fmt.Sprintf("tls %t, DATA, %q", secure, ending), func(t *testing.T) {
-				c := smuggler(p, t, secure)
+				c := smuggler(t, p, secure)
 				c.Transaction("bob@system.test")
 				refusesAll(c, "Subject: outer\r\n\r\nouter"+ending+smuggled)
 			})
 			t.Run(fmt.Sprintf("tls %t, BDAT, %q", secure, ending), func(t *testing.T) {
-				c := smuggler(p, t, secure)
+				c := smuggler(t, p, secure)
 				c.Recipients("bob@system.test")
 				text := "Subject: outer\r\n\r\nouter" + ending + smuggled
 				refusesAll(c, fmt.Sprintf("BDAT %d LAST\r\n%s", len(text), text))
@@ -45,7 +45,7 @@ func TestSmuggling(t *testing.T) {
 		}
 		for _, line := range commands {
 			t.Run(fmt.Sprintf("tls %t, command, %q", secure, line), func(t *testing.T) {
-				c := smuggler(p, t, secure)
+				c := smuggler(t, p, secure)
 				c.Say("EHLO client.test", "250")
 				if _, err := io.WriteString(c, line+smuggled); err != nil {
 					t.Fatal(err)
@@ -65,7 +65,7 @@ func TestSmuggling(t *testing.T) {
 
 	// What looks like it and is not: the message arrives as it was sent.
 	text := "Subject: dots\n\n.\n..\n. \n.x\n\n.\n"
-	c := smuggler(p, t, false)
+	c := smuggler(t, p, false)
 	c.Transaction("bob@system.test")
 	c.Say(kit.Stuffed(text)+".", "250 ")
 	if got := kit.Split(p.SpooledFor("bob@", 1, 0)[0].Content).Rest; got != text {
@@ -74,7 +74,7 @@ func TestSmuggling(t *testing.T) {
 }
 
 // smuggler is a client that was greeted, and has TLS.
-func smuggler(p *kit.Peer, t *testing.T, secure bool) *kit.SMTPConn {
+func smuggler(t *testing.T, p *kit.Peer, secure bool) *kit.SMTPConn {
 	t.Helper()
 	c := kit.DialSMTP(t, p.Port)
 	c.Reply("220 ")

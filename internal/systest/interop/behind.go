@@ -72,7 +72,8 @@ func (b *behind) block(words string) string {
 func (b *behind) rule(begin string) string {
 	b.T.Helper()
 	for line := range strings.Lines(b.page) {
-		if line = strings.TrimSpace(line); strings.HasPrefix(line, begin) {
+		line = strings.TrimSpace(line)
+		if strings.HasPrefix(line, begin) {
 			return line
 		}
 	}

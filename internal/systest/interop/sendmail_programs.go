@@ -196,7 +196,8 @@ func (m *mailer) arrived(t *testing.T, l letter) {
 	}
 	for _, s := range got {
 		address, _, _ := strings.Cut(s.Mail, "> ")
-		if address = strings.TrimSuffix(address, ">") + ">"; address != sender {
+		address = strings.TrimSuffix(address, ">") + ">"
+		if address != sender {
 			t.Errorf("sender %s, want %s", address, sender)
 		}
 		if rest := kit.Split(s.Content).Rest; rest != l.content {

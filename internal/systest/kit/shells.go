@@ -90,7 +90,8 @@ func Matching(t *testing.T, seen map[string]int, sender, content string) {
 	if want := fmt.Sprintf("Subject: %s\n\n.\nbody of %s\n", mark, mark); content != want {
 		t.Errorf("the envelope of %q came with %q", mark, content)
 	}
-	if seen[mark]++; seen[mark] > 1 {
+	seen[mark]++
+	if seen[mark] > 1 {
 		t.Errorf("%s was taken %d times", mark, seen[mark])
 	}
 }

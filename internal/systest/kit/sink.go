@@ -102,7 +102,8 @@ func (s *Sink) serve(c net.Conn) {
 		}
 		verb, rest, _ := strings.Cut(strings.TrimRight(line, "\r\n"), " ")
 		_, argument, _ := strings.Cut(rest, ":")
-		switch verb = strings.ToUpper(verb); verb {
+		verb = strings.ToUpper(verb)
+		switch verb {
 		case "EHLO", "LHLO", "HELO":
 			say("250-sink.test", "250-PIPELINING", "250-8BITMIME", "250-DSN", "250 SIZE")
 		case "MAIL":

@@ -191,6 +191,14 @@ func Eventually(limit time.Duration, done func() bool) bool {
 	return done()
 }
 
+// Stays wants a condition to hold for a while. What says what could end it, and so why the while is long enough.
+func Stays(t *testing.T, while time.Duration, what string, holds func() bool) {
+	t.Helper()
+	if Eventually(while, func() bool { return !holds() }) {
+		t.Errorf("not for %v: %s", while, what)
+	}
+}
+
 // FreePort is a TCP port of the loopback address that nobody listens on.
 func FreePort(t *testing.T) int {
 	t.Helper()

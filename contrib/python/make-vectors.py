@@ -2,7 +2,7 @@
 """Writes testdata/vectors from the lists below. The verdicts stand here, beside the inputs, and come from
 SPOOL-FORMAT.md; no implementation is asked.
 
-    make_vectors.py DIR
+    make-vectors.py DIR
 """
 import json, os, sys
 
