@@ -8,7 +8,7 @@ BIN      = bin
 PREFIX   = /usr/local
 DESTDIR  =
 
-.PHONY: help build test check lint cross lines coverage coverage-all unit reader test-system bench fuzz model mutants proof soak vuln release reproducible demo install deb clean
+.PHONY: help build test check lint cross reach coverage coverage-all unit reader test-system bench fuzz model mutants proof soak vuln release reproducible demo install deb clean
 
 help:
 	@echo 'make build        the programs, in bin/'
@@ -22,6 +22,7 @@ help:
 	@echo 'make proof        as root: the model, mutants, many crash states, every fault, cuts of file systems; see PROOF.md'
 	@echo 'make soak         as root: an hour of mixed load, kills and reloads; SOAK=5m is shorter'
 	@echo 'make coverage-all as root: what unit tests, scripts and injected faults reach together, package by package'
+	@echo 'make reach        the packages that what strangers send can reach, with their lines'
 	@echo 'make install      the programs, manuals and completions below $$(DESTDIR)$$(PREFIX)'
 	@echo 'make vuln         govulncheck: known weaknesses in what the programs link'
 	@echo 'make reproducible two builds of the last commit in two places: one hash'
@@ -42,7 +43,7 @@ build:
 # The order is from quick to slow; go test comes last, so that its closing lines close the output.
 test: check reader coverage unit
 
-check: lint lines cross
+check: lint cross
 
 lint:
 	@.ci/lint
@@ -50,8 +51,8 @@ lint:
 cross:
 	@.ci/cross
 
-lines:
-	@.ci/lines
+reach:
+	@.ci/reach
 
 reader:
 	@.ci/reader
