@@ -100,6 +100,8 @@ func TestDocumentExamples(t *testing.T) {
 		"feed feeder":       runFeed,
 		"drain drainer":     runDrain,
 		"lockdrain drainer": runDrain,
+		"restore operator":  runRestore,
+		"merge operator":    runMerge,
 	}
 	found := examples(t)
 	for name := range runs {
@@ -151,7 +153,8 @@ func runDrop(t *testing.T, script string) {
 	s, dir := openSpool(t)
 	shell(t, script, dir)
 	want := "<ann@example.com> bob@example.org carol@example.net\n" +
-		"From: Ann <ann@example.com>\nTo: Bob <bob@example.org>\nSubject: a drop\n\n" +
+		"From: Ann <ann@example.com>\nTo: Bob <bob@example.org>\nSubject: a drop\n" +
+		"Date: Mon, 23 Nov 2026 20:04:13 +0000\nMessage-ID: <a.drop@example.com>\n\n" +
 		"Carol gets this, and Bob does not see it.\n"
 	if got := oneDrop(t, s); got != want {
 		t.Errorf("got %q, want %q", got, want)
@@ -237,6 +240,72 @@ func runDrain(t *testing.T, script string) {
 		t.Errorf("the agent got %q, want %q", got, want)
 	}
 	empty(t, s)
+}
+
+// tree makes the files of a spool whose messages all have one text.
+func tree(t *testing.T, dir string, names ...string) {
+	t.Helper()
+	for _, box := range []string{"tmp", "new", "cur", "bad"} {
+		if err := os.MkdirAll(filepath.Join(dir, box), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range names {
+		text := "a mail\n"
+		if !strings.HasSuffix(name, ".eml") {
+			text = "Spool-Format: 1\nSender: <a@example.com>\nRecipient: <" + strings.TrimSuffix(filepath.Base(name), filepath.Ext(name)) +
+				"@example.org>\nSize: 7\n\n"
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o640); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// has compares the names in the boxes of a spool.
+func has(t *testing.T, dir string, want ...string) {
+	t.Helper()
+	var got []string
+	for _, box := range []string{"tmp", "new", "cur", "bad"} {
+		entries, err := os.ReadDir(filepath.Join(dir, box))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range entries {
+			got = append(got, box+"/"+e.Name())
+		}
+	}
+	sort.Strings(got)
+	sort.Strings(want)
+	if strings.Join(got, " ") != strings.Join(want, " ") {
+		t.Errorf("%s has %q, want %q", dir, got, want)
+	}
+}
+
+// runRestore: what the backup holds comes back once, but for what the spool
+// knows and for what was done.
+func runRestore(t *testing.T, script string) {
+	dir, backup := t.TempDir(), t.TempDir()
+	tree(t, dir, "new/known.eml", "new/known.envelope", "cur/ended.done")
+	tree(t, backup, "new/n.eml", "new/n.envelope", "cur/c.eml", "cur/c.envelope", "bad/b.eml", "bad/b.envelope",
+		"new/known.eml", "new/known.envelope", "cur/ended.eml", "cur/ended.envelope", "cur/done.eml", "cur/done.done",
+		"new/split.eml", "cur/split.envelope", "new/twice.eml", "new/twice.envelope", "cur/twice.eml", "cur/twice.envelope")
+	shell(t, script, dir, "BACKUP="+backup)
+	has(t, dir, "new/known.eml", "new/known.envelope", "cur/ended.done", "bad/b.eml", "bad/b.envelope", "cur/n.eml", "cur/n.envelope",
+		"cur/c.eml", "cur/c.envelope", "cur/split.eml", "cur/split.envelope", "cur/twice.eml", "cur/twice.envelope")
+}
+
+// runMerge: every message of the other spool comes, and only halves stay.
+func runMerge(t *testing.T, script string) {
+	dir := t.TempDir()
+	other := filepath.Join(dir, "other")
+	tree(t, dir, "new/mine.eml", "new/mine.envelope")
+	tree(t, other, "new/n.eml", "new/n.envelope", "cur/c.eml", "cur/c.envelope", "bad/b.eml", "bad/b.envelope",
+		"new/d.mail", "cur/half.eml")
+	shell(t, script, dir, "OTHER="+other)
+	has(t, dir, "new/mine.eml", "new/mine.envelope", "new/n.eml", "new/n.envelope", "new/c.eml", "new/c.envelope",
+		"bad/b.eml", "bad/b.envelope", "new/d.mail")
+	has(t, other, "cur/half.eml")
 }
 
 // TestExamplesRefuse: what the drainers of the document do not understand, or
