@@ -78,7 +78,7 @@ smapd: maxchilds 7
 	// Output:
 	// netperm-table:2: directory: "spool" is not an absolute path
 	// netperm-table:3: wakeup: "often" is not a number of seconds
-	// netperm-table:4: maxchilds: unknown clause; the nearest known is maxchildren
+	// netperm-table:4: maxchilds: unknown clause; did you mean maxchildren?
 }
 
 func ExampleParsePattern() {
@@ -91,5 +91,5 @@ func ExampleParsePattern() {
 	fmt.Println(err)
 	// Output:
 	// true
-	// "192.0.2.1/24" has bits set behind the prefix: 192.0.2.0/24 is meant?
+	// "192.0.2.1/24" has bits set behind the prefix; did you mean 192.0.2.0/24?
 }

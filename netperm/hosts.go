@@ -75,7 +75,7 @@ func parseCIDR(s string) (Pattern, error) {
 		p = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
 	}
 	if p.Masked() != p {
-		return Pattern{}, errors.New(quoted(s) + " has bits set behind the prefix: " + p.Masked().String() + " is meant?")
+		return Pattern{}, errors.New(quoted(s) + " has bits set behind the prefix; did you mean " + p.Masked().String() + "?")
 	}
 	return Pattern{text: s, kind: patPrefix, prefix: p}, nil
 }

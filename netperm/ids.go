@@ -53,9 +53,9 @@ func (t *Table) identity(passwd, group string) (uid, gid int, err error) {
 		case !ok:
 			return -1, -1, t.Errorf(UserID, "the line of %s in %s is malformed", quoted(user), passwd)
 		case fields == nil && !numeric:
-			return -1, -1, t.Errorf(UserID, "no user %s in %s; write the number of a user that is listed elsewhere, and a groupid", quoted(user), passwd)
+			return -1, -1, t.Errorf(UserID, "no user %s in %s; for a user that is listed elsewhere, write the number and a groupid", quoted(user), passwd)
 		case fields == nil:
-			return -1, -1, t.Errorf(UserID, "user %s is not in %s, so its group is not known; write a groupid", user, passwd)
+			return -1, -1, t.Errorf(UserID, "user %s is not in %s, so its group is unknown; write a groupid", user, passwd)
 		}
 		gid = int(primary)
 	}
@@ -84,7 +84,7 @@ func (t *Table) groupID(file, grp string) (int, error) {
 		return -1, t.Errorf(GroupID, "%w", err)
 	}
 	if fields == nil {
-		return -1, t.Errorf(GroupID, "no group %s in %s; write the number of a group that is listed elsewhere", quoted(grp), file)
+		return -1, t.Errorf(GroupID, "no group %s in %s; for a group that is listed elsewhere, write the number", quoted(grp), file)
 	}
 	id, ok := parseID(fields[2])
 	if !ok {

@@ -188,7 +188,7 @@ func (s *scanner) quotedWord(begin string) (word, fault string) {
 	return string(b), ""
 }
 
-const badBackslash = `a backslash must be the last character of its line, or stand before ", \ or #`
+const badBackslash = `a backslash must end its line or precede ", \ or #`
 
 // escaped returns the octet that the backslash at pos escapes, 0 if none.
 func (s *scanner) escaped(inQuotes bool) byte {

@@ -85,7 +85,7 @@ func (p *parser) rule(s *scanner) {
 	if !s.ours() {
 		for _, key := range s.keys {
 			if prog := misspelt(key); prog != "" && prog != key {
-				p.warn(s.at, "", "rule for %s is ignored; is %s meant?", printable(key), prog)
+				p.warn(s.at, "", "rule for %s is ignored; did you mean %s?", printable(key), prog)
 			}
 		}
 		return
@@ -126,14 +126,14 @@ func (p *parser) clause(s *scanner, exact bool) {
 	c := &clauses[i]
 	if !c.reads(p.t.program) {
 		if exact && !slices.ContainsFunc(s.keys, func(key string) bool { return key == "*" || c.reads(key) }) {
-			p.warn(s.at, written, "ignored: it is a clause of %s", c.programs[0])
+			p.warn(s.at, written, "ignored: only %s reads it", c.programs[0])
 		}
 		return
 	}
 	r := rule{clause: i, line: s.at, deny: deny, words: p.keep(s.words[1:])}
 	if first := p.t.first[i]; first > 0 && !c.list {
 		if exact {
-			p.warn(s.at, written, "never used: line %d says it first", p.t.rules[first-1].line)
+			p.warn(s.at, written, "never used: line %d already sets it", p.t.rules[first-1].line)
 			p.values(c, &r)
 		}
 		return
@@ -153,10 +153,10 @@ func (p *parser) unknown(line int, name string, exact bool) {
 	switch {
 	case !exact:
 	case successor(name):
-		p.warn(line, name, "ignored: not a clause of this %s", p.t.program)
+		p.warn(line, name, "ignored: this %s does not have it", p.t.program)
 	default:
 		near := nearest(name, p.t.program)
-		p.fail(line, name, "unknown clause; the nearest known is %s", near)
+		p.fail(line, name, "unknown clause; did you mean %s?", near)
 	}
 }
 

@@ -63,10 +63,10 @@ func (p *parser) saneIdentity() {
 func (p *parser) saneSMTP() {
 	t := p.t
 	if t.Int(MaxRecip) < 100 {
-		p.warnAt(MaxRecip, "RFC 5321 section 4.5.3.1.8 demands at least 100")
+		p.warnAt(MaxRecip, "RFC 5321 section 4.5.3.1.8 requires at least 100")
 	}
 	if n := t.Int(MaxBytes); n > 0 && n < 64<<10 {
-		p.warnAt(MaxBytes, "RFC 5321 section 4.5.3.1.7 demands at least 65536")
+		p.warnAt(MaxBytes, "RFC 5321 section 4.5.3.1.7 requires at least 65536")
 	}
 	if t.Has(MaxPerClient) && t.Int(MaxPerClient) > t.Int(MaxSessions) {
 		p.warnAt(MaxPerClient, "more than maxsessions (%d)", t.Int(MaxSessions))
@@ -75,7 +75,7 @@ func (p *parser) saneSMTP() {
 		p.warnAt(Hostname, "%s has no dot; other hosts expect a full name", quoted(t.String(Hostname)))
 	}
 	if t.Has(Recipients) && !t.Has(LocalDomains) && !t.Has(Hostname) {
-		p.warnAt(Recipients, "without local-domains or hostname these are addresses of the system's own host name")
+		p.warnAt(Recipients, "without local-domains or hostname, mail is accepted only for the system's own host name")
 	}
 }
 
@@ -113,7 +113,7 @@ func (p *parser) saneDelivery() {
 	if dir, bad := path.Clean(t.String(Directory)), path.Clean(t.String(BadDir)); t.Has(BadDir) {
 		switch bad {
 		case dir, path.Join(dir, "tmp"), path.Join(dir, "new"), path.Join(dir, "cur"):
-			p.failAt(BadDir, "%s is where the spool keeps other mail", quoted(bad))
+			p.failAt(BadDir, "%s holds other mail of the spool", quoted(bad))
 		}
 	}
 	if words := t.Words(Agent); len(words) > 0 && t.Has(Sendmail) {
@@ -127,7 +127,7 @@ func (p *parser) saneDelivery() {
 		}
 	}
 	if len(steps) > 0 && steps[0] > t.Duration(MaxAge) {
-		p.warnAt(Retry, "maxage (%s) is over before the first retry", t.Duration(MaxAge))
+		p.warnAt(Retry, "maxage (%s) ends before the first retry", t.Duration(MaxAge))
 	}
 }
 

@@ -21,7 +21,7 @@ func SharedUser(path string) []*Error {
 			return nil
 		}
 		if i == 0 {
-			line = t.Errorf(UserID, "smap and smapd are one user: if smap is broken into, only its sandbox keeps it from the mail in the spool; two users are better")
+			line = t.Errorf(UserID, "smap and smapd are one user: only the sandbox keeps a smap that is broken into from the mail in the spool; use two users")
 		}
 	}
 	if uids[0] != uids[1] {
@@ -44,7 +44,7 @@ func (t *Table) Replaceable() []*Error {
 	}
 	for _, p := range above {
 		if err := checkDirectory(p); errors.Is(err, ErrUntrusted) {
-			return []*Error{t.Errorf(Directory, "%w: who may can put another spool in its place", err)}
+			return []*Error{t.Errorf(Directory, "%w: anyone who can write there can replace the spool", err)}
 		}
 	}
 	return nil

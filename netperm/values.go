@@ -14,10 +14,10 @@ func (p *parser) values(c *entry, r *rule) bool {
 	least, most := arity(c.kind)
 	switch n := len(r.words); {
 	case n < least:
-		p.fail(r.line, name, "the value is missing: %s", c.usage)
+		p.fail(r.line, name, "needs a value: %s", c.usage)
 		return false
 	case n > most:
-		p.fail(r.line, name, "one value is wanted, and there are %d: %s", n, c.usage)
+		p.fail(r.line, name, "takes one value, got %d: %s", n, c.usage)
 		return false
 	}
 	if c.kind == kindPatterns || c.kind == kindPermit {
@@ -106,11 +106,11 @@ func (c *entry) number(w string) (n int64, reason string) {
 	}
 	n, err := strconv.ParseInt(digits, 10, 64)
 	if err != nil || n > c.most/unit {
-		return 0, quoted(w) + " is too much: at most " + strconv.FormatInt(c.most, 10)
+		return 0, quoted(w) + " is too large: at most " + strconv.FormatInt(c.most, 10)
 	}
 	n *= unit
 	if n < c.least {
-		return 0, quoted(w) + " is too little: at least " + strconv.FormatInt(c.least, 10)
+		return 0, quoted(w) + " is too small: at least " + strconv.FormatInt(c.least, 10)
 	}
 	return n, ""
 }
@@ -279,13 +279,13 @@ func (p *parser) patterns(name string, r *rule) bool {
 		var err error
 		switch r.patterns[i], err = ParsePattern(w); {
 		case strings.HasPrefix(w, "-"):
-			p.fail(r.line, name, "option %s is not known here", quoted(w))
+			p.fail(r.line, name, "unknown option %s", quoted(w))
 			return false
 		case err != nil:
 			p.fail(r.line, name, "%w", err)
 			good = false
 		case name == "proxy-hosts" && r.patterns[i].IsName():
-			p.fail(r.line, name, "%s is a name: a load balancer is known by its address only", quoted(w))
+			p.fail(r.line, name, "%s is a name; load balancers are listed by address", quoted(w))
 			good = false
 		}
 	}
