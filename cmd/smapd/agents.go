@@ -14,11 +14,7 @@ func makeAgent(r *rules, clause netperm.WordsClause) (agent.Agent, error) {
 	t := r.table
 	words := t.Words(clause)
 	if len(words) == 0 {
-		argv := t.Words(netperm.Sendmail)
-		if len(argv) == 0 {
-			argv = []string{agent.SystemSendmail()}
-		}
-		words = append([]string{"sendmail"}, argv...)
+		words = r.defaultAgent()
 	}
 	a, err := agent.Parse(words, agent.Options{Hostname: t.String(netperm.Hostname), ReadFile: r.readFile})
 	if err != nil {

@@ -62,7 +62,7 @@ func detach(o options, stderr io.Writer) int {
 	}
 	if err := cmd.Wait(); err != nil {
 		_, _ = stderr.Write(said.Bytes())
-		fmt.Fprintln(stderr, "smapd: did not start; if nothing stands above, the log says why:", err)
+		fmt.Fprintf(stderr, "smapd: did not start: %v; the log has more\n", err)
 		return max(cmd.ProcessState.ExitCode(), 1)
 	}
 	return sysexits.OK
@@ -116,7 +116,8 @@ func openPid(path string) (*os.File, error) {
 			if err != unix.EWOULDBLOCK {
 				return nil, fmt.Errorf("lock %s: %w", path, err)
 			}
-			return nil, fmt.Errorf("%s: smapd runs already, as process %s", path, strconv.Quote(strings.TrimSpace(string(pid[:n]))))
+			other, _ := strconv.Atoi(strings.TrimSpace(string(pid[:n]))) // 0: it is just starting
+			return nil, fmt.Errorf("%s: smapd is already running, as process %d", path, other)
 		}
 		if err = hasName(f, path); err == nil {
 			return f, nil

@@ -24,7 +24,7 @@ func TestPidFile(t *testing.T) {
 	if text, err := os.ReadFile(path); string(text) != mine+"\n" || err != nil {
 		t.Errorf("%q, %v", text, err)
 	}
-	if _, err := writePid(path); err == nil || !strings.Contains(err.Error(), `smapd runs already, as process "`+mine+`"`) {
+	if _, err := writePid(path); err == nil || !strings.Contains(err.Error(), "smapd is already running, as process "+mine) {
 		t.Errorf("a second one: %v", err)
 	}
 	if text, err := os.ReadFile(path); string(text) != mine+"\n" || err != nil {

@@ -110,21 +110,15 @@ func parse(args []string, stdout, stderr io.Writer) (options, int) {
 
 // test checks the table and everything that it names.
 func test(o options, stdout, stderr io.Writer) int {
-	rules, err := readRules(o.table, os.Geteuid() == 0)
-	if err == nil {
-		_, err = rules.config()
-	}
-	if err == nil && len(rules.missing) > 0 {
-		err = rules.missing[0]
-	}
+	rules, err := rereadRules(o.table, os.Geteuid() == 0)
 	if err == nil {
 		_, _, err = rules.table.Identity()
 	}
 	if err != nil {
 		return configErrors(stderr, err)
 	}
-	for _, w := range slices.Concat(rules.warnings(), rules.table.Replaceable(), rules.table.Spoolless()) {
-		fmt.Fprintln(stderr, "warning:", w)
+	for _, w := range slices.Concat(rules.warnings(), netperm.SharedUser(o.table), rules.table.Replaceable(), rules.table.Spoolless()) {
+		fmt.Fprintln(stderr, "smapd: warning:", w)
 	}
 	fmt.Fprintln(stdout, o.table+": ok")
 	return sysexits.OK
@@ -133,7 +127,7 @@ func test(o options, stdout, stderr io.Writer) int {
 // configErrors prints every error of a table on a line of its own.
 func configErrors(stderr io.Writer, err error) int {
 	for _, e := range netperm.Split(err) {
-		fmt.Fprintln(stderr, "fwtkcfgerr:", e)
+		fmt.Fprintln(stderr, "smapd: fwtkcfgerr:", e)
 	}
 	return sysexits.Config
 }

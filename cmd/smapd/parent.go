@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -39,6 +40,7 @@ func parent(o options, r *rules, stderr io.Writer) int {
 	if o.inner {
 		remove, err := writePid(o.pidFile)
 		if err != nil {
+			fmt.Fprintln(stderr, "smapd:", err) // which the shell shows: see detach
 			log.Error("fatal", "error", err.Error())
 			return sysexits.OSErr
 		}
@@ -98,7 +100,7 @@ func (s *supervisor) command() (*exec.Cmd, error) {
 // what the parent itself decides needs another child.
 func (s *supervisor) reload() (another bool, err error) {
 	s.manager.reload()
-	fresh, err := readRules(s.o.table, true)
+	fresh, err := rereadRules(s.o.table, true)
 	if err != nil {
 		s.manager.reloaded()
 		s.log.Error("reload-failed", "error", err.Error())

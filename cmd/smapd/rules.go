@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"smap/courier"
@@ -26,7 +27,8 @@ type rules struct {
 	Beat  time.Duration     // how often to say that the work goes on; 0 is never
 
 	table   *netperm.Table
-	missing []*netperm.Error // agents that are not there
+	missing []*netperm.Error // agents that do not exist
+	doubts  []*netperm.Error // other warnings
 }
 
 // readRules reads, parses and checks the table and everything that it names.
@@ -42,11 +44,29 @@ func readRules(path string, root bool) (*rules, error) {
 	if err := r.checkFiles(); err != nil {
 		return nil, err
 	}
-	return r, r.readFiles()
+	if err := r.readFiles(); err != nil {
+		return nil, err
+	}
+	if err := r.checkAgents(); err != nil {
+		return nil, err
+	}
+	r.doubts = append(r.doubts, netperm.UnknownRecipients(text, path)...)
+	_, err = r.config()
+	return r, err
 }
 
-// checkFiles checks what the table names. An agent that is not there, perhaps
-// because it is being installed just now, is no error: the courier probes.
+// rereadRules is readRules for a reload. The rules that are in use have an agent,
+// so that one that does not exist is an error.
+func rereadRules(path string, root bool) (*rules, error) {
+	r, err := readRules(path, root)
+	if err == nil && len(r.missing) > 0 {
+		err = r.missing[0]
+	}
+	return r, err
+}
+
+// checkFiles checks what the table names. At the start an agent that does not
+// exist is no error: perhaps it is being installed, and the courier probes.
 func (r *rules) checkFiles() error {
 	var left netperm.Errors
 	for _, err := range netperm.Split(r.table.CheckFiles()) {
@@ -67,8 +87,10 @@ func (r *rules) checkFiles() error {
 	return nil
 }
 
-// warnings are what the log should hear once.
-func (r *rules) warnings() []*netperm.Error { return append(r.table.Warnings(), r.missing...) }
+// warnings are for the log, once.
+func (r *rules) warnings() []*netperm.Error {
+	return slices.Concat(r.table.Warnings(), r.missing, r.doubts)
+}
 
 // parse makes the text a table again, at both ends of the pipe.
 func (r *rules) parse(root bool) error {

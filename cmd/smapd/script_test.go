@@ -39,6 +39,7 @@ func TestScripts(t *testing.T) {
 	scripttest.Run(t, "../../testdata/script/smapd*.txtar", root, func(e *testscript.Env) {
 		e.Setenv("PATH", bin+":"+e.Getenv("PATH"))
 		e.Setenv("AGENT", filepath.Join(bin, "agent"))
+		e.Setenv("SMAPQ", filepath.Join(bin, "smapq"))
 		e.Setenv("SMAPD", filepath.Join(bin, "smapd"))
 	}, map[string]scripttest.Command{
 		"signal": signalCmd, "feed": feed, "due": due, "manager": managerCmd, "atleast": atleast, "again": again, "quiet": quiet,
@@ -57,7 +58,8 @@ func programs(t *testing.T, dir string) string {
 		t.Fatal(err)
 	}
 	if err := errors.Join(os.Mkdir(dir, 0o755), os.WriteFile(filepath.Join(dir, "smapd"), data, 0o755),
-		os.Link(filepath.Join(dir, "smapd"), filepath.Join(dir, "agent"))); err != nil {
+		os.Link(filepath.Join(dir, "smapd"), filepath.Join(dir, "agent")),
+		os.Link(filepath.Join(dir, "smapd"), filepath.Join(dir, "smapq"))); err != nil {
 		t.Fatal(err)
 	}
 	return dir

@@ -30,13 +30,14 @@ func alone(o options, r *rules, stderr io.Writer) int {
 	if o.inner {
 		remove, err := writePid(o.pidFile)
 		if err != nil {
-			log.Error("fatal", "error", err)
+			fmt.Fprintln(stderr, "smapd:", err) // which the shell shows: see detach
+			log.Error("fatal", "error", err.Error())
 			return sysexits.OSErr
 		}
 		defer remove()
 	}
 	reload := func() (*rules, error) {
-		fresh, err := readRules(o.table, false)
+		fresh, err := rereadRules(o.table, false)
 		if err == nil {
 			fresh.override(o)
 		}

@@ -82,6 +82,9 @@ func newRemote(address, port string) (*Remote, error) {
 	if host == "" || p == "" || strings.ContainsAny(host, "/ ") {
 		return nil, fmt.Errorf("%q is not an address", address)
 	}
+	if n, err := net.LookupPort("tcp", p); err != nil || n == 0 {
+		return nil, fmt.Errorf("%q: %q is not a port from 1 to 65535", address, p)
+	}
 	r.network, r.address = "tcp", net.JoinHostPort(host, p)
 	return r, nil
 }

@@ -46,7 +46,7 @@ func TestDetach(t *testing.T) {
 	if sid, _, errno := syscall.RawSyscall(syscall.SYS_GETSID, uintptr(pid), 0, 0); errno != 0 || int(sid) != pid {
 		t.Errorf("process %d leads no session: %d %v", pid, sid, errno)
 	}
-	if out, err := command("-d", "-c", "netperm-table", "-p", "pid"); err == nil || !strings.Contains(out, "did not start") {
+	if out, err := command("-d", "-c", "netperm-table", "-p", "pid"); err == nil || !strings.Contains(out, "smapd is already running, as process "+strconv.Itoa(pid)) {
 		t.Errorf("a second one with the same pid file: %v, %q", err, out)
 	}
 	feeder := kit.OwnFeeder(t, s.Spool)

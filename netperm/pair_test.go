@@ -41,3 +41,23 @@ func TestSharedUser(t *testing.T) {
 		})
 	}
 }
+
+func TestUnknownRecipients(t *testing.T) {
+	const base = "smap, smapd: directory /var/spool/smap\n"
+	for name, test := range map[string]struct {
+		table string
+		want  int
+	}{
+		"neither":       {base, 1},
+		"recipients":    {base + "smap: recipients /etc/smap/recipients\n", 0},
+		"bounce":        {base + "smapd: bounce yes\n", 0},
+		"bounce no":     {base + "smapd: bounce no\n", 1},
+		"smapd alone":   {"smapd: directory /var/spool/smap\n", 0},
+		"another spool": {"smap: directory /srv/a\nsmapd: directory /srv/b\n", 0},
+		"errors":        {base + "smap: timeout x\n", 0},
+	} {
+		if got := UnknownRecipients([]byte(test.table), "table"); len(got) != test.want {
+			t.Errorf("%s: %v, want %d warnings", name, got, test.want)
+		}
+	}
+}

@@ -1,0 +1,121 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"smap/courier/agent"
+	"smap/netperm"
+)
+
+// checkAgents looks for agents that every delivery would fail with, or that give
+// the mail back to us.
+func (r *rules) checkAgents() error {
+	for _, clause := range []netperm.WordsClause{netperm.Agent, netperm.BounceAgent} {
+		words := r.table.Words(clause)
+		if len(words) == 0 {
+			if clause == netperm.BounceAgent {
+				continue
+			}
+			words = r.defaultAgent()
+		}
+		switch words[0] {
+		case "sendmail":
+			if err := r.checkLoop(clause, words[1]); err != nil {
+				return err
+			}
+		case "exec":
+			r.checkNoShell(clause, words[1:])
+		case "maildir":
+			r.checkMaildir(clause, words[1])
+		}
+	}
+	return nil
+}
+
+// defaultAgent is the agent of a table without one.
+func (r *rules) defaultAgent() []string {
+	argv := r.table.Words(netperm.Sendmail)
+	if len(argv) == 0 {
+		argv = []string{agent.SystemSendmail()}
+	}
+	return append([]string{"sendmail"}, argv...)
+}
+
+// checkLoop refuses smapq as the sendmail program: it would feed each message to
+// the spool from which it came.
+func (r *rules) checkLoop(clause netperm.Clause, program string) error {
+	real, err := filepath.EvalSymlinks(program)
+	if err != nil || filepath.Base(real) != "smapq" {
+		return nil // a program that does not exist is reported elsewhere
+	}
+	if !r.table.Has(clause) && r.table.Has(netperm.Sendmail) {
+		clause = netperm.Sendmail
+	}
+	return r.table.Errorf(clause, "%s is %s, which puts mail into the spool: each message would come back; name the mail server's own sendmail, or its address with agent smtp", program, real)
+}
+
+// checkNoShell warns of words that only a shell understands.
+func (r *rules) checkNoShell(clause netperm.Clause, words []string) {
+	for i, w := range words {
+		if i > 0 && strings.IndexAny(strings.TrimLeft(w, "012&"), "|<>;&") == 0 {
+			r.doubts = append(r.doubts, r.table.Errorf(clause,
+				"%q is an argument of %s: no shell reads this line; put the command into a script", w, words[0]))
+			return
+		}
+	}
+}
+
+// checkMaildir finds out whether the Maildir exists, or can be made.
+func (r *rules) checkMaildir(clause netperm.Clause, dir string) {
+	at := dir
+	st, err := os.Stat(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		at = filepath.Dir(dir)
+		st, err = os.Stat(at)
+	}
+	switch {
+	case err != nil:
+	case !st.IsDir():
+		err = fmt.Errorf("%s is not a directory", at)
+	default:
+		err = r.mayWrite(at, st)
+	}
+	if err != nil {
+		r.missing = append(r.missing, r.table.Errorf(clause, "%w: the Maildir %s cannot be made or used", err, dir))
+	}
+}
+
+// mayWrite reports whether the user that smapd becomes can write into a directory,
+// as far as owner and mode tell.
+func (r *rules) mayWrite(dir string, st os.FileInfo) error {
+	if os.Geteuid() != 0 {
+		if err := unix.Access(dir, unix.W_OK|unix.X_OK); err != nil {
+			return fmt.Errorf("%s: %w", dir, err)
+		}
+		return nil
+	}
+	uid, gid, err := r.table.Identity()
+	sys, ok := st.Sys().(*syscall.Stat_t)
+	if err != nil || !ok {
+		return err
+	}
+	need := os.FileMode(0o003)
+	switch {
+	case int(sys.Uid) == uid:
+		need = 0o300
+	case int(sys.Gid) == gid:
+		need = 0o030
+	}
+	if st.Mode()&need != need {
+		return fmt.Errorf("user %s (uid %d) cannot write to %s", r.table.String(netperm.UserID), uid, dir)
+	}
+	return nil
+}

@@ -1,0 +1,66 @@
+package netperm
+
+import (
+	"errors"
+	"os"
+	"path"
+)
+
+// SharedUser returns a warning if the table at path makes smap and smapd one
+// user, as old tables do. It is for a person who checks a table. Of a table with
+// errors it says nothing.
+func SharedUser(path string) []*Error {
+	text, err := ReadTable(path)
+	if err != nil {
+		return nil
+	}
+	smap, smapd := both(text, path)
+	if smap == nil || smapd == nil {
+		return nil
+	}
+	a, _, err := smap.Identity()
+	b, _, err2 := smapd.Identity()
+	if err != nil || err2 != nil || a < 0 || a != b {
+		return nil
+	}
+	return []*Error{smap.Errorf(UserID, "smap and smapd are one user: only the sandbox keeps a smap that is broken into from the mail in the spool; use two users")}
+}
+
+// UnknownRecipients returns a warning if smap accepts mail for users that do not
+// exist and smapd does not report failures: then nobody learns that the server
+// refused such mail. text is a table, file its name in the warning.
+func UnknownRecipients(text []byte, file string) []*Error {
+	smap, smapd := both(text, file)
+	if smap == nil || smapd == nil || smap.Has(Recipients) || smapd.Bool(Bounce) ||
+		path.Clean(smap.String(Directory)) != path.Clean(smapd.String(Directory)) {
+		return nil
+	}
+	return []*Error{smapd.Errorf(Bounce, "no, and smap has no recipients: mail for an unknown user is accepted and set aside, and its sender is not told; see netperm-table(5)")}
+}
+
+// both reads a table for smap and for smapd. Each is nil if it has errors.
+func both(text []byte, file string) (smap, smapd *Table) {
+	smap, _ = Parse(text, file, Options{Program: "smap"})
+	smapd, _ = Parse(text, file, Options{Program: "smapd"})
+	return smap, smapd
+}
+
+// Replaceable returns a warning if somebody else could put another spool in the
+// place of the one that a table names, since what is above it is not trusted as
+// [CheckFile] has it. It is for a person who checks a table.
+func (t *Table) Replaceable() []*Error {
+	dir := t.String(Directory)
+	above := []string{path.Dir(dir)}
+	if to, err := os.Readlink(dir); err == nil {
+		if !path.IsAbs(to) {
+			to = path.Join(above[0], to)
+		}
+		above = append(above, path.Dir(to))
+	}
+	for _, p := range above {
+		if err := checkDirectory(p); errors.Is(err, ErrUntrusted) {
+			return []*Error{t.Errorf(Directory, "%w: anyone who can write there can replace the spool", err)}
+		}
+	}
+	return nil
+}
