@@ -134,8 +134,8 @@ func openTop(dir string) (fd int, err error) {
 	return fd, nil
 }
 
-// openBox opens a box below the top directory, never through a link, and
-// makes it when it is missing.
+// openBox opens a box below the top directory, never through a link. A box that is
+// missing is made, with the mode that the spool needs: private or shared.
 func openBox(top int, b Box) (fd int, made bool, err error) {
 	const flags = unix.O_DIRECTORY | unix.O_CLOEXEC | unix.O_NONBLOCK | unix.O_NOFOLLOW
 	try := func(how int) error {
@@ -147,6 +147,9 @@ func openBox(top int, b Box) (fd int, made bool, err error) {
 		if made = err == nil; made || err == unix.EEXIST {
 			err = try(unix.O_RDONLY)
 		}
+		if made && err == nil {
+			err = setBoxMode(top, fd, b)
+		}
 	}
 	if err == unix.EACCES && b == Tmp {
 		err = try(searchOnly)
@@ -155,6 +158,15 @@ func openBox(top int, b Box) (fd int, made bool, err error) {
 		return -1, made, err
 	}
 	return fd, made, nil
+}
+
+func setBoxMode(top, fd int, b Box) error {
+	st, err := fstat(top)
+	if err != nil {
+		return err
+	}
+	shared := uint32(st.Mode)&modeBits == SharedMode
+	return again(func() error { return unix.Fchmod(fd, BoxMode(b, shared)) })
 }
 
 func (s *Spool) oneFileSystem(use []Box) error {
