@@ -3,11 +3,8 @@ package spoolfmt
 import (
 	"bufio"
 	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"io/fs"
 
@@ -205,11 +202,7 @@ func (k *checker) readContent(b Box, name string, e *envelope.Envelope, buf []by
 		buf = make([]byte, loadBuffer)
 	}
 	buf = buf[:cap(buf)]
-	var sum hash.Hash
-	if e.Get("SHA256") != "" {
-		sum = sha256.New()
-	}
-	var size int64
+	check := e.NewContentCheck()
 	for {
 		n, err := unix.Read(fd, buf)
 		if err == unix.EINTR {
@@ -219,26 +212,26 @@ func (k *checker) readContent(b Box, name string, e *envelope.Envelope, buf []by
 			return "", "", err
 		}
 		if n <= 0 {
-			break
+			section, text := unfit(check.End())
+			return section, text, nil
 		}
-		if i := bytes.IndexByte(buf[:n], '\r'); i >= 0 {
-			return "4", fmt.Sprintf("holds CR at octet %d", size+int64(i)+1), nil
+		if _, err := check.Write(buf[:n]); err != nil {
+			section, text := unfit(err)
+			return section, text, nil
 		}
-		if i := bytes.IndexByte(buf[:n], 0); i >= 0 {
-			return "4", fmt.Sprintf("holds NUL at octet %d", size+int64(i)+1), nil
-		}
-		if sum != nil {
-			sum.Write(buf[:n])
-		}
-		size += int64(n)
 	}
+}
+
+// unfit returns which section a content breaks, and how.
+func unfit(err error) (section, text string) {
+	var bad *envelope.ContentError
 	switch {
-	case size != e.Size():
-		return "5.2", fmt.Sprintf("has %d octets, and Size says %d", size, e.Size()), nil
-	case sum != nil && hex.EncodeToString(sum.Sum(nil)) != e.Get("SHA256"):
-		return "5.2", "does not match SHA256", nil
+	case !errors.As(err, &bad):
+		return "", ""
+	case bad.Field == "":
+		return "4", bad.Reason
 	}
-	return "", "", nil
+	return "5.2", bad.Reason
 }
 
 // lookDrop looks at a drop.

@@ -354,6 +354,7 @@ func TestMalformed(t *testing.T) {
 		{"empty content after a power cut", envelopeText(6), "", "content has 0 octets"},
 		{"CR", envelopeText(7), "hello\r\n", "CR at octet 6"},
 		{"NUL", envelopeText(3), "a\x00\n", "NUL at octet 2"},
+		{"CRC32C", strings.Replace(envelopeText(2), "Size", "CRC32C: 00000000\nSize", 1), "a\n", "CRC32C"},
 		{"SHA256", strings.Replace(envelopeText(2), "Size", "SHA256: "+strings.Repeat("0", 64)+"\nSize", 1), "a\n", "SHA256"},
 		{"truncated", strings.TrimSuffix(envelopeText(2), "\n"), "a\n", "envelope:"},
 		{"version", strings.Replace(envelopeText(2), ": 1", ": 9", 1), "a\n", "9"},
@@ -475,11 +476,11 @@ func TestOpen(t *testing.T) {
 	}
 }
 
-func TestSHA256(t *testing.T) {
+func TestChecksumsThatFit(t *testing.T) {
 	x := newTestSpool(t)
-	x.put("new/m.eml", "hello\n")
-	sum := "5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03"
-	x.put("new/m.envelope", strings.Replace(envelopeText(6), "Size", "SHA256: "+sum+"\nSize", 1))
+	x.put("new/m.eml", "123456789\n")
+	sums := "SHA256: 6d78392a5886177fe5b86e585a0b695a2bcd01a05504b3c4e38bc8eeb21e8326\nCRC32C: a8dab577\n"
+	x.put("new/m.envelope", strings.Replace(envelopeText(10), "Size", sums+"Size", 1))
 	c := x.claim("m")
 	if err := c.Load(); err != nil {
 		t.Error(err)

@@ -3,6 +3,7 @@ package spoolfmt
 import (
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io/fs"
 
 	"golang.org/x/sys/unix"
@@ -30,6 +31,7 @@ type Draft struct {
 	broken  uint64 // failures of syncs before it began: see committer
 	buf     []byte
 	size    int64
+	crc     uint32
 	last    byte  // the last octet written
 	err     error // the first failed write: no commit after it
 }
@@ -93,6 +95,7 @@ func (d *Draft) Write(p []byte) (int, error) {
 		d.last = p[len(p)-1]
 	}
 	d.size += int64(len(p))
+	d.crc = crc32.Update(d.crc, envelope.ChecksumTable(), p)
 	return len(p), nil
 }
 
@@ -104,7 +107,7 @@ func (d *Draft) flush() {
 	d.buf = d.buf[:0]
 }
 
-// Commit gives the message its envelope, whose Size it sets, and makes it
+// Commit gives the message its envelope, whose Size and CRC32C it sets, and makes it
 // visible to drainers. When it returns nil the message is in new/ and durable.
 // Otherwise the error is a *[CommitError]: unless that says Visible, no part of
 // the message can be delivered, and Abort removes what is left of it.
@@ -129,6 +132,7 @@ func (d *Draft) seal(e *envelope.Envelope) error {
 		return &CommitError{Step: "write content", Err: d.err}
 	}
 	e.SetSize(d.size)
+	e.SetChecksum(d.crc)
 	data, err := e.Marshal()
 	if err != nil {
 		return &CommitError{Step: "envelope", Err: err}

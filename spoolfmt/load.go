@@ -1,12 +1,8 @@
 package spoolfmt
 
 import (
-	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"io/fs"
 	"os"
@@ -207,30 +203,21 @@ func (s *Spool) private(id string) (*os.File, error) {
 // loadBuffer is large enough that system calls cost little beside the octets.
 const loadBuffer = 64 << 10
 
-// checkContent passes over the content once: what it looks for, and the copy,
-// are of the same octets.
+// checkContent passes over the content once: the check and the copy see the
+// same octets. It reads one octet more than Size, and never beyond: a feeder may
+// still append.
 func (c *Claim) checkContent(to io.Writer) error {
-	var sum hash.Hash
-	if want := c.env.Get("SHA256"); want != "" {
-		sum = sha256.New()
-	}
+	check := c.env.NewContentCheck()
 	buf := make([]byte, min(loadBuffer, c.env.Size()+1))
-	var n int64
+	r := io.NewSectionReader(c.locked, 0, c.env.Size()+1)
 	for {
-		k, err := c.locked.ReadAt(buf, n)
-		if i := bytes.IndexByte(buf[:k], '\r'); i >= 0 {
-			return c.badOctet("CR", n+int64(i))
+		n, err := r.Read(buf)
+		if _, cerr := check.Write(buf[:n]); cerr != nil {
+			return &MalformedError{File: c.path(KindContent), Err: cerr}
 		}
-		if i := bytes.IndexByte(buf[:k], 0); i >= 0 {
-			return c.badOctet("NUL", n+int64(i))
-		}
-		if _, werr := to.Write(buf[:k]); werr != nil {
+		if _, werr := to.Write(buf[:n]); werr != nil {
 			return fmt.Errorf("copy of %s: %w", c.path(KindContent), werr)
 		}
-		if sum != nil {
-			sum.Write(buf[:k])
-		}
-		n += int64(k)
 		if errors.Is(err, io.EOF) {
 			break
 		}
@@ -238,16 +225,8 @@ func (c *Claim) checkContent(to io.Writer) error {
 			return fmt.Errorf("%s: %w", c.path(KindContent), err)
 		}
 	}
-	if n != c.env.Size() {
-		return &MalformedError{File: c.path(KindContent), Err: errors.New("content changes while it is read")}
-	}
-	if sum != nil && hex.EncodeToString(sum.Sum(nil)) != c.env.Get("SHA256") {
-		return &MalformedError{File: c.path(KindContent), Err: errors.New("content does not match the envelope's SHA256")}
+	if err := check.End(); err != nil {
+		return &MalformedError{File: c.path(KindContent), Err: err}
 	}
 	return nil
-}
-
-func (c *Claim) badOctet(what string, at int64) error {
-	err := fmt.Errorf("%s at octet %d: lines end in LF, and a content has no CR and no NUL", what, at+1)
-	return &MalformedError{File: c.path(KindContent), Err: err}
 }

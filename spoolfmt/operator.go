@@ -131,7 +131,7 @@ func (c *Claim) requeue(from Box) error {
 			return ErrBlocked
 		}
 	}
-	c.env.ClearOutcomes()
+	c.env.Requeue(s.now())
 	data, err := c.env.Marshal()
 	if err != nil {
 		return err

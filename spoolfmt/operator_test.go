@@ -169,8 +169,9 @@ func TestRequeueRefuses(t *testing.T) {
 	if err := x.Requeue("syntax"); err != nil {
 		t.Error(err)
 	}
-	if got := x.read("new/syntax.envelope"); got != envelopeText(2) {
-		t.Errorf("envelope %q", got)
+	want := strings.TrimSuffix(envelopeText(2), "\n") + "Requeued-At: " + envelope.FormatTime(x.clock) + "\n\n"
+	if got := x.read("new/syntax.envelope"); got != want {
+		t.Errorf("envelope %q, want %q", got, want)
 	}
 }
 

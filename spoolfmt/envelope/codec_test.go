@@ -41,7 +41,7 @@ func TestEnvelopeChanges(t *testing.T) {
 	}
 	for name, value := range map[string]string{
 		"Sender": "<x@example.com>", "Recipient": "<x@example.com>", "Size": "1", "Delivered": "x", "Spool-Format": "1",
-		"Helo": "a\nb", "Attempts": "-1", "Next-Attempt": "soon", "Bad Name": "x", "SHA256": "0", "X": strings.Repeat("y", MaxLine),
+		"Helo": "a\nb", "Attempts": "-1", "Next-Attempt": "soon", "Bad Name": "x", "SHA256": "0", "CRC32C": "E3069283", "Requeued-At": "now", "X": strings.Repeat("y", MaxLine),
 		"Client-Name": " x",
 	} {
 		if err := e.Set(name, value); err == nil {
@@ -70,7 +70,13 @@ Attempts: 3
 	if err != nil || string(got) != want {
 		t.Fatalf("%v\n%s", err, got)
 	}
-	e.ClearOutcomes()
+	if !e.RequeuedAt().IsZero() {
+		t.Error("requeued before a requeue")
+	}
+	e.Requeue(now.Add(time.Hour))
+	if at := e.RequeuedAt(); !at.Equal(now.Add(time.Hour)) {
+		t.Errorf("requeued at %v", at)
+	}
 	if p := e.Pending(); len(p) != 1 || p[0].Address != "c@example.org" || e.Get("attempts") != "" {
 		t.Errorf("after a requeue: pending %v, attempts %q", p, e.Get("attempts"))
 	}

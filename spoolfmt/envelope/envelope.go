@@ -285,13 +285,30 @@ func (e *Envelope) SetOutcome(address string, o Outcome) error {
 // recipients has room for all of theirs.
 const maxOutcomeText = 200
 
-// ClearOutcomes makes an envelope ready for a new life: failures and everything
-// about attempts go, deliveries stay.
-func (e *Envelope) ClearOutcomes() {
+// SetChecksum sets the CRC32C of the content: see [ChecksumTable].
+func (e *Envelope) SetChecksum(crc uint32) { e.put("CRC32C", fmt.Sprintf("%08x", crc)) }
+
+// ReceivedAt returns when the message came, by its feeder's clock; the zero time
+// when the feeder did not say.
+func (e *Envelope) ReceivedAt() time.Time { return e.time("Received-At") }
+
+// RequeuedAt returns when a person sent the message on its way again; the zero
+// time when nobody did. From then on it is as old as if it had come then.
+func (e *Envelope) RequeuedAt() time.Time { return e.time("Requeued-At") }
+
+func (e *Envelope) time(name string) time.Time {
+	t, _ := parseTime(e.Get(name))
+	return t
+}
+
+// Requeue makes an envelope ready for a new life: failures and everything about
+// attempts go, deliveries stay, and its age counts from now.
+func (e *Envelope) Requeue(now time.Time) {
 	e.remove("Failed", "Attempts", "Next-Attempt", "Last-Error", "Set-Aside")
 	for i := range e.recipients {
 		if o := e.recipients[i].Outcome; o != nil && o.Status == StatusFailed {
 			e.recipients[i].Outcome = nil
 		}
 	}
+	e.put("Requeued-At", FormatTime(now))
 }

@@ -35,10 +35,12 @@ func knownField(name string) *fieldRule {
 	case is("Spool-Format"):
 		return &fieldRule{"Spool-Format", true, false, func(*Envelope, string) error { return nil }}
 	case is("SHA256"):
-		return &fieldRule{"SHA256", true, true, takeSHA256}
+		return &fieldRule{"SHA256", true, true, takeHex(64)}
+	case is("CRC32C"):
+		return &fieldRule{"CRC32C", true, true, takeHex(8)}
 	case is("Attempts"):
 		return &fieldRule{"Attempts", true, true, takeAttempts}
-	case is("Received-At"), is("Next-Attempt"):
+	case is("Received-At"), is("Next-Attempt"), is("Requeued-At"):
 		return &fieldRule{name, true, true, takeTime}
 	case is("Set-Aside"):
 		return &fieldRule{"Set-Aside", true, true, takeSetAside}
@@ -82,16 +84,19 @@ func takeSize(e *Envelope, value string) (err error) {
 	return err
 }
 
-func takeSHA256(_ *Envelope, value string) error {
-	for i := 0; i < len(value); i++ {
-		if !isDigit(value[i]) && (value[i] < 'a' || value[i] > 'f') {
-			return &pathError{i, errors.New("not 64 hexadecimal digits in lower case")}
+// takeHex takes exactly n hexadecimal digits in lower case.
+func takeHex(n int) func(*Envelope, string) error {
+	return func(_ *Envelope, value string) error {
+		for i := 0; i < len(value); i++ {
+			if !isDigit(value[i]) && (value[i] < 'a' || value[i] > 'f') {
+				return &pathError{i, fmt.Errorf("not %d hexadecimal digits in lower case", n)}
+			}
 		}
+		if len(value) != n {
+			return fmt.Errorf("not %d hexadecimal digits in lower case", n)
+		}
+		return nil
 	}
-	if len(value) != 64 {
-		return errors.New("not 64 hexadecimal digits in lower case")
-	}
-	return nil
 }
 
 func takeAttempts(_ *Envelope, value string) error {
