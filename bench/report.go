@@ -98,9 +98,7 @@ func (b *bench) report(dir, command string) error {
 	fmt.Fprint(&w, "\n![durable messages by sessions](throughput.svg)\n\n![from commit to agent](latency.svg)\n\n![beside a backlog](backlog.svg)\n\n```\n")
 	b.print(&w)
 	fmt.Fprint(&w, "```\n")
-	if notes, err := os.ReadFile(filepath.Join(dir, "NOTES.md")); err == nil {
-		w.WriteString("\n" + string(notes))
-	}
+	fmt.Fprint(&w, "\n[NOTES.md](NOTES.md) says what was tried, and why a target is not met.\n")
 	err := os.WriteFile(filepath.Join(dir, "RESULT.md"), []byte(w.String()), 0o644)
 	for name, p := range b.plots() {
 		f, ferr := os.Create(filepath.Join(dir, name))
