@@ -104,7 +104,7 @@ var clauses = []entry{
 		meaning: "seconds without a session before a server on inetd's wait socket leaves"},
 	{id: hosts, name: "hosts", programs: []string{"smap"}, kind: kindPermit, list: true,
 		note: "everybody may", usage: "permit-hosts PATTERN... | deny-hosts PATTERN...",
-		meaning: "who may talk to smap at all; the first rule that matches decides"},
+		meaning: "the clients that can talk to smap at all; the first rule that matches decides"},
 	{id: LocalDomains, name: "local-domains", programs: []string{"smap"}, kind: kindDomains, list: true,
 		note: "the hostname", usage: "local-domains NAME|FILE...",
 		meaning: "domains whose recipients are accepted from anyone; .name includes subdomains"},

@@ -188,7 +188,7 @@ func mutated(random *rand.Rand, data []byte) []byte {
 		return slices.Concat(data[:at], data[end:])
 	case 3, 4:
 		return slices.Concat(data[:at], []byte(words[random.IntN(len(words))]), data[at:])
-	case 5: // a line stands there twice
+	case 5: // a line is repeated
 		lines[line] += lines[line]
 		return []byte(strings.Join(lines, ""))
 	case 6: // or changes places

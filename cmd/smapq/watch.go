@@ -32,7 +32,7 @@ it is interrupted. With --json it streams events for a program.`,
 			return a.watch(c.Context(), max(d, 100*time.Millisecond))
 		},
 	}
-	c.Flags().StringVar(&every, "every", every, "look so often: `TIME`")
+	c.Flags().StringVar(&every, "every", every, "look every `TIME`")
 	return a.withJSON(c)
 }
 

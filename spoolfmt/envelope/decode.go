@@ -111,7 +111,7 @@ func (p *parser) field(line string) error {
 		if f.single {
 			key := strings.ToLower(name)
 			if p.seen[key] {
-				return p.fail(1, fmt.Errorf("%s stands there twice", name))
+				return p.fail(1, fmt.Errorf("%s is repeated", name))
 			}
 			p.seen[key] = true
 		}

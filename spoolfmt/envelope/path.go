@@ -74,7 +74,7 @@ func ParsePath(value string) (Path, error) {
 		word, _, _ := strings.Cut(rest[1:], " ")
 		param, err := parseParam(word)
 		if err == nil && !seen.add(param.Keyword) {
-			err = fmt.Errorf("parameter %s stands there twice", param.Keyword)
+			err = fmt.Errorf("parameter %s is repeated", param.Keyword)
 		}
 		if err != nil {
 			return Path{}, &pathError{at + 1, err}

@@ -40,6 +40,9 @@ func phrases(text string) []string {
 	number := 0
 	for line := range strings.Lines(text) {
 		number++
+		if strings.HasPrefix(line, "#") {
+			continue // a heading can be a question
+		}
 		for _, h := range hard {
 			if m := h.phrase.FindString(line); m != "" {
 				found = append(found, fmt.Sprintf("%d: %q; write %s", number, m, h.instead))

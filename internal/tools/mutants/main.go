@@ -129,7 +129,7 @@ func parse(text string) ([]mutant, error) {
 // apply makes the change, which must be possible in exactly one place.
 func (m mutant) apply(source string) (string, error) {
 	if n := strings.Count(source, "\n"+m.old); n != 1 {
-		return "", fmt.Errorf("the old lines stand there %d times:\n%s", n, m.old)
+		return "", fmt.Errorf("the old lines occur %d times:\n%s", n, m.old)
 	}
 	return strings.Replace(source, "\n"+m.old, "\n"+m.new, 1), nil
 }
