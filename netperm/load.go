@@ -9,8 +9,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// DefaultPath is where the Toolkit keeps its table.
-const DefaultPath = "/usr/local/etc/netperm-table"
+// defaultPath is set by the linker, once for all programs of a package.
+var defaultPath = "/usr/local/etc/netperm-table"
+
+// DefaultPath is where the programs look for the table: where the Toolkit keeps
+// it, unless a package was built with another path.
+func DefaultPath() string { return defaultPath }
 
 // Load reads the table at path for a program, "smap" or "smapd". The table must
 // pass [CheckFile]; a FIFO or a device in its place cannot make Load wait. When

@@ -66,7 +66,7 @@ func main() {
 func run(args []string) int {
 	var o options
 	f := flag.NewFlagSet("smap", flag.ContinueOnError)
-	f.StringVar(&o.table, "c", netperm.DefaultPath, "the netperm-table is `FILE`")
+	f.StringVar(&o.table, "c", netperm.DefaultPath(), "the netperm-table is `FILE`")
 	f.StringVar(&o.log, "log", "", "log to `syslog` or stderr, whatever the table says")
 	f.BoolVar(&o.check, "t", false, "check the table and exit")
 	f.BoolVar(&o.version, "version", false, "print the version and exit")

@@ -70,7 +70,7 @@ func parse(args []string, stdout, stderr io.Writer) (options, int) {
 	var o options
 	f := flag.NewFlagSet("smapd", flag.ContinueOnError)
 	f.SetOutput(stderr)
-	f.StringVar(&o.table, "c", netperm.DefaultPath, "netperm-table to read")
+	f.StringVar(&o.table, "c", netperm.DefaultPath(), "netperm-table to read")
 	f.BoolVar(&o.test, "t", false, "check the table and exit")
 	f.BoolVar(&o.detach, "d", false, "detach and write a pid file")
 	f.StringVar(&o.pidFile, "p", "/var/run/smapd.pid", "pid file with -d")

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"smap/internal/sysexits"
 	"smap/spoolfmt"
 )
 
@@ -60,7 +62,7 @@ func (a *app) check(ctx context.Context, repair bool) error {
 	defer s.Close() // only read
 	for b := spoolfmt.New; b <= spoolfmt.Bad; b++ {
 		if err := s.Missing(b); errors.Is(err, fs.ErrPermission) {
-			return failf(exNoPerm, "%w; only the spool's owner and root may check it", err)
+			return mayLook(filepath.Dir(s.Path(b)))
 		}
 	}
 	run := &checkRun{a: a, counts: make(map[string]int)}
@@ -186,7 +188,7 @@ func (r *checkRun) end() error {
 	}
 	switch {
 	case left > 0:
-		return failure(exDataErr, nil)
+		return failure(sysexits.DataErr, nil)
 	case mended > 0:
 		return failure(exMended, nil)
 	}

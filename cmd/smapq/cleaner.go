@@ -6,6 +6,8 @@ import (
 	"context"
 	"errors"
 	"io"
+
+	"smap/internal/sysexits"
 )
 
 // A cleaner turns what programs write into what a content may be: lines end in
@@ -50,7 +52,7 @@ func (c *cleaner) next() ([]byte, error) {
 		chunk = append(chunk[:len(chunk)-2], '\n')
 	}
 	if i := bytes.IndexAny(chunk, "\r\x00"); i >= 0 {
-		return nil, failf(exDataErr, "line %d of the message holds %q; a message has neither CR (but before LF) nor NUL", c.lines, chunk[i])
+		return nil, failf(sysexits.DataErr, "line %d of the message holds %q; a message has neither CR (but before LF) nor NUL", c.lines, chunk[i])
 	}
 	if first && c.dotEnds && string(chunk) == ".\n" {
 		return nil, io.EOF
@@ -71,6 +73,6 @@ func interruptible(ctx context.Context, r io.Reader) io.Reader {
 		_, err := io.Copy(pw, r)
 		_ = pw.CloseWithError(err) // never fails
 	}()
-	context.AfterFunc(ctx, func() { _ = pw.CloseWithError(failf(exTempFail, "interrupted; nothing was sent")) })
+	context.AfterFunc(ctx, func() { _ = pw.CloseWithError(failf(sysexits.TempFail, "interrupted; nothing was sent")) })
 	return pr
 }

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"smap/internal/eventlog"
+	"smap/internal/sysexits"
 	"smap/internal/version"
 	"smap/spoolfmt"
 )
@@ -82,9 +83,9 @@ func (a *app) printJSON(v any) error {
 func (a *app) printNow(v any) error {
 	switch err := errors.Join(a.printJSON(v), a.out.Flush()); {
 	case errors.Is(err, unix.EPIPE):
-		return &exitError{code: exOK}
+		return &exitError{code: sysexits.OK}
 	case err != nil:
-		return failure(exIOErr, err)
+		return failure(sysexits.IOErr, err)
 	}
 	return nil
 }

@@ -13,21 +13,8 @@ import (
 	"smap/spoolfmt/envelope"
 )
 
-// Exit codes: sysexits(3), and one of check's own.
-const (
-	exOK          = sysexits.OK
-	exMended      = 1 // check: everything that was found is mended
-	exUsage       = sysexits.Usage
-	exDataErr     = sysexits.DataErr
-	exNoInput     = sysexits.NoInput
-	exNoUser      = sysexits.NoUser
-	exUnavailable = sysexits.Unavailable
-	exOSErr       = sysexits.OSErr
-	exIOErr       = sysexits.IOErr
-	exTempFail    = sysexits.TempFail
-	exNoPerm      = sysexits.NoPerm
-	exConfig      = sysexits.Config
-)
+// exMended is check's own exit code: everything that was found is mended.
+const exMended = 1
 
 // An exitError is an error that knows its exit code. Without err nothing is
 // printed: that has happened already.
@@ -55,7 +42,7 @@ func failf(code int, format string, args ...any) error {
 }
 
 // usagef is an error of whoever typed the command.
-func usagef(format string, args ...any) error { return failf(exUsage, format, args...) }
+func usagef(format string, args ...any) error { return failf(sysexits.Usage, format, args...) }
 
 // exitCode is what an error comes to.
 func exitCode(err error) int {
@@ -66,21 +53,21 @@ func exitCode(err error) int {
 	var address *envelope.AddressError
 	switch {
 	case err == nil:
-		return exOK
+		return sysexits.OK
 	case errors.As(err, &known):
 		return known.code
 	case errors.As(err, &table), errors.As(err, &rule):
-		return exConfig
+		return sysexits.Config
 	case errors.As(err, &bad), errors.As(err, &address):
-		return exDataErr
+		return sysexits.DataErr
 	case errors.Is(err, spoolfmt.ErrGone), errors.Is(err, fs.ErrNotExist):
-		return exNoInput
+		return sysexits.NoInput
 	case errors.Is(err, fs.ErrPermission):
-		return exNoPerm
+		return sysexits.NoPerm
 	case passing(err), errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT), errors.Is(err, unix.EMFILE):
-		return exTempFail
+		return sysexits.TempFail
 	}
-	return exOSErr
+	return sysexits.OSErr
 }
 
 // passing tells whether an error of a claim may be over in a moment.

@@ -6,19 +6,24 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"time"
 
+	"smap/internal/sysexits"
 	"smap/spoolfmt/envelope"
 )
 
 // A header is the beginning of a message, up to and with the empty line.
 type header struct {
 	text  []byte
-	names map[string]bool // fields that are there, in lower case
+	names map[string]bool // fields that it has, in lower case
+	hops  int             // Received fields
 	rest  []byte          // the first of the body, where that was read already
 }
+
+// maxHops is how many Received fields a message may have: with more it goes round
+// in a loop (RFC 5321 section 6.3).
+const maxHops = 100
 
 // readHeader reads the header. A message that does not begin with a field has
 // none, and one whose header meets a line that is no field ends there, as
@@ -47,14 +52,23 @@ func readHeader(in *cleaner) (*header, error) {
 		if ok {
 			h.names[name] = true
 		}
+		if name == "received" {
+			h.hops++
+		}
 		h.text = append(h.text, line...)
 		if len(h.text) > envelope.MaxDropHeader {
-			return nil, failf(exDataErr, "the message's header has more than %d octets", envelope.MaxDropHeader)
+			return nil, failf(sysexits.DataErr, "the message's header has more than %d octets", envelope.MaxDropHeader)
 		}
+	}
+	if h.hops > maxHops {
+		return nil, failf(sysexits.DataErr, "the message has %d Received fields: it goes round in a loop", h.hops)
 	}
 	h.text = append(h.text, '\n')
 	return h, nil
 }
+
+// mailTime is the date of RFC 5322.
+const mailTime = "Mon, 02 Jan 2006 15:04:05 -0700"
 
 // fieldName returns the lower-case name of the field that begins on a line.
 func fieldName(line []byte) (string, bool) {
@@ -71,12 +85,14 @@ func fieldName(line []byte) (string, bool) {
 	return strings.ToLower(string(name)), true
 }
 
-// complete puts the fields in front that RFC 5322 wants and that are missing.
-// login is who sends it, name what people call them.
-func (h *header) complete(login, name string, now time.Time, id string) {
+// complete puts our Received field in front, and the fields that RFC 5322 wants
+// and that are missing. login is the user who sends it, name what people call
+// them.
+func (h *header) complete(login, name string, uid int, now time.Time, id string) {
 	var b strings.Builder
+	fmt.Fprintf(&b, "Received: by %s (smapq, from uid %d) id %s;\n\t%s\n", hostName(), uid, id, now.Format(mailTime))
 	if !h.names["date"] {
-		fmt.Fprintf(&b, "Date: %s\n", now.Format("Mon, 02 Jan 2006 15:04:05 -0700"))
+		fmt.Fprintf(&b, "Date: %s\n", now.Format(mailTime))
 	}
 	if !h.names["message-id"] {
 		fmt.Fprintf(&b, "Message-ID: <%s@%s>\n", id, hostName())
@@ -95,15 +111,6 @@ func (h *header) complete(login, name string, now time.Time, id string) {
 // quoted makes a name a quoted string of RFC 5322.
 func quoted(name string) string {
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(name) + `"`
-}
-
-// hostName is this host's, as far as it fits into an address.
-func hostName() string {
-	name, err := os.Hostname()
-	if err != nil || envelope.CheckAddress("x@"+name) != nil {
-		return "localhost"
-	}
-	return name
 }
 
 // addressees takes sender and recipients from the header, as a drop's, and

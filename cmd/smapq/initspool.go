@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
+	"smap/internal/sysexits"
 	"smap/spoolfmt"
 )
 
@@ -49,7 +50,7 @@ func (o *initOptions) ownership() (ownership, error) {
 		u, err := user.Lookup(o.user)
 		if err != nil {
 			if u, err = user.LookupId(o.user); err != nil {
-				return who, failf(exNoUser, "there is no user %q", o.user)
+				return who, failf(sysexits.NoUser, "there is no user %q", o.user)
 			}
 		}
 		who.uid, _ = strconv.Atoi(u.Uid) // numbers on every Unix
@@ -59,7 +60,7 @@ func (o *initOptions) ownership() (ownership, error) {
 		g, err := user.LookupGroup(o.group)
 		if err != nil {
 			if g, err = user.LookupGroupId(o.group); err != nil {
-				return who, failf(exNoUser, "there is no group %q", o.group)
+				return who, failf(sysexits.NoUser, "there is no group %q", o.group)
 			}
 		}
 		who.feeders, _ = strconv.Atoi(g.Gid)

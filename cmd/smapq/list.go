@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"smap/internal/sysexits"
 )
 
 // listOptions say which messages to list.
@@ -62,7 +64,7 @@ func (o *listOptions) check() (err error) {
 			continue
 		}
 		if *t.to, err = duration(t.text); err != nil {
-			return failure(exUsage, err)
+			return failure(sysexits.Usage, err)
 		}
 	}
 	return nil

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"syscall"
 
+	"smap/internal/sysexits"
 	"smap/netperm"
 	"smap/spoolfmt"
 )
@@ -44,7 +45,7 @@ func (a *app) search() (dir, badDir string, err error) {
 	}
 	path := a.table
 	if path == "" {
-		path = netperm.DefaultPath
+		path = netperm.DefaultPath()
 	}
 	t, err := netperm.Load(path, "smapd")
 	switch {
@@ -52,11 +53,11 @@ func (a *app) search() (dir, badDir string, err error) {
 	case a.table == "" && (errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission)):
 		return defaultSpool, "", nil
 	default:
-		return "", "", failure(exConfig, err)
+		return "", "", failure(sysexits.Config, err)
 	}
 	dir = t.String(netperm.Directory)
 	if dir == "" {
-		return "", "", failf(exConfig, "%s names no directory; give the spool with -d", path)
+		return "", "", failf(sysexits.Config, "%s names no directory; give the spool with -d", path)
 	}
 	badDir = t.String(netperm.BadDir)
 	if badDir == filepath.Join(dir, spoolfmt.Bad.String()) {
@@ -71,7 +72,13 @@ type opener func(string, spoolfmt.Options) (*spoolfmt.Spool, error)
 // open opens the spool for a command. Root becomes the spool's owner first, so
 // that no file of root's comes into it that its drainer could not read, and so
 // that strangers' mail is not handled with root's rights.
-func (a *app) open(how opener) (*spoolfmt.Spool, error) {
+func (a *app) open(how opener) (*spoolfmt.Spool, error) { return a.openAs(how, mayLook) }
+
+// feeder opens the spool to put mail into it.
+func (a *app) feeder() (*spoolfmt.Spool, error) { return a.openAs(spoolfmt.OpenFeeder, mayFeed) }
+
+// openAs is open with the explanation of a denied permission.
+func (a *app) openAs(how opener, denied func(dir string) error) (*spoolfmt.Spool, error) {
 	dir, badDir, err := a.locate()
 	if err != nil {
 		return nil, err
@@ -82,9 +89,9 @@ func (a *app) open(how opener) (*spoolfmt.Spool, error) {
 	s, err := how(dir, spoolfmt.Options{BadDir: badDir, Log: a.log()})
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, failf(exNoInput, "%w; smapq init makes a spool, -d names another", err)
+		return nil, failf(sysexits.NoInput, "%w; smapq init makes a spool, -d names another", err)
 	case errors.Is(err, fs.ErrPermission):
-		return nil, failf(exNoPerm, "%w; its owner and root may do this, and feeders may only submit", err)
+		return nil, denied(dir)
 	case err != nil:
 		return nil, err
 	}
@@ -104,9 +111,9 @@ func (a *app) view() (*spoolfmt.Spool, error) {
 		case err == nil, b == spoolfmt.Tmp && errors.Is(err, fs.ErrPermission):
 			continue
 		case errors.Is(err, fs.ErrPermission):
-			err = failf(exNoPerm, "%w; only the spool's owner and root may look into it", err)
+			err = mayLook(filepath.Dir(s.Path(b)))
 		case b == spoolfmt.New && errors.Is(err, fs.ErrNotExist):
-			err = failf(exNoInput, "%s is no spool: it has no new/; smapq init makes one", filepath.Dir(s.Path(b)))
+			err = failf(sysexits.NoInput, "%s is no spool: it has no new/; smapq init makes one", filepath.Dir(s.Path(b)))
 		case errors.Is(err, fs.ErrNotExist):
 			continue
 		}
@@ -129,13 +136,13 @@ func (a *app) become(dir string) error {
 		gid = cur.Gid // of a shared spool: the drainer's group, not the feeders'
 	}
 	if err := syscall.Setgroups([]int{int(gid)}); err != nil {
-		return failf(exOSErr, "setgroups: %w", err)
+		return failf(sysexits.OSErr, "setgroups: %w", err)
 	}
 	if err := syscall.Setgid(int(gid)); err != nil {
-		return failf(exOSErr, "setgid: %w", err)
+		return failf(sysexits.OSErr, "setgid: %w", err)
 	}
 	if err := syscall.Setuid(int(top.Uid)); err != nil {
-		return failf(exOSErr, "setuid: %w", err)
+		return failf(sysexits.OSErr, "setuid: %w", err)
 	}
 	return nil
 }

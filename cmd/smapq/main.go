@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"smap/internal/sysexits"
 )
 
 // An app is one run of the program: what it was given, and what all commands
@@ -30,6 +32,8 @@ type app struct {
 	table string // -c
 	json  bool   // --json, of the commands that have it
 
+	aliases string // the file of aliases
+
 	place *place // where the spool is, once that is known
 }
 
@@ -38,7 +42,8 @@ func main() {
 	// ignored: what "take" runs would inherit that.
 	signal.Notify(make(chan os.Signal, 1), unix.SIGPIPE)
 	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM)
-	a := &app{in: os.Stdin, out: bufio.NewWriterSize(os.Stdout, 64<<10), err: os.Stderr, getenv: os.Getenv, now: time.Now}
+	a := &app{in: os.Stdin, out: bufio.NewWriterSize(os.Stdout, 64<<10), err: os.Stderr, getenv: os.Getenv, now: time.Now,
+		aliases: aliasesPath()}
 	a.term = terminalOf(os.Stdout, a.getenv)
 	code := a.run(ctx, filepath.Base(os.Args[0]), os.Args[1:])
 	stop()
@@ -59,7 +64,7 @@ func (a *app) run(ctx context.Context, name string, args []string) int {
 		err = a.command(ctx, args)
 	}
 	if ferr := a.out.Flush(); err == nil && ferr != nil && !errors.Is(ferr, unix.EPIPE) {
-		err = failure(exIOErr, ferr)
+		err = failure(sysexits.IOErr, ferr)
 	}
 	var quiet *exitError
 	if err != nil && !(errors.As(err, &quiet) && quiet.err == nil) {

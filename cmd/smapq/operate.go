@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"smap/internal/sysexits"
 	"smap/spoolfmt"
 	"smap/spoolfmt/envelope"
 )
@@ -110,7 +111,7 @@ func (a *app) sure(ctx context.Context, yes bool, n int) (bool, error) {
 	case yes = <-answered:
 	}
 	if !yes {
-		return false, failf(exUsage, "nothing was deleted")
+		return false, failf(sysexits.Usage, "nothing was deleted")
 	}
 	return true, nil
 }
@@ -120,7 +121,7 @@ func (a *app) sure(ctx context.Context, yes bool, n int) (bool, error) {
 func (a *app) each(ctx context.Context, ids []string, all bool, of []string, done string, do func(*spoolfmt.Spool, string) error) error {
 	for _, id := range ids {
 		if err := envelope.CheckID(id); err != nil {
-			return failure(exUsage, err)
+			return failure(sysexits.Usage, err)
 		}
 	}
 	s, err := a.open(spoolfmt.OpenDrainer)

@@ -13,7 +13,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"smap/receiver"
-	"smap/spoolfmt"
 	"smap/spoolfmt/envelope"
 )
 
@@ -189,7 +188,7 @@ const smtpErrors = 100
 // sendmailSMTP speaks SMTP on standard input and output with a local program,
 // which may send to anyone.
 func (a *app) sendmailSMTP(ctx context.Context) error {
-	s, err := a.open(spoolfmt.OpenFeeder)
+	s, err := a.feeder()
 	if err != nil {
 		return err
 	}

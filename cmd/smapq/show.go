@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"smap/internal/sysexits"
 	"smap/spoolfmt"
 	"smap/spoolfmt/envelope"
 )
@@ -49,7 +50,7 @@ func (a *app) show(ids []string, o showOptions) error {
 	defer s.Close() // only read
 	for i, id := range ids {
 		if err := envelope.CheckID(id); err != nil {
-			return failure(exUsage, err)
+			return failure(sysexits.Usage, err)
 		}
 		r, err := find(s, id)
 		if err != nil {
@@ -139,7 +140,7 @@ func (a *app) copyContent(s *spoolfmt.Spool, r ref, headerOnly bool) error {
 	}
 	f, err := s.Open(r.box, name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return failf(exNoInput, "%s: the content is not there", r.id)
+		return failf(sysexits.NoInput, "%s: the content is not there", r.id)
 	}
 	if err != nil {
 		return err

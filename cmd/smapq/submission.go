@@ -8,11 +8,13 @@ import (
 	"io"
 	"os"
 	"os/user"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
 	"unicode"
 
+	"smap/internal/sysexits"
 	"smap/spoolfmt"
 	"smap/spoolfmt/envelope"
 )
@@ -29,7 +31,8 @@ type submission struct {
 	notify     string   // NOTIFY of every recipient
 	ret, envid string   // RET and ENVID
 
-	caller caller
+	caller  caller
+	aliases aliases
 }
 
 // A caller is who runs the program. It has to be found out before root becomes
@@ -54,13 +57,22 @@ func (c caller) String() string { return fmt.Sprintf("uid %d (%s)", c.uid, c.nam
 // feed puts the message that in holds into the spool and returns its id.
 func (a *app) feed(ctx context.Context, l *submission, in io.Reader) (string, error) {
 	l.caller = whoCalls()
-	s, err := a.open(spoolfmt.OpenFeeder)
+	var err error
+	if l.aliases, err = readAliases(a.aliases); err != nil {
+		return "", failure(sysexits.Config, err)
+	}
+	s, err := a.feeder()
 	if err != nil {
 		return "", err
 	}
 	d, err := s.NewDraft()
+	if errors.Is(err, os.ErrPermission) {
+		err = mayFeed(filepath.Dir(s.Path(spoolfmt.Tmp)))
+	} else if err != nil {
+		err = feedError(err)
+	}
 	if err != nil {
-		return "", errors.Join(feedError(err), s.Close())
+		return "", errors.Join(err, s.Close())
 	}
 	env, err := l.write(d, &cleaner{r: bufio.NewReaderSize(interruptible(ctx, in), 64<<10), dotEnds: l.dotEnds}, a.now())
 	if err != nil {
@@ -72,13 +84,10 @@ func (a *app) feed(ctx context.Context, l *submission, in io.Reader) (string, er
 	return d.ID(), s.Close()
 }
 
-// feedError is what a spool that does not take a message means to who sends it:
-// try again later, but where the system says that they never may.
+// feedError is what a spool that does not take a message means to its sender: try
+// again later.
 func feedError(err error) error {
-	if errors.Is(err, os.ErrPermission) {
-		return failf(exNoPerm, "%w; who feeds this spool is in its group", err)
-	}
-	return failf(exTempFail, "the spool did not take the message: %w", err)
+	return failf(sysexits.TempFail, "the spool did not take the message: %w", err)
 }
 
 // write writes the content and returns the envelope.
@@ -88,7 +97,7 @@ func (l *submission) write(d *spoolfmt.Draft, in *cleaner, now time.Time) (*enve
 		return nil, err
 	}
 	if !l.asIs {
-		h.complete(l.caller.name, l.name, now, d.ID())
+		h.complete(l.caller.name, l.name, l.caller.uid, now, d.ID())
 	}
 	sender, recipients, err := l.addressees(h, d)
 	if err != nil {
@@ -104,10 +113,11 @@ func (l *submission) write(d *spoolfmt.Draft, in *cleaner, now time.Time) (*enve
 			return nil, err
 		}
 	}
+	recipients = l.aliases.apply(recipients)
 	l.parameters(&sender, recipients, in.eight)
 	env, err := envelope.New(sender, recipients)
 	if err != nil {
-		return nil, failure(exDataErr, err)
+		return nil, failure(sysexits.DataErr, err)
 	}
 	err = errors.Join(env.Set("Received-At", envelope.FormatTime(now)), env.Set("Client-Address", "local"),
 		env.Set("X-Submitter", l.caller.String()))
@@ -119,7 +129,7 @@ func (l *submission) addressees(h *header, w io.Writer) (sender envelope.Path, t
 	for _, arg := range l.to {
 		more, err := addresses(arg)
 		if err != nil {
-			return sender, nil, failure(exNoUser, err)
+			return sender, nil, failure(sysexits.NoUser, err)
 		}
 		to = append(to, more...)
 	}
@@ -134,7 +144,7 @@ func (l *submission) addressees(h *header, w io.Writer) (sender envelope.Path, t
 	var bad *envelope.ParseError
 	switch {
 	case errors.As(err, &bad):
-		return sender, nil, failf(exDataErr, "the message's header: %w", err)
+		return sender, nil, failf(sysexits.DataErr, "the message's header: %w", err)
 	case err != nil:
 		return sender, nil, feedError(err)
 	case len(to) == 0:
@@ -142,13 +152,13 @@ func (l *submission) addressees(h *header, w io.Writer) (sender envelope.Path, t
 	}
 	switch {
 	case l.from != nil:
-		sender.Address = *l.from
+		sender.Address = complete(*l.from)
 	case l.login || !l.fromHeader:
-		sender.Address = l.caller.name
+		sender.Address = complete(l.caller.name)
 	}
 	if sender.Address != "" {
 		if err := envelope.CheckAddress(sender.Address); err != nil {
-			return sender, nil, failf(exUsage, "sender: %w", err)
+			return sender, nil, failf(sysexits.Usage, "sender: %w", err)
 		}
 	}
 	return sender, to, nil

@@ -8,6 +8,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
+
+	"smap/internal/sysexits"
 )
 
 func (a *app) submitCommand() *cobra.Command {
@@ -55,7 +57,7 @@ func (a *app) submit(ctx context.Context, l *submission, file string) error {
 	if file != "" && file != "-" {
 		f, err := os.Open(file) // before root becomes the spool's owner
 		if err != nil {
-			return failure(exNoInput, err)
+			return failure(sysexits.NoInput, err)
 		}
 		defer f.Close() // only read
 		in = f

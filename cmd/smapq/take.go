@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"smap/courier"
+	"smap/internal/sysexits"
 	"smap/spoolfmt"
 )
 
@@ -60,18 +61,18 @@ func (o *takeOptions) schedule() (s courier.Schedule, timeout time.Duration, err
 		return s, 0, usagef("--jobs %d: from 1 to 1000", o.jobs)
 	}
 	if timeout, err = duration(o.timeout); err != nil {
-		return s, 0, failf(exUsage, "--timeout: %w", err)
+		return s, 0, failf(sysexits.Usage, "--timeout: %w", err)
 	}
 	for _, text := range o.retry {
 		d, err := duration(text)
 		if err != nil {
-			return s, 0, failf(exUsage, "--retry: %w", err)
+			return s, 0, failf(sysexits.Usage, "--retry: %w", err)
 		}
 		s.Retry = append(s.Retry, max(d, time.Second))
 	}
 	if o.maxAge != "" {
 		if s.MaxAge, err = duration(o.maxAge); err != nil {
-			return s, 0, failf(exUsage, "--max-age: %w", err)
+			return s, 0, failf(sysexits.Usage, "--max-age: %w", err)
 		}
 	}
 	return s, timeout, nil
@@ -92,7 +93,7 @@ func (a *app) take(ctx context.Context, o takeOptions, argv []string) error {
 		path, err = filepath.Abs(path)
 	}
 	if err != nil {
-		return failure(exUnavailable, err)
+		return failure(sysexits.Unavailable, err)
 	}
 	dir, badDir, err := a.locate()
 	if err != nil {
@@ -122,13 +123,13 @@ func (a *app) take(ctx context.Context, o takeOptions, argv []string) error {
 	err = c.Run(ctx)
 	switch waiting, refused := agent.totals(); {
 	case errors.Is(err, courier.ErrUndelivered):
-		return failure(exTempFail, err)
+		return failure(sysexits.TempFail, err)
 	case err != nil:
 		return err
 	case waiting > 0:
-		return failf(exTempFail, "%s to be tried again; smapq list shows why", several(waiting, "delivery is", "deliveries are"))
+		return failf(sysexits.TempFail, "%s to be tried again; smapq list shows why", several(waiting, "delivery is", "deliveries are"))
 	case refused > 0:
-		return failf(exDataErr, "%s refused for good; smapq list --state bad shows why", several(refused, "delivery was", "deliveries were"))
+		return failf(sysexits.DataErr, "%s refused for good; smapq list --state bad shows why", several(refused, "delivery was", "deliveries were"))
 	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
+	"smap/internal/sysexits"
 	"smap/spoolfmt"
 )
 
@@ -27,7 +28,7 @@ it is interrupted. With --json it streams events for a program.`,
 		RunE: func(c *cobra.Command, _ []string) error {
 			d, err := duration(every)
 			if err != nil {
-				return failf(exUsage, "--every: %w", err)
+				return failf(sysexits.Usage, "--every: %w", err)
 			}
 			return a.watch(c.Context(), max(d, 100*time.Millisecond))
 		},
