@@ -56,6 +56,7 @@ var commands = []command{
 	{"EXPN", noChunks, false, true, says(replyExpand)},
 	{"VERB", noChunks, false, true, says(replyVerbose)},
 	{"ONEX", noChunks, false, true, says(replyOneX)},
+	{"AUTH", anyPhase, false, true, (*session).auth},
 	{"DEBUG", noChunks, false, true, (*session).debug},
 	{"WIZ", anyPhase, false, true, (*session).attack},
 	// A web page that makes a browser talk to us, in the body of a form.
@@ -85,8 +86,9 @@ func (s *session) outOfOrder(verb string) Reply {
 
 // execute parses one command line and carries it out.
 func (s *session) execute(line string) Reply {
+	s.credentials = s.credentials || isAuth(line)
 	if badText(line) {
-		s.alarm("control characters in a command", "line", line)
+		s.alarm("control characters in a command", "line", s.loggable(line))
 		return replyControl
 	}
 	verb, arg, _ := strings.Cut(line, " ")
@@ -96,6 +98,7 @@ func (s *session) execute(line string) Reply {
 		if !equal(c.verb, verb) {
 			continue
 		}
+		s.credentials = c.verb == "AUTH"
 		allowed := s.phase&c.phases != 0
 		switch {
 		case (c.idle || !allowed) && s.tooIdle():
@@ -123,6 +126,29 @@ func equal(word, s string) bool { return len(s) == len(word) && strings.EqualFol
 // badText tells whether a line has control characters or is not UTF-8.
 func badText(line string) bool {
 	return strings.ContainsFunc(line, unicode.IsControl) || !utf8.ValidString(line)
+}
+
+// auth refuses AUTH. What follows may be credentials: some clients send them
+// whatever the reply is.
+func (s *session) auth(string) Reply { return replyNoAuth }
+
+// loggable is a command line as the log may have it: without credentials, which
+// are AUTH's argument, and lines of one word that follow an AUTH.
+func (s *session) loggable(line string) string {
+	switch {
+	case isAuth(line):
+		return "AUTH (argument not logged)"
+	case s.credentials && !strings.Contains(line, " "):
+		return "(not logged)"
+	}
+	return line
+}
+
+// isAuth tells whether a line is AUTH, or nearly.
+func isAuth(line string) bool {
+	const auth = "AUTH"
+	line = strings.TrimLeft(line, " \t")
+	return len(line) >= len(auth) && equal(auth, line[:len(auth)])
 }
 
 func (s *session) rset(string) Reply {

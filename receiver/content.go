@@ -6,19 +6,14 @@ import (
 	"io/fs"
 	"strings"
 	"syscall"
-	"time"
 
 	"smap/spoolfmt"
 	"smap/spoolfmt/envelope"
 )
 
-// Limits of a content. The first is RFC 5321's 1000 many times over; the second
-// is what the single-file drop of the spool format allows, too.
-const (
-	maxTextLine = 64 << 10
-	maxHeader   = 1 << 20
-	maxReceived = 100 // RFC 5321 6.3
-)
+// maxReceived is how many Received fields make a mail loop: RFC 5321 6.3. Lines
+// and headers may be as long as maxbytes allows.
+const maxReceived = 100
 
 // maxRefusedContent is how much of a message is read on after it was refused.
 // Most clients listen only at its end, and would try again and again if they
@@ -33,23 +28,24 @@ type content struct {
 	s     *session
 	d     decoder
 	draft Draft
-	own   int64 // octets of our Received field, which are not the client's
-	start time.Time
-	raw   int64 // octets as transmitted
-	spare int64 // of them, those after the fault
+	own   int64 // octets that we added: they are not the client's
+	spare int64 // octets that came after the fault
 	fault *Reply
 
-	body     bool // the header is over
-	header   int  // octets of it
-	line     int  // octets of the present line
-	begin    [9]byte
-	received int
+	begun bool   // the first octets are in the draft
+	first []byte // those that are held back until then
+
+	body      bool // the header is over
+	line      int  // octets of the present line
+	lineStart [len("Received:")]byte
+	received  int
 }
 
 // newContent opens a draft, if there is room for so many octets, and writes our
 // trace field into it.
 func (s *session) newContent(size int64, dots bool) *content {
-	c := &content{s: s, d: decoder{dots: dots}, start: time.Now()}
+	c := &content{s: s, d: decoder{dots: dots}}
+	s.pace = newPace(s.MinRate, s.Timeout)
 	if r := s.room(size); r.Code != 0 {
 		c.fault = &r
 		return c
@@ -100,7 +96,6 @@ func (c *content) take(p []byte) (used int, err error) {
 	if err != nil {
 		return used, err
 	}
-	c.raw += int64(used)
 	if c.fault != nil {
 		if c.spare += int64(used); c.spare > maxRefusedContent {
 			return used, errRefused
@@ -112,53 +107,38 @@ func (c *content) take(p []byte) (used int, err error) {
 		c.fail(replyTooBig)
 	}
 	if c.fault == nil {
-		if _, err := c.draft.Write(out); err != nil {
+		if err := c.write(out); err != nil {
 			c.systemFault("write message", err)
 		}
 	}
 	return used, nil
 }
 
-// check looks at line lengths, and at the header's size and Received fields.
+// check counts the Received fields of the header.
 func (c *content) check(out []byte) {
 	for line := range bytes.Lines(out) {
 		if !c.body {
-			c.header += len(line)
-			copy(c.begin[min(c.line, len(c.begin)):], line)
+			copy(c.lineStart[min(c.line, len(c.lineStart)):], line)
 		}
-		if c.line += len(line); c.line > maxTextLine {
-			c.fail(replyTextLine)
-			return
-		}
+		c.line += len(line)
 		if line[len(line)-1] == '\n' {
 			c.endLine()
 		}
 	}
-	if c.header > maxHeader {
-		c.fail(replyHeader)
-	}
 }
 
 func (c *content) endLine() {
-	if !c.body {
-		if c.line == 1 {
-			c.body = true
-		} else if c.line >= len(c.begin) && strings.EqualFold(string(c.begin[:]), "Received:") {
-			if c.received++; c.received > maxReceived {
-				c.fail(replyLoop)
-			}
+	switch {
+	case c.body:
+	case c.line == 1:
+		c.body = true
+	case c.line >= len(c.lineStart) && strings.EqualFold(string(c.lineStart[:]), "Received:"):
+		c.received++
+		if c.received > maxReceived {
+			c.fail(replyLoop)
 		}
 	}
 	c.line = 0
-}
-
-// tooSlow tells whether the client sends less than the minimum rate, after a
-// time that lets any connection start.
-func (c *content) tooSlow() bool {
-	const grace = 30 * time.Second
-	lasted := time.Since(c.start)
-	return c.s.MinRate > 0 && lasted > min(grace, max(c.s.Timeout, time.Second)) &&
-		float64(c.raw) < float64(c.s.MinRate)*lasted.Seconds()
 }
 
 // finish commits the message or says why not.
@@ -167,11 +147,9 @@ func (c *content) finish() Reply {
 		return *c.fault
 	}
 	s := c.s
-	if c.line > 0 { // BDAT may end in the middle of a line
-		if _, err := c.draft.Write([]byte{'\n'}); err != nil {
-			c.systemFault("write message", err)
-			return *c.fault
-		}
+	if err := c.writeEnd(); err != nil {
+		c.systemFault("write message", err)
+		return *c.fault
 	}
 	e, err := s.envelope()
 	if err != nil {
@@ -191,7 +169,7 @@ func (c *content) finish() Reply {
 	}
 	id := c.draft.ID()
 	c.draft = nil
-	s.messages, s.octets, s.idle, s.since = s.messages+1, s.octets+size, 0, time.Now()
+	s.accepted(size)
 	s.log.Info("message", "id", id, "sender", s.sender.Address, "recipients", len(s.recipients), "size", size)
 	if s.esmtp {
 		return replyFor(250, "2.0.0", "Mail accepted, id ", id)

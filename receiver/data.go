@@ -6,7 +6,6 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"time"
 )
 
 // data receives a message up to the line with a lone dot.
@@ -40,7 +39,8 @@ func (s *session) bdat(arg string) Reply {
 		return s.enough("commands without a message")
 	case !ordered:
 		r := s.outOfOrder("BDAT")
-		c = &content{s: s, fault: &r, start: time.Now()}
+		c = &content{s: s, fault: &r}
+		s.pace = newPace(s.MinRate, s.Timeout)
 	case c == nil:
 		c = s.newContent(n, false)
 		s.content = c
@@ -55,14 +55,12 @@ func (s *session) bdat(arg string) Reply {
 		return s.broken(c, errBareLine)
 	case isLast || c.fault != nil:
 		return s.endContent(c)
-	case c.tooSlow(): // a chunk that comes with its command is never waited for
-		return s.broken(c, errSlow)
 	}
 	s.phase = Chunks
 	return replyFor(250, "2.0.0", size, " octets received")
 }
 
-var errSlow = errors.New("below the minimum rate")
+var errSlow = errors.New("the client sends too slowly")
 
 // more takes octets of a content, at most so many, and waits where none are
 // here. It returns how many it used.
@@ -73,9 +71,6 @@ func (s *session) more(c *content, most int64) (int64, error) {
 		}
 		if err := s.in.fill(); err != nil {
 			return 0, err
-		}
-		if c.tooSlow() {
-			return 0, errSlow
 		}
 	}
 	p := s.in.buf[s.in.r:s.in.w]
@@ -93,6 +88,7 @@ func (s *session) endContent(c *content) Reply {
 
 // broken ends a session in the middle of a message, which is not accepted.
 func (s *session) broken(c *content, err error) Reply {
+	slow := errors.Is(err, os.ErrDeadlineExceeded) && s.pace.over()
 	s.reset()
 	switch {
 	case errors.Is(err, errBareLine):
@@ -100,8 +96,8 @@ func (s *session) broken(c *content, err error) Reply {
 		return replyBareLine
 	case errors.Is(err, errRefused):
 		return c.fault.closing()
-	case errors.Is(err, errSlow):
-		return replyFor(421, "4.4.2", s.Hostname, " Too slow, closing connection").closing()
+	case slow, errors.Is(err, errSlow):
+		return s.tooSlow()
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return s.timeout()
 	}

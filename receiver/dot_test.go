@@ -245,7 +245,7 @@ func BenchmarkContent(b *testing.B) {
 
 // naive is the loop over octets that one would write first.
 func naive(out, in []byte) (n int) {
-	state, line := lineBegin, 0
+	state := lineBegin
 	for _, c := range in {
 		switch {
 		case c == 0 || c == '\n' && state != lineCR && state != lineDotCR || state == lineCR && c != '\n':
@@ -253,7 +253,7 @@ func naive(out, in []byte) (n int) {
 		case c == '\n':
 			out[n] = '\n'
 			n++
-			state, line = lineBegin, 0
+			state = lineBegin
 			continue
 		case c == '\r' && state == lineDot:
 			state = lineDotCR
@@ -268,9 +268,6 @@ func naive(out, in []byte) (n int) {
 		state = lineText
 		out[n] = c
 		n++
-		if line++; line > maxTextLine {
-			return 0
-		}
 	}
 	return n
 }

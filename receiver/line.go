@@ -37,11 +37,12 @@ type Conn interface {
 // An input reads lines and blocks of octets from a connection, through one
 // buffer, so that nothing is read twice and nothing is lost between the two.
 type input struct {
-	conn  Conn
-	begin func() error // before a line: sets the read deadline
-	flush func() error // before a read: says what the client has to hear first
-	buf   []byte
-	r, w  int // buf[r:w] is not used yet
+	conn   Conn
+	begin  func() error                         // before a line: sets the read deadline
+	flush  func() error                         // before a read: says what the client has to hear first
+	waited func(wait time.Duration, octets int) // after a read
+	buf    []byte
+	r, w   int // buf[r:w] is not used yet
 }
 
 // waiting tells whether octets that the client sent already are left.
@@ -57,7 +58,9 @@ func (in *input) fill() error {
 		return err
 	}
 	for range 100 {
+		began := time.Now()
 		n, err := in.conn.Read(in.buf[in.w:])
+		in.waited(time.Since(began), n)
 		in.w += n
 		if n > 0 {
 			return nil

@@ -6,11 +6,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 func newInput(pieces ...string) *input {
 	nothing := func() error { return nil }
-	return &input{conn: &reel{pieces: pieces}, begin: nothing, flush: nothing, buf: make([]byte, readBuffer)}
+	return &input{conn: &reel{pieces: pieces}, begin: nothing, flush: nothing, waited: func(time.Duration, int) {}, buf: make([]byte, readBuffer)}
 }
 
 func TestLine(t *testing.T) {

@@ -30,6 +30,7 @@ var (
 	replyDebug      = Reply{Code: 250, Enhanced: "2.0.0", Text: "Debug set -NOT!"}
 	replyEnterMail  = Reply{Code: 354, Text: `Enter mail, end with "." on a line by itself`}
 	replyStartTLS   = Reply{Code: 220, Text: "Ready to start TLS"}
+	replyNoAuth     = Reply{Code: 502, Enhanced: "5.5.1", Text: "AUTH is not offered", fault: true}
 	replyUnknown    = Reply{Code: 500, Enhanced: "5.5.1", Text: "Command unrecognized", fault: true}
 	replyLongLine   = Reply{Code: 500, Enhanced: "5.5.2", Text: "Line too long", fault: true}
 	replyControl    = Reply{Code: 500, Enhanced: "5.5.2", Text: "Command with control characters or invalid UTF-8", fault: true}
@@ -55,8 +56,6 @@ var (
 	replyFull       = Reply{Code: 452, Enhanced: "4.3.1", Text: "Not enough room in the spool, try later"}
 	replySystem     = Reply{Code: 451, Enhanced: "4.3.0", Text: "System trouble, try later"}
 	replyLoop       = Reply{Code: 554, Enhanced: "5.4.6", Text: "Too many Received lines: a mail loop"}
-	replyTextLine   = Reply{Code: 554, Enhanced: "5.6.0", Text: "A line of the message is too long"}
-	replyHeader     = Reply{Code: 552, Enhanced: "5.3.4", Text: "The header is too long"}
 	replyBareLine   = Reply{Code: 550, Enhanced: "5.5.2", Text: "Lines must end in CR LF, and NUL is not allowed", Close: true}
 	replyEarly      = Reply{Code: 554, Enhanced: "5.5.0", Text: "You talk before your turn", Close: true}
 )
@@ -65,7 +64,7 @@ func replyFor(code int, enhanced string, text ...string) Reply {
 	return Reply{Code: code, Enhanced: enhanced, Text: strings.Join(text, "")}
 }
 
-// fault makes a reply count as the client's error.
+// asFault makes a reply count as the client's error.
 func (r Reply) asFault() Reply { r.fault = true; return r }
 
 // closing makes a reply the session's last.

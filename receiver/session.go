@@ -47,13 +47,15 @@ type session struct {
 	recipients []envelope.Path
 	listed     int      // octets that the recipients take in an envelope
 	content    *content // on its way
+	pace       *pace    // of the content; nil between messages
 
 	faults, refused, excess, idle int
 	messages                      int
 	octets                        int64
 	since                         time.Time // the beginning, or the last message
 
-	over bool // the client has said its last
+	over        bool // the client has said its last
+	credentials bool // the last known command was AUTH
 
 	mu       sync.Mutex
 	stopping bool // the server ends
@@ -65,7 +67,7 @@ func newSession(c Config, client Client, conn Conn) *session {
 	if s.Now == nil {
 		s.Now = time.Now
 	}
-	s.in = input{conn: conn, begin: s.await, flush: s.flush, buf: make([]byte, readBuffer)}
+	s.in = input{conn: conn, begin: s.await, flush: s.flush, waited: s.waited, buf: make([]byte, readBuffer)}
 	s.log = c.Log.With("client", client.address())
 	return s
 }
@@ -118,15 +120,36 @@ func (s *session) await() error {
 	if s.stopping && !s.busy {
 		return os.ErrDeadlineExceeded
 	}
-	until := time.Time{}
+	if s.pace != nil && s.pace.over() {
+		return errSlow
+	}
+	_ = s.conn.SetReadDeadline(s.deadline())
+	return nil
+}
+
+// deadline is the end of the next wait for the client; zero is never.
+func (s *session) deadline() time.Time {
+	var until time.Time
+	now := time.Now()
 	if s.Timeout > 0 {
-		until = time.Now().Add(s.Timeout)
+		until = now.Add(s.Timeout)
 		if last := s.since.Add(maxTimeouts * s.Timeout); !s.busy && until.After(last) {
 			until = last
 		}
 	}
-	_ = s.conn.SetReadDeadline(until)
-	return nil
+	if s.pace != nil {
+		if d, ok := s.pace.patience(); ok && (until.IsZero() || now.Add(d).Before(until)) {
+			until = now.Add(d)
+		}
+	}
+	return until
+}
+
+// waited counts a wait for the client.
+func (s *session) waited(d time.Duration, octets int) {
+	if s.pace != nil {
+		s.pace.waited(d, octets)
+	}
 }
 
 // run is the session; it returns why it ended.
@@ -153,7 +176,7 @@ func (s *session) run() string {
 			}
 		}
 		if reply.Code >= 400 {
-			s.log.Info("refused", "command", command, "reply", fmt.Sprint(reply.Code, " ", reply.Enhanced, " ", reply.Text), "rule", reply.rule)
+			s.log.Info("refused", "command", s.loggable(command), "reply", fmt.Sprint(reply.Code, " ", reply.Enhanced, " ", reply.Text), "rule", reply.rule)
 		}
 		if s.say(reply); reply.Close {
 			return fmt.Sprint(reply.Code)
@@ -179,8 +202,15 @@ func (s *session) ended(err error) string {
 			s.say(replyFor(421, "4.3.2", s.Hostname, " Shutting down, try again").closing())
 			return "shutdown"
 		}
+		if s.pace != nil && s.pace.over() {
+			s.say(s.tooSlow())
+			return "too slow"
+		}
 		s.say(s.timeout())
 		return "timeout"
+	case errors.Is(err, errSlow):
+		s.say(s.tooSlow())
+		return "too slow"
 	}
 	s.over = true
 	return "vanished"
@@ -193,6 +223,10 @@ func (s *session) enough(what string) Reply {
 
 func (s *session) timeout() Reply {
 	return replyFor(421, "4.4.2", s.Hostname, " Timeout, closing connection").closing()
+}
+
+func (s *session) tooSlow() Reply {
+	return replyFor(421, "4.4.2", s.Hostname, " Too slow, closing connection").closing()
 }
 
 // say adds a reply to those that go out when the client's input is used up
@@ -223,10 +257,18 @@ func (s *session) reset() {
 		s.content.abort()
 		s.content = nil
 	}
+	s.pace = nil
 	s.sender, s.recipients, s.listed, s.utf8 = envelope.Path{}, nil, 0, false
 	if s.phase != Connected {
 		s.phase = Greeted
 	}
+}
+
+// accepted counts a message; with it the count of idle commands begins anew.
+func (s *session) accepted(size int64) {
+	s.messages++
+	s.octets += size
+	s.idle, s.since = 0, time.Now()
 }
 
 // alarm logs what looks like an attack, under the word that administrators of

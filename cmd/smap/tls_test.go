@@ -10,27 +10,94 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
 	"math/big"
+	"net"
 	"os"
+	"path/filepath"
+	"testing"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"smap/internal/scripttest"
+	"smap/netperm"
 )
 
 // certificate writes a key, and a certificate for a name that it signs itself.
 func certificate(ts *testscript.TestScript, _ bool, args []string) {
+	ts.Check(writeCertificate(ts.MkAbs(args[0]), ts.MkAbs(args[1]), args[2]))
+}
+
+func writeCertificate(certFile, keyFile, name string) error {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	ts.Check(err)
-	c := x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: args[2]}, DNSNames: []string{args[2]},
+	if err != nil {
+		return err
+	}
+	c := x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, DNSNames: []string{name},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
 	cert, err := x509.CreateCertificate(rand.Reader, &c, &c, &key.PublicKey, key)
-	ts.Check(err)
+	if err != nil {
+		return err
+	}
 	private, err := x509.MarshalPKCS8PrivateKey(key)
-	ts.Check(err)
-	ts.Check(os.WriteFile(ts.MkAbs(args[0]), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert}), 0o600))
-	ts.Check(os.WriteFile(ts.MkAbs(args[1]), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}), 0o600))
+	if err != nil {
+		return err
+	}
+	return errors.Join(os.WriteFile(certFile, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert}), 0o600),
+		os.WriteFile(keyFile, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}), 0o600))
+}
+
+// tickets is a client's store of TLS sessions, which counts what it is given.
+type tickets struct{ given int }
+
+func (*tickets) Get(string) (*tls.ClientSessionState, bool) { return nil, false }
+
+func (s *tickets) Put(_ string, state *tls.ClientSessionState) {
+	if state != nil {
+		s.given++
+	}
+}
+
+// TestNoSessionTickets: some large senders cannot stand them.
+func TestNoSessionTickets(t *testing.T) {
+	dir := t.TempDir()
+	cert, key, path := filepath.Join(dir, "cert"), filepath.Join(dir, "key"), filepath.Join(dir, "table")
+	table := "smap: userid 65534\nsmap: directory " + dir + "\nsmap: tls-cert " + cert + "\nsmap: tls-key " + key + "\n"
+	if err := errors.Join(writeCertificate(cert, key, "mx.test"), os.WriteFile(path, []byte(table), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	rules, err := netperm.Load(path, "smap")
+	if err != nil {
+		t.Fatal(err)
+	}
+	secure, err := startTLS(rules)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		ours, theirs := net.Pipe()
+		go func() {
+			defer theirs.Close()
+			conn, _, err := secure(theirs)
+			if err == nil {
+				_, err = conn.Write([]byte("x"))
+			}
+			if err != nil {
+				t.Error(err)
+			}
+		}()
+		store := new(tickets)
+		conn := tls.Client(ours, &tls.Config{InsecureSkipVerify: true, ServerName: "mx.test", MinVersion: version, MaxVersion: version, ClientSessionCache: store})
+		b := make([]byte, 1)
+		if _, err := io.ReadFull(conn, b); err != nil || b[0] != 'x' {
+			t.Errorf("%q, %v", b, err)
+		}
+		ours.Close()
+		if store.given > 0 {
+			t.Errorf("%s: %d tickets", tls.VersionName(version), store.given)
+		}
+	}
 }
 
 // tlsName says STARTTLS and EHLO, and returns the name in the certificate.
