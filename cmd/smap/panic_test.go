@@ -14,6 +14,7 @@ import (
 	"smap/netperm"
 	"smap/receiver"
 	"smap/spoolfmt"
+	"smap/spoolfmt/envelope"
 )
 
 // A brokenSpool panics when the first message is committed.
@@ -32,7 +33,7 @@ type brokenDraft struct {
 	s *brokenSpool
 }
 
-func (d brokenDraft) Commit(e *spoolfmt.Envelope) error {
+func (d brokenDraft) Commit(e *envelope.Envelope) error {
 	if !d.s.broken {
 		d.s.broken = true
 		panic("a fault of ours")
