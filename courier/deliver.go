@@ -7,8 +7,6 @@ import (
 	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"smap/courier/agent"
 	"smap/courier/dsn"
 	"smap/spoolfmt"
@@ -135,29 +133,17 @@ func (d *delivery) wroteIt() bool {
 	return err == nil && int(info.UID) == os.Geteuid()
 }
 
-// quickLooks are the waits between the first looks at a content that is locked:
-// a feeder holds its lock for a moment after the event. They are shorter than
-// the runtime's timers can be.
-var quickLooks = [...]time.Duration{60 * time.Microsecond, 100 * time.Microsecond, 200 * time.Microsecond, 400 * time.Microsecond}
-
-func (d *delivery) take() error {
-	for i := 0; ; i++ {
-		var err error
-		id, kind := spoolfmt.SplitName(d.item.name)
-		switch {
-		case kind == spoolfmt.KindDrop && d.item.cur:
-			d.claim, err = d.spool.RecoverDrop(d.item.name)
-		case kind == spoolfmt.KindDrop:
-			d.claim, err = d.spool.ClaimDrop(d.item.name)
-		default:
-			d.claim, err = d.spool.Claim(id)
-		}
-		if !errors.Is(err, spoolfmt.ErrBusy) || i >= len(quickLooks) || d.item.cur {
-			return err
-		}
-		tv := unix.NsecToTimeval(int64(quickLooks[i]))
-		_, _ = unix.Select(0, nil, nil, nil, &tv) // waking early is fine
+func (d *delivery) take() (err error) {
+	id, kind := spoolfmt.SplitName(d.item.name)
+	switch {
+	case kind == spoolfmt.KindDrop && d.item.cur:
+		d.claim, err = d.spool.RecoverDrop(d.item.name)
+	case kind == spoolfmt.KindDrop:
+		d.claim, err = d.spool.ClaimDrop(d.item.name)
+	default:
+		d.claim, err = d.spool.Claim(id)
 	}
+	return err
 }
 
 // notTaken turns the error of a claim into a report.

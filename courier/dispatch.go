@@ -88,10 +88,7 @@ func (l *loop) start(it item) {
 
 // take draws the conclusions of a delivery.
 func (l *loop) take(r report, now time.Time) {
-	if l.inflight[r.start.name] {
-		// Another message of that name came, as cron's daily.mail may.
-		l.later(item{at: now.UnixNano(), name: r.start.name})
-	}
+	hinted := l.inflight[r.start.name]
 	delete(l.inflight, r.start.name)
 	l.running--
 	if r.start.cur {
@@ -101,9 +98,17 @@ func (l *loop) take(r report, now time.Time) {
 	if r.tried && l.agentGate.heal() {
 		l.ev.healed(l.agentGate.what)
 	}
+	if hinted {
+		// Its feeder has unlocked it, or another message of that name came, as
+		// cron's daily.mail may.
+		l.busy.drop(r.start.name)
+		l.later(item{at: now.UnixNano(), name: r.start.name})
+	}
 	switch r.verdict {
 	case verdictBusy:
-		l.lookAgain(r, now)
+		if !hinted {
+			l.lookAgain(r, now)
+		}
 		return
 	case verdictOdd:
 		if l.odd.once(r.item.name) {

@@ -144,7 +144,7 @@ func (l *loop) hint(h hint, name string, kind spoolfmt.Kind) {
 	case hintName:
 		if _, working := l.inflight[name]; working {
 			l.inflight[name] = true
-		} else {
+		} else if !l.busy.soon(name, time.Now()) {
 			l.later(item{at: time.Now().UnixNano(), name: name})
 		}
 	case hintScan:

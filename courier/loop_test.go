@@ -53,7 +53,9 @@ func TestHints(t *testing.T) {
 	}{
 		{"/spool/new/a.envelope", fsnotify.Create, hintName},
 		{"/spool/new/a.mail", fsnotify.Create | fsnotify.Chmod, hintName},
+		{"/spool/new/a.envelope", fsnotify.Chmod, hintName},
 		{"/spool/new/a.eml", fsnotify.Create, hintNothing},
+		{"/spool/new/a.eml", fsnotify.Chmod, hintNothing},
 		{"/spool/new/a.envelope", fsnotify.Rename, hintNothing},
 		{"/spool/new/a.envelope", fsnotify.Write, hintNothing},
 		{"/spool/new/-.envelope", fsnotify.Create, hintNothing},

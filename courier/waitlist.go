@@ -60,6 +60,14 @@ func (w *waitlist) put(it item, wait time.Duration, now time.Time) *waiting {
 	return e
 }
 
+// soon schedules a look now at a name that waits, and tells whether it does.
+func (w *waitlist) soon(name string, now time.Time) bool {
+	if w.state[name] == nil {
+		return false
+	}
+	return w.queue.insert(item{at: int64(now.Sub(w.epoch)), name: name})
+}
+
 // has tells whether the list will look at that name again.
 func (w *waitlist) has(name string) bool { return w.state[name] != nil }
 

@@ -26,7 +26,7 @@ type hint int
 
 const (
 	hintNothing hint = iota
-	hintName         // a message was committed
+	hintName         // a message was committed, or its feeder has unlocked it
 	hintScan         // events were lost
 	hintBroken       // no more events will come
 	hintMoved        // the directory itself was removed or renamed
@@ -103,7 +103,8 @@ func (w *watcher) read(e fsnotify.Event, ok bool) (hint, string, spoolfmt.Kind) 
 		}
 		return hintNothing, "", spoolfmt.KindOther
 	}
-	if !e.Has(fsnotify.Create) {
+	// A feeder touches its envelope when it has unlocked the content.
+	if !e.Has(fsnotify.Create) && !e.Has(fsnotify.Chmod) {
 		return hintNothing, "", spoolfmt.KindOther
 	}
 	name := filepath.Base(e.Name)

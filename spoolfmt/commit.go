@@ -2,133 +2,216 @@ package spoolfmt
 
 import (
 	"errors"
-	"sync"
-	"sync/atomic"
+	"io/fs"
+
+	"golang.org/x/sys/unix"
+
+	"smap/spoolfmt/envelope"
 )
 
-// A committer makes the commits of drafts that come together share their
-// syncs. The steps of each are those of SPOOL-FORMAT.md, Feed, in their order:
-// both files durable, then moved to new, then new durable, then told.
-//
-// One of those that wait leads a round: it syncs the files of all that wait,
-// moves them, and hands the lead to one that came meanwhile, whose sync makes
-// these moves durable as well. Where nobody came, it syncs new. So a draft that
-// comes alone is committed at once, and with many a sync serves two halves of
-// them.
-type committer struct {
-	mu      sync.Mutex
-	waiting []*commit
-	led     bool
-	moved   []*commit // in new, which is not synced yet; the leader's
-
-	// broken counts the failures of a sync that served many. What was written
-	// before one may be lost without another error, and is not committed.
-	broken atomic.Uint64
-}
-
-// A commit is a draft whose files are written.
-type commit struct {
-	d    *Draft
-	turn chan bool // true: lead a round; false: the outcome is there
-	err  error
-}
-
-func (c *commit) end(err error) {
-	c.err = err
-	c.turn <- false
-}
-
-// commit makes a draft visible and durable. See [Draft.Commit] for its error.
-func (g *committer) commit(d *Draft) error {
-	c := &commit{d: d, turn: make(chan bool, 1)}
-	g.mu.Lock()
-	g.waiting = append(g.waiting, c)
-	if !g.led {
-		g.led = true
-		c.turn <- true
+// Commit gives the message its envelope, whose Size and CRC32C it sets, and
+// feeds it: SPOOL-FORMAT.md, Feeding. When it returns nil the message is in new/
+// and durable. Otherwise the error is a *[CommitError]: unless that says
+// Visible, no drainer that locks delivers any part of the message, and Abort
+// removes what is left of it in tmp.
+func (d *Draft) Commit(e *envelope.Envelope) error {
+	if d.content < 0 {
+		return &CommitError{Step: "begin", Err: fs.ErrClosed}
 	}
-	g.mu.Unlock()
-	for <-c.turn {
-		g.round(d.s)
+	err := d.seal(e)
+	if err == nil {
+		err = d.publish()
 	}
-	return c.err
+	if err != nil {
+		return errors.Join(err, d.Abort())
+	}
+	return d.makeDurable()
 }
 
-// round makes all that wait visible, and what was made visible before durable.
-func (g *committer) round(s *Spool) {
-	g.mu.Lock()
-	batch, moved := g.waiting, g.moved
-	g.waiting, g.moved = nil, nil
-	g.mu.Unlock()
-	g.sync(s, batch, moved)
-	var visible []*commit
-	for _, c := range batch {
-		if c.err == nil {
-			c.err = c.d.publish()
+// makeDurable syncs a message that is visible. The lock keeps it from drainers
+// until then.
+func (d *Draft) makeDurable() (err error) {
+	err = &CommitError{Step: "sync", Err: errAbandoned} // should the sync panic
+	defer func() { err = d.letGo(err) }()
+	err = d.s.commits.sync(d)
+	return err
+}
+
+// seal writes the rest of the content, and the envelope.
+func (d *Draft) seal(e *envelope.Envelope) error {
+	if d.flush(); d.err != nil {
+		return &CommitError{Step: "write content", Err: d.err}
+	}
+	e.SetSize(d.size)
+	e.SetChecksum(d.crc)
+	data, err := e.Marshal()
+	if err != nil {
+		return &CommitError{Step: "envelope", Err: err}
+	}
+	name := d.id + KindEnvelope.Suffix()
+	fd, err := d.s.create(name)
+	if err != nil {
+		return &CommitError{Step: "create envelope", Err: err}
+	}
+	d.env, d.envFD = name, fd
+	if err := d.s.writeAll(fd, data); err != nil {
+		return &CommitError{Step: "write envelope", Err: err}
+	}
+	return nil
+}
+
+// maxIDs is how many ids a commit tries. The second one is needed only when
+// somebody guessed 80 random bits, so the last one never is by accident.
+const maxIDs = 8
+
+// publish locks the content and moves both files to new, the envelope last.
+func (d *Draft) publish() error {
+	// A file system without locks is one without drainers that need them.
+	_ = lock(d.content)
+	var err error
+	for range maxIDs {
+		if err = d.move(); !errors.Is(err, fs.ErrExist) || errors.Is(err, errStays) {
+			break
 		}
-		if c.err != nil {
-			c.end(c.err)
-		} else {
-			visible = append(visible, c)
-		}
+		d.id = envelope.NewID(d.s.now())
 	}
-	if g.handOver(visible, false) {
-		return
-	}
-	endMoved(visible, s.sys.fsync(s.dirs[New]))
-	g.handOver(nil, true)
+	return err
 }
 
-// handOver gives the lead to one that waits, together with what still has to
-// become durable. It tells whether there is such a one; where there is none and
-// the leader has nothing left to do, the lead ends.
-func (g *committer) handOver(moved []*commit, end bool) bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if len(g.waiting) == 0 {
-		g.led = !end
+// move does one attempt under the draft's present id. Its error wraps
+// fs.ErrExist when that id is taken; then nothing of this draft is left in new.
+func (d *Draft) move() error {
+	sys, tmp, dir := &d.s.sys, d.s.dirs[Tmp], d.s.dirs[New]
+	eml, env := d.id+KindContent.Suffix(), d.id+KindEnvelope.Suffix()
+	// An envelope without content may wait there: ours must not become its
+	// content, not even for a moment.
+	taken, err := exists(dir, env)
+	if err != nil {
+		return &CommitError{Step: "look into new/", Err: err}
+	}
+	if taken {
+		return &CommitError{Step: "choose an id", Err: fs.ErrExist}
+	}
+	if err := sys.move(tmp, d.name, dir, eml); err != nil {
+		return &CommitError{Step: "move content", Err: errors.Join(err, d.takeBack(eml))}
+	}
+	if err := sys.move(tmp, d.env, dir, env); err != nil && !d.moved(env) {
+		return &CommitError{Step: "move envelope", Err: errors.Join(err, d.takeBack(eml))}
+	}
+	d.name, d.env = "", ""
+	return nil
+}
+
+// moved tells whether the envelope is in new all the same after its move
+// failed, as a network file system may report of a request that it repeated.
+func (d *Draft) moved(env string) bool {
+	left, err := exists(d.s.dirs[Tmp], d.env)
+	if err != nil || left {
 		return false
 	}
-	g.moved = moved
-	g.waiting[0].turn <- true
-	return true
-}
-
-// sync makes the files of a batch durable, and the names of what was moved. It
-// ends the commits of the latter.
-func (g *committer) sync(s *Spool, batch, moved []*commit) {
-	if len(batch)+len(moved) > 1 {
-		if err := s.sys.syncfs(s.dirs[New]); !errors.Is(err, errors.ErrUnsupported) {
-			if err != nil {
-				g.broken.Add(1)
-			}
-			endMoved(moved, err)
-			for _, c := range batch {
-				c.err = c.d.synced(err)
-			}
-			return
-		}
-	}
-	for _, c := range batch {
-		c.err = c.d.fsync()
-	}
-	if len(moved) > 0 {
-		endMoved(moved, s.sys.fsync(s.dirs[New]))
-	}
-}
-
-// endMoved ends the commits of messages that are in new, which was synced.
-func endMoved(moved []*commit, err error) {
+	there, err := lstat(d.s.dirs[New], env)
 	if err != nil {
-		err = &CommitError{Step: "fsync new/", Visible: true, Err: err}
+		return false
 	}
-	for _, c := range moved {
-		if !c.d.s.lockTillSync {
-			c.end(err)
-		} else if lerr := c.d.letGo(); err == nil {
-			c.end(lerr)
-		} else {
-			c.end(err)
-		}
+	ours, err := fstat(d.envFD)
+	return err == nil && sameFile(&there, &ours)
+}
+
+// takeBack moves the content from new to tmp again, if that name is ours.
+func (d *Draft) takeBack(eml string) error {
+	there, err := lstat(d.s.dirs[New], eml)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
 	}
+	if err != nil {
+		return err
+	}
+	ours, err := fstat(d.content)
+	if err != nil || !sameFile(&there, &ours) {
+		return err
+	}
+	left, err := exists(d.s.dirs[Tmp], d.name)
+	switch {
+	case err != nil:
+	case left: // linked but not yet moved: only the new name has to go
+		err = d.s.sys.unlink(d.s.dirs[New], eml)
+	default:
+		err = d.s.sys.move(d.s.dirs[New], eml, d.s.dirs[Tmp], d.name)
+	}
+	if err == nil {
+		return nil
+	}
+	// A sandbox may let nothing out of new again. Then it must be nobody's
+	// content: a stranger's envelope may wait for it, whose Size is another.
+	return errors.Join(errStays, err, d.s.sys.truncate(d.content, 0), d.s.sys.fsync(d.content))
+}
+
+// errStays ends a commit that would otherwise try another id.
+var errStays = errors.New("the content, now empty, stays in new/")
+
+// fsync makes both files durable.
+func (d *Draft) fsync() error {
+	sys := &d.s.sys
+	if err := sys.fsync(d.content); err != nil {
+		return &CommitError{Step: "fsync content", Err: err}
+	}
+	if err := sys.fsync(d.envFD); err != nil {
+		return &CommitError{Step: "fsync envelope", Err: err}
+	}
+	return d.unbroken()
+}
+
+// unbroken fails where a sync for many has failed since the draft began: the
+// kernel may have told that one of octets that this draft lost.
+func (d *Draft) unbroken() error {
+	if d.broken != d.s.commits.broken.Load() {
+		return &CommitError{Step: "sync of the file system", Err: errBroken}
+	}
+	return nil
+}
+
+var errBroken = errors.New("a sync failed while this message was written")
+
+// letGo ends a commit whose sync has ended. A message that is not durable loses
+// its envelope's octets before it loses its lock: a drainer then sets it aside,
+// and nothing is delivered that the sender feeds again.
+func (d *Draft) letGo(failed error) error {
+	sys := &d.s.sys
+	var visible error
+	if failed != nil {
+		visible = sys.truncate(d.envFD, 0)
+	}
+	_ = unlock(d.content) // closing unlocks it as well
+	if failed == nil {
+		_ = again(func() error { return unix.Fchmod(d.envFD, fileMode) }) // wakes watchers; a hint
+	}
+	// What was synced, no close can lose.
+	_ = sys.close(d.content)
+	_ = sys.close(d.envFD)
+	d.content, d.envFD, d.buf = -1, -1, nil
+	var step *CommitError
+	if errors.As(failed, &step) && visible != nil {
+		return &CommitError{Step: step.Step, Visible: true, Err: errors.Join(step.Err, visible)}
+	}
+	return failed
+}
+
+func ignoreNoLocks(err error) error {
+	if err == unix.ENOLCK || err == unix.EOPNOTSUPP || err == unix.EBADF {
+		return nil
+	}
+	return err
+}
+
+// fillAndClose writes a new file durably, and names the step that failed.
+func (s *Spool) fillAndClose(fd int, data []byte) (step string, err error) {
+	step = "write"
+	if err = s.writeAll(fd, data); err == nil {
+		step = "fsync"
+		err = s.sys.fsync(fd)
+	}
+	if cerr := s.sys.close(fd); err == nil && cerr != nil {
+		step, err = "close", cerr
+	}
+	return step, err
 }

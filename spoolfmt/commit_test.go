@@ -24,7 +24,7 @@ type tape struct {
 
 // A taped call: of a sync both the begin and the end stand on the tape.
 type taped struct {
-	what string // write, move, fsync, fsync-end, syncfs, syncfs-end, told
+	what string // write, move, fsync, fsync-end, syncfs, syncfs-end, close, told
 	name string // of the file in tmp before a move, after it in new; "new" for the box
 }
 
@@ -63,6 +63,10 @@ func record(s *Spool, pause func()) *tape {
 		}
 		return err
 	}
+	s.sys.close = func(fd int) error { // which unlocks, at the latest
+		p.add("close", p.name(fd))
+		return real.close(fd)
+	}
 	s.sys.fsync = func(fd int) error {
 		name := p.name(fd)
 		p.add("fsync", name)
@@ -81,9 +85,9 @@ func record(s *Spool, pause func()) *tape {
 	return p
 }
 
-// check wants, for a message that was told to be accepted: both files synced
-// after their last write and before they were moved, the envelope moved last,
-// and new synced after that and before it was told.
+// check wants, for a message that was told to be accepted: locked before it is
+// visible, the envelope moved last, then both files and new synced, then
+// unlocked, and told after that.
 func (p *tape) check(id string) error {
 	at := func(what, name string) int {
 		for i := len(p.done) - 1; i >= 0; i-- {
@@ -93,14 +97,16 @@ func (p *tape) check(id string) error {
 		}
 		return -1
 	}
-	// between finds a whole sync of the file, or of all, within two places.
-	between := func(from, to int, name string) bool {
-		for i := max(from, 0); i < to; i++ {
+	eml, env := id+".eml", id+".envelope"
+	visible, unlocked, told := at("move", env), at("close", eml), at("told", id)
+	// synced finds a whole sync of the file, or of all, while it is locked and visible.
+	synced := func(name string) bool {
+		for i := visible; i < unlocked; i++ {
 			b := p.done[i]
 			if b != (taped{"fsync", name}) && b.what != "syncfs" {
 				continue
 			}
-			for j := i + 1; j < to; j++ {
+			for j := i + 1; j < unlocked; j++ {
 				if e := p.done[j]; e.what == b.what+"-end" && e.name == b.name {
 					return true
 				}
@@ -108,17 +114,19 @@ func (p *tape) check(id string) error {
 		}
 		return false
 	}
-	eml, env := at("move", id+".eml"), at("move", id+".envelope")
-	told := at("told", id)
 	switch {
-	case eml < 0 || env < eml:
-		return fmt.Errorf("%s: content moved at %d, envelope at %d", id, eml, env)
-	case !between(at("write", id+".eml"), eml, id+".eml"):
-		return fmt.Errorf("%s: content visible before it was durable", id)
-	case !between(at("write", id+".envelope"), env, id+".envelope"):
-		return fmt.Errorf("%s: envelope visible before it was durable", id)
-	case !between(env, told, "new"):
-		return fmt.Errorf("%s: acknowledged before its name was durable", id)
+	case at("move", eml) < 0 || visible < at("move", eml):
+		return fmt.Errorf("%s: content moved at %d, envelope at %d", id, at("move", eml), visible)
+	case at("write", eml) > visible || at("write", env) > visible:
+		return fmt.Errorf("%s: visible before it was written", id)
+	case !synced(eml):
+		return fmt.Errorf("%s: unlocked before its content was durable", id)
+	case !synced(env):
+		return fmt.Errorf("%s: unlocked before its envelope was durable", id)
+	case !synced("new"):
+		return fmt.Errorf("%s: unlocked before its names were durable", id)
+	case told < unlocked:
+		return fmt.Errorf("%s: acknowledged before it was durable", id)
 	}
 	return nil
 }
@@ -203,19 +211,20 @@ func TestCommitsTogether(t *testing.T) {
 func TestTapeFindsDefects(t *testing.T) {
 	const w, m, f, e = "write", "move", "fsync", "fsync-end"
 	good := []taped{
-		{w, "1.eml"}, {w, "1.envelope"}, {f, "1.envelope"}, {e, "1.envelope"}, {f, "1.eml"}, {e, "1.eml"},
-		{m, "1.eml"}, {m, "1.envelope"}, {f, "new"}, {e, "new"}, {"told", "1"},
+		{w, "1.eml"}, {w, "1.envelope"}, {m, "1.eml"}, {m, "1.envelope"},
+		{f, "1.eml"}, {e, "1.eml"}, {f, "1.envelope"}, {e, "1.envelope"}, {f, "new"}, {e, "new"},
+		{"close", "1.eml"}, {"told", "1"},
 	}
 	if err := (&tape{done: good}).check("1"); err != nil {
 		t.Fatal(err)
 	}
-	for i, c := range good[2:10] {
+	for i, c := range good[2:11] {
 		bad := append(append([]taped{}, good[:i+2]...), good[i+3:]...)
 		if err := (&tape{done: bad}).check("1"); err == nil {
 			t.Errorf("without %v nothing is found", c)
 		}
 	}
-	for _, i := range []int{5, 6, 7, 9} { // a step before what it waits for
+	for _, i := range []int{2, 3, 9, 10} { // a step before what it waits for
 		bad := append([]taped{}, good...)
 		bad[i], bad[i+1] = bad[i+1], bad[i]
 		if err := (&tape{done: bad}).check("1"); err == nil {
@@ -224,113 +233,148 @@ func TestTapeFindsDefects(t *testing.T) {
 	}
 }
 
-// TestLockTillSync has new synced while a drainer tries to claim.
-func TestLockTillSync(t *testing.T) {
-	for _, hold := range []bool{true, false} {
-		x := newTestSpool(t)
-		x.lockTillSync = hold
-		claimed := false
-		x.sys.fsync = func(fd int) error {
-			if fd == x.dirs[New] && !claimed {
-				claimed = true
-				c, err := x.Claim(strings.TrimSuffix(strings.TrimPrefix(x.names()[0], "new/"), ".eml"))
-				switch {
-				case hold && !errors.Is(err, ErrBusy):
-					t.Errorf("a claim before the name is durable: %v", err)
-				case !hold && err != nil:
-					t.Errorf("claim: %v", err)
-				case !hold:
-					if err := c.Release(); err != nil {
-						t.Error(err)
-					}
-				}
-			}
-			return fsync(fd)
-		}
-		id := x.feed("x\n")
-		x.sys = systemCalls()
-		if !claimed {
-			t.Fatal("new was not synced")
-		}
-		if err := x.claim(id).Release(); err != nil {
-			t.Error(err)
-		}
+// TestLockedTillDurable has a drainer try to claim at each sync of a commit.
+func TestLockedTillDurable(t *testing.T) {
+	x := newTestSpool(t)
+	tries := 0
+	x.sys.fsync = func(fd int) error {
+		tries++
+		x.cannotClaim(strings.TrimSuffix(strings.TrimPrefix(x.names()[0], "new/"), ".eml"), ErrBusy)
+		return fsync(fd)
+	}
+	id := x.feed("x\n")
+	x.sys = systemCalls()
+	if tries != 3 {
+		t.Errorf("%d syncs, want those of content, envelope and new", tries)
+	}
+	if err := x.claim(id).Release(); err != nil {
+		t.Error(err)
 	}
 }
 
+// TestTouched wants an event for those that watch new when the lock is free.
+func TestTouched(t *testing.T) {
+	x := newTestSpool(t)
+	before := time.Now().Add(-time.Second)
+	id := x.feed("x\n")
+	info, err := x.Stat(New, id+".envelope")
+	if err != nil || info.ChangeTime.Before(before) {
+		t.Errorf("%v, %v", info.ChangeTime, err)
+	}
+}
+
+// feedTogether commits that many messages while another one is being synced, so
+// that one sync serves them all. It returns their outcomes, the other one's last.
+func (x *testSpool) feedTogether(n int) []error {
+	x.t.Helper()
+	in, out := make(chan bool), make(chan bool)
+	var once sync.Once
+	sync := x.sys.fsync
+	x.sys.fsync = func(fd int) error {
+		once.Do(func() { in <- true; <-out })
+		return sync(fd)
+	}
+	outcomes := make([]chan error, n+1)
+	start := func(i int) {
+		d, err := x.NewDraft()
+		if err == nil {
+			_, err = d.Write([]byte("x\n"))
+		}
+		if err != nil {
+			x.t.Fatal(err)
+		}
+		outcomes[i] = make(chan error, 1)
+		go func() {
+			defer func() {
+				if recover() != nil {
+					outcomes[i] <- errors.New("panic")
+				}
+			}()
+			outcomes[i] <- d.Commit(testEnvelope(x.t))
+		}()
+	}
+	start(n)
+	<-in
+	for i := range n {
+		start(i)
+	}
+	for waiting := 0; waiting < n; time.Sleep(time.Millisecond) {
+		x.commits.mu.Lock()
+		waiting = len(x.commits.waiting)
+		x.commits.mu.Unlock()
+	}
+
+	out <- true
+	var errs []error
+	for _, c := range outcomes {
+		errs = append(errs, <-c)
+	}
+	return errs
+}
+
 // TestSharedSyncFails has the sync of many fail once: no message that was begun
-// before may be said to be accepted, and later ones are.
+// before may be said to be accepted, none of them is delivered, and later ones
+// are.
 func TestSharedSyncFails(t *testing.T) {
 	x := newTestSpool(t)
-	draft := func() *Draft {
-		d, err := x.NewDraft()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := d.Write([]byte("x\n")); err != nil {
-			t.Fatal(err)
-		}
-		return d
-	}
-	// The first comes alone; while it syncs, three others come, whose shared
-	// sync fails, together with that of the first one's name.
-	in, out := make(chan bool), make(chan bool)
-	x.sys.fsync = func(fd int) error {
-		if fd != x.dirs[New] {
-			in <- true
-			<-out
-		}
-		return fsync(fd)
+	early, err := x.NewDraft()
+	if err != nil {
+		t.Fatal(err)
 	}
 	x.sys.syncfs = func(int) error { return unix.EIO }
-	early := draft()
-	errs := make(chan error, 4)
-	first := draft()
-	go func() { errs <- first.Commit(testEnvelope(t)) }()
-	<-in
-	for range 3 {
-		d := draft()
-		go func() { errs <- d.Commit(testEnvelope(t)) }()
-	}
-	waiting := func() int {
-		x.commits.mu.Lock()
-		defer x.commits.mu.Unlock()
-		return len(x.commits.waiting)
-	}
-	for waiting() < 3 {
-		time.Sleep(time.Millisecond)
-	}
-	out <- true // envelope
-	<-in
-	out <- true // content
-	visible := 0
-	for range 4 {
+	errs := x.feedTogether(3)
+	for _, err := range errs[:3] {
 		var failed *CommitError
-		if err := <-errs; !errors.As(err, &failed) || !errors.Is(err, unix.EIO) {
+		if !errors.As(err, &failed) || !errors.Is(err, unix.EIO) || failed.Visible {
 			t.Errorf("commit: %v", err)
-		} else if failed.Visible {
-			visible++
 		}
 	}
-	if visible != 1 {
-		t.Errorf("%d are visible, want the first alone", visible)
+	if errs[3] != nil {
+		t.Errorf("the first: %v", errs[3])
 	}
 	x.sys = systemCalls()
 	var failed *CommitError
 	if err := early.Commit(testEnvelope(t)); !errors.As(err, &failed) || failed.Visible || !errors.Is(err, errBroken) {
 		t.Errorf("a message begun before: %v", err)
 	}
-	if err := draft().Commit(testEnvelope(t)); err != nil {
-		t.Errorf("a later message: %v", err)
+	x.feed("later\n")
+	good, malformed := 0, 0
+	for _, name := range x.namesIn("new") {
+		if id, kind := SplitName(strings.TrimPrefix(name, "new/")); kind == KindEnvelope {
+			c := x.claim(id)
+			if c.Load() == nil {
+				good++
+			} else {
+				malformed++
+			}
+			if err := c.Release(); err != nil {
+				t.Error(err)
+			}
+		}
 	}
-	count := map[string]int{}
-	for _, name := range x.names() {
-		box, _, _ := strings.Cut(name, "/")
-		count[box]++
+	if good != 2 || malformed != 4 {
+		t.Errorf("%d messages are whole and %d are not, want the first, the last, and four that failed", good, malformed)
 	}
-	if count["new"] != 4 || count["tmp"] != 0 {
-		t.Errorf("%v, want the files of two messages in new and none in tmp", count)
+}
+
+// TestCommitPanics has the sync panic that serves several messages.
+func TestCommitPanics(t *testing.T) {
+	x := newTestSpool(t)
+	x.sys.syncfs = func(int) error { panic("planted") }
+	panics := 0
+	for _, err := range x.feedTogether(3)[:3] {
+		var failed *CommitError
+		if err != nil && err.Error() == "panic" {
+			panics++
+		} else if !errors.As(err, &failed) || !errors.Is(err, errAbandoned) || failed.Visible {
+			t.Errorf("commit: %v", err)
+		}
 	}
+	if panics != 1 {
+		t.Errorf("%d commits panicked, want the leader's", panics)
+	}
+	x.sys = systemCalls()
+	x.feed("later\n") // nobody holds the lead
 }
 
 // BenchmarkCommitTogether measures durable messages by sessions. TMPDIR should

@@ -71,14 +71,20 @@ func TestFileModeIgnoresUmask(t *testing.T) {
 // TestCommitFails fails every system call of a commit in turn, and looks at
 // what a drainer would then find.
 func TestCommitFails(t *testing.T) {
+	const ( // what a drainer finds
+		nothing = iota
+		spoiled // an envelope without an octet, to be set aside
+		visible // a message, whole
+		good    // the commit succeeds all the same
+	)
 	type fault struct {
-		name    string
-		visible bool // the message is there, whole
-		inject  func(*syscalls)
+		name   string
+		left   int // what a drainer finds
+		inject func(*syscalls)
 	}
 	nth := func(n int) func() bool { return func() bool { n--; return n == 0 } }
 	faults := []fault{
-		{"short write of the content", false, func(s *syscalls) {
+		{"short write of the content", nothing, func(s *syscalls) {
 			real := s.write
 			s.write = func(fd int, p []byte) (int, error) {
 				if len(p) > 1 {
@@ -89,16 +95,16 @@ func TestCommitFails(t *testing.T) {
 				return real(fd, p)
 			}
 		}},
-		{"write says nothing was written", false, func(s *syscalls) {
+		{"write says nothing was written", nothing, func(s *syscalls) {
 			s.write = func(int, []byte) (int, error) { return 0, nil }
 		}},
-		{"create of the envelope", false, func(s *syscalls) {
+		{"create of the envelope", nothing, func(s *syscalls) {
 			s.open = func(int, string, int, uint32) (int, error) { return -1, unix.EMFILE }
 		}},
 	}
 	for n, what := range []string{"content", "envelope"} {
 		at := n + 1
-		faults = append(faults, fault{"ENOSPC while the " + what + " is written", false, func(s *syscalls) {
+		faults = append(faults, fault{"ENOSPC while the " + what + " is written", nothing, func(s *syscalls) {
 			real, hit := s.write, nth(at)
 			s.write = func(fd int, p []byte) (int, error) {
 				if hit() {
@@ -108,9 +114,9 @@ func TestCommitFails(t *testing.T) {
 			}
 		}})
 	}
-	for n, what := range []string{"envelope", "content", "new"} {
+	for n, what := range []string{"content", "envelope", "new"} {
 		at := n + 1
-		faults = append(faults, fault{"EIO from fsync of " + what, what == "new", func(s *syscalls) {
+		faults = append(faults, fault{"EIO from fsync of " + what, spoiled, func(s *syscalls) {
 			real, hit := s.fsync, nth(at)
 			s.fsync = func(fd int) error {
 				if hit() {
@@ -120,24 +126,13 @@ func TestCommitFails(t *testing.T) {
 			}
 		}})
 	}
-	for n, what := range []string{"envelope", "content"} {
-		at := n + 1
-		faults = append(faults, fault{"close of " + what, what == "content", func(s *syscalls) {
-			real, hit := s.close, nth(at)
-			s.close = func(fd int) error {
-				if err := real(fd); err != nil {
-					return err
-				}
-				if hit() {
-					return unix.EIO
-				}
-				return nil
-			}
-		}})
-	}
+	faults = append(faults, fault{"EIO from fsync and from the truncation", visible, func(s *syscalls) {
+		s.fsync = func(int) error { return unix.EIO }
+		s.truncate = func(int, int64) error { return unix.EIO }
+	}})
 	for n, what := range []string{"content", "envelope"} {
 		at := n + 1
-		faults = append(faults, fault{"move of " + what, false, func(s *syscalls) {
+		faults = append(faults, fault{"move of " + what, nothing, func(s *syscalls) {
 			real, hit := s.move, nth(at)
 			s.move = func(a int, from string, b int, to string) error {
 				if hit() {
@@ -145,7 +140,7 @@ func TestCommitFails(t *testing.T) {
 				}
 				return real(a, from, b, to)
 			}
-		}}, fault{"move of " + what + " that says it failed but did not", what == "envelope", func(s *syscalls) {
+		}}, fault{"move of " + what + " that says it failed but did not", map[string]int{"envelope": good}[what], func(s *syscalls) {
 			real, hit := s.move, nth(at)
 			s.move = func(a int, from string, b int, to string) error {
 				err := real(a, from, b, to)
@@ -170,22 +165,23 @@ func TestCommitFails(t *testing.T) {
 			err = d.Commit(testEnvelope(t))
 			x.sys = systemCalls()
 			var failed *CommitError
-			if !errors.As(err, &failed) {
-				t.Fatalf("commit: %v, want a CommitError", err)
+			if errors.As(err, &failed) == (f.left == good) {
+				t.Fatalf("commit: %v", err)
 			}
-			if failed.Visible != f.visible {
-				t.Errorf("visible: %v, want %v: %v", failed.Visible, f.visible, err)
+			if failed != nil && failed.Visible != (f.left == visible) {
+				t.Errorf("visible: %v: %v", failed.Visible, err)
 			}
 			if err := d.Abort(); err != nil {
 				t.Errorf("abort: %v", err)
 			}
-			if !f.visible {
+			if f.left == nothing {
 				x.has()
 				return
 			}
 			c := x.claim(d.ID())
-			if err := c.Load(); err != nil {
-				t.Errorf("the visible message: %v", err)
+			var bad *MalformedError
+			if err := c.Load(); errors.As(err, &bad) != (f.left == spoiled) {
+				t.Errorf("load: %v", err)
 			}
 			if err := c.Finish(); err != nil {
 				t.Error(err)

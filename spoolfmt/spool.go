@@ -54,14 +54,10 @@ type Spool struct {
 
 	missing *[boxes]error // of a viewer: why a box is not open
 
-	commits committer
-	// lockTillSync keeps drainers from a new message until its name is durable.
-	// They need not wait for that where a later move cannot become durable
-	// before an earlier one does: SPOOL-FORMAT.md, 2.4.
-	lockTillSync bool
-	odd          sightings // anomalies that may pass
-	finished     finished  // delivered, to be made durable by Flush
-	rooms        rooms     // reserved files nobody used
+	commits  committer
+	odd      sightings // anomalies that may pass
+	finished finished  // delivered, to be made durable by Flush
+	rooms    rooms     // reserved files nobody used
 }
 
 // OpenFeeder opens a spool to feed it: tmp and new only, which are made when
@@ -78,7 +74,7 @@ func OpenDrainer(dir string, o Options) (*Spool, error) {
 }
 
 func newSpool(o Options) *Spool {
-	s := &Spool{log: o.Log, sys: systemCalls(), now: time.Now, lockTillSync: lockTillSync, dirs: [boxes]int{-1, -1, -1, -1}}
+	s := &Spool{log: o.Log, sys: systemCalls(), now: time.Now, dirs: [boxes]int{-1, -1, -1, -1}}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}

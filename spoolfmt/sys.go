@@ -11,20 +11,22 @@ import (
 // syscalls are the calls that change a spool. A test replaces one to make it
 // fail at a chosen step; nothing else does.
 type syscalls struct {
-	open    func(dir int, name string, flags int, mode uint32) (int, error)
-	write   func(fd int, p []byte) (int, error)
-	fsync   func(fd int) error
-	close   func(fd int) error
-	move    func(fromDir int, from string, toDir int, to string) error // refuses to replace
-	replace func(fromDir int, from string, toDir int, to string) error // rename(2)
-	link    func(fromDir int, from string, toDir int, to string) error
-	unlink  func(dir int, name string) error
-	reserve func(fd int, size int64) error
+	open     func(dir int, name string, flags int, mode uint32) (int, error)
+	write    func(fd int, p []byte) (int, error)
+	fsync    func(fd int) error
+	close    func(fd int) error
+	move     func(fromDir int, from string, toDir int, to string) error // refuses to replace
+	replace  func(fromDir int, from string, toDir int, to string) error // rename(2)
+	link     func(fromDir int, from string, toDir int, to string) error
+	unlink   func(dir int, name string) error
+	reserve  func(fd int, size int64) error
+	truncate func(fd int, size int64) error
 	// syncfs makes all of a file system durable, errors.ErrUnsupported where
 	// that cannot be trusted.
 	syncfs func(fd int) error
 	// startWriting begins to write a file's octets to the disk; only a hint.
 	startWriting func(fd int)
+	awaitWriting func(fd int)
 }
 
 func systemCalls() syscalls {
@@ -52,9 +54,13 @@ func systemCalls() syscalls {
 		unlink: func(dir int, name string) error {
 			return again(func() error { return unix.Unlinkat(dir, name, 0) })
 		},
-		reserve:      reserve,
+		reserve: reserve,
+		truncate: func(fd int, size int64) error {
+			return again(func() error { return unix.Ftruncate(fd, size) })
+		},
 		syncfs:       func(fd int) error { return again(func() error { return syncfs(fd) }) },
 		startWriting: startWriting,
+		awaitWriting: awaitWriting,
 	}
 }
 

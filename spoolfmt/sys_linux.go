@@ -91,5 +91,9 @@ func startWriting(fd int) {
 	_ = unix.SyncFileRange(fd, 0, 0, unix.SYNC_FILE_RANGE_WRITE) // fsync does it, too
 }
 
-// lockTillSync: Linux' file systems keep moves in their order.
-const lockTillSync = false
+// awaitWriting waits for what startWriting began. ext4 changes a file's extents
+// when its octets have reached the disk: a sync of another file that comes before
+// that does not include the change, and this file then needs a commit of its own.
+func awaitWriting(fd int) {
+	_ = unix.SyncFileRange(fd, 0, 0, unix.SYNC_FILE_RANGE_WAIT_BEFORE)
+}

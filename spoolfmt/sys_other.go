@@ -16,5 +16,4 @@ func syncfs(int) error { return errors.ErrUnsupported }
 
 func startWriting(int) {}
 
-// lockTillSync: UFS with soft updates does not keep moves in their order.
-const lockTillSync = true
+func awaitWriting(int) {}
