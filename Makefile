@@ -29,14 +29,10 @@ help:
 	@echo 'make release      source, programs for each system, bill of materials and checksums, in build/release'
 	@echo 'make deb          a Debian package, in build/'
 
-# smap is built twice: lean, which inetd starts for each connection, and whole, as smap-server, for which it makes way
-# where a table or an option asks for more (cmd/smap/lean.go). The lean one begins with a few instructions of its own
-# where there are any for the machine (cmd/smap/entry_linux_amd64.s); the last -ldflags counts.
-ENTRY_linux_amd64 = -ldflags='-s -w -E main.entry'
+# Without cgo: smap confines all of its threads, which a program built with cgo cannot.
 build:
 	@mkdir -p $(BIN)
-	@CGO_ENABLED=0 $(BUILD) $(ENTRY_$(shell $(GO) env GOOS)_$(shell $(GO) env GOARCH)) -tags lean -o $(BIN)/smap ./cmd/smap
-	@CGO_ENABLED=0 $(BUILD) -o $(BIN)/smap-server ./cmd/smap
+	@CGO_ENABLED=0 $(BUILD) -o $(BIN)/smap ./cmd/smap
 	@CGO_ENABLED=0 $(BUILD) -o $(BIN)/smapd ./cmd/smapd
 	@CGO_ENABLED=0 $(BUILD) -o $(BIN)/smapq ./cmd/smapq
 
@@ -112,7 +108,8 @@ demo: build
 
 install: build
 	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin
-	install -m 755 bin/smap bin/smap-server bin/smapd $(DESTDIR)$(PREFIX)/sbin/
+	install -m 755 bin/smap bin/smapd $(DESTDIR)$(PREFIX)/sbin/
+	rm -f $(DESTDIR)$(PREFIX)/sbin/smap-server # of an installation when smap was two programs
 	install -m 755 bin/smapq $(DESTDIR)$(PREFIX)/bin/
 	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(PREFIX)/share/zsh/site-functions \
 		$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d

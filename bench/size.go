@@ -47,7 +47,7 @@ func (b *bench) size() error {
 	if err != nil {
 		return err
 	}
-	rss, err := b.largest("smap-server", "VmHWM")
+	rss, err := b.largest("smap", "VmHWM")
 	b.add("smap -listen, peak memory", column, "KiB", float64(rss))
 	return err
 }

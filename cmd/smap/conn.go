@@ -55,10 +55,10 @@ func crashesTo(fd int) {
 func standardInput() visitor {
 	peer, err := unix.Getpeername(0)
 	if err != nil {
-		return visitor{conn: sockets.NewConn(0, 1)}
+		return visitor{conn: sockets.NewPair(0, 1)}
 	}
-	_ = unix.SetNonblock(0, true) // without it writing has no deadline
-	return visitorOn(0, peer, sockets.NewConn(0, 0))
+	_ = unix.SetNonblock(0, true) // a file has deadlines only then
+	return visitorOn(0, peer, os.NewFile(0, "client"))
 }
 
 // sayUnavailable tells a client that we cannot serve it now.
@@ -83,15 +83,8 @@ const (
 // unread, would make the system reset the connection, and the client would
 // never see our last reply.
 func linger(conn receiver.Conn) {
-	var err error
-	switch c := conn.(type) {
-	case *sockets.Conn:
-		err = c.CloseWrite()
-	case *os.File:
-		err = sockets.CloseWrite(c)
-	}
-	if err != nil {
-		return // not connected any more, or no socket
+	if f, ok := conn.(*os.File); !ok || sockets.CloseWrite(f) != nil {
+		return // no socket, or not connected any more
 	}
 	_ = conn.SetReadDeadline(time.Now().Add(lingering))
 	_, _ = io.CopyN(io.Discard, conn, lingerOctets) // ended, silent or reset: nothing is left to wait for

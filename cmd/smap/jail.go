@@ -6,8 +6,8 @@ import (
 	"os"
 	"strings"
 
-	"smap/internal/capability"
-	"smap/internal/confine"
+	"smap/internal/jail"
+	"smap/internal/jail/capability"
 	"smap/netperm"
 	"smap/spoolfmt"
 	"smap/spoolfmt/envelope"
@@ -37,7 +37,7 @@ func dropRoot(t *netperm.Table, uid, gid int, log *slog.Logger, server bool) (st
 	if server { // for one connection it takes too long
 		_ = capability.EmptyBoundingSet() // where we may not, no_new_privs does as much
 	}
-	return "/", confine.Drop(dir, uid, gid)
+	return "/", jail.Drop(dir, uid, gid)
 }
 
 // How many descriptors a process needs at most: some for itself; and for each
@@ -45,27 +45,33 @@ func dropRoot(t *netperm.Table, uid, gid int, log *slog.Logger, server bool) (st
 // that are told to come later.
 const openFiles, perSession = 64, 4
 
+// cgoNote is the warning about a program that cannot be confined.
+const cgoNote = "smap was built with cgo and cannot confine its threads; build it with CGO_ENABLED=0, as make build does"
+
 // lockUp puts the process into its sandbox, as far as the table asks for one.
 // A process for one connection says nothing of a sandbox that is complete.
 func lockUp(t *netperm.Table, log *slog.Logger, spool *spoolfmt.Spool, server bool) error {
 	mode := t.String(netperm.Sandbox)
+	if builtWithCgo {
+		log.Warn("sandbox", "note", cgoNote)
+	}
 	if mode == "off" {
 		log.Warn("sandbox", "note", "off, as the table says")
 		return nil
 	}
-	j := confine.Jail{
+	needs := jail.Needs{
 		Tmp: spool.Fd(spoolfmt.Tmp), TmpPath: spool.Path(spoolfmt.Tmp),
 		New: spool.Fd(spoolfmt.New), NewPath: spool.Path(spoolfmt.New),
 		MaxOpen: openFiles,
 		Accept:  server,
 	}
 	if n := t.Int(netperm.MaxBytes); n > 0 {
-		j.MaxFile = uint64(n) + envelope.MaxSize // also room for our header
+		needs.MaxFile = uint64(n) + envelope.MaxSize // also room for our header
 	}
 	if server {
-		j.MaxOpen += perSession * uint64(t.Int(netperm.MaxSessions))
+		needs.MaxOpen += perSession * uint64(t.Int(netperm.MaxSessions))
 	}
-	active, missing := j.Enter()
+	active, missing := jail.Enter(needs)
 	lacks := strings.Join(missing, "; ")
 	switch {
 	case lacks != "" && mode == "strict":

@@ -12,7 +12,6 @@ import (
 
 	"smap/internal/sockets"
 	"smap/internal/supervise"
-	"smap/internal/tally"
 	"smap/netperm"
 )
 
@@ -38,11 +37,11 @@ func serveChild(o options) int {
 	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGTERM, unix.SIGINT)
 	defer stop()
 	s.lookupLost = stop // the parent starts another child, with another look-up child
-	rest := func(bool) {}
+	idle := func(bool) {}
 	if o.idle {
-		rest = resting(s.table.Duration(netperm.IdleExit), stop)
+		idle = idling(s.table.Duration(netperm.IdleExit), stop)
 	}
-	server := &server{setup: s, Tally: tally.New(int(s.table.Int(netperm.MaxSessions)), int(s.table.Int(netperm.MaxPerClient)), rest)}
+	server := &server{setup: s, limiter: newLimiter(int(s.table.Int(netperm.MaxSessions)), int(s.table.Int(netperm.MaxPerClient)), idle)}
 	var accepting sync.WaitGroup
 	for _, f := range listeners {
 		s.config.Log.Info("listen", "address", boundTo(f))
@@ -57,12 +56,12 @@ func serveChild(o options) int {
 	return server.drain()
 }
 
-// resting returns a function that ends the server after a while without work.
-func resting(idle time.Duration, stop func()) func(bool) {
-	timer := time.AfterFunc(idle, stop)
+// idling returns a function that ends the server after a time without work.
+func idling(most time.Duration, stop func()) func(bool) {
+	timer := time.AfterFunc(most, stop)
 	return func(begin bool) {
 		if begin {
-			timer.Reset(idle)
+			timer.Reset(most)
 		} else {
 			timer.Stop()
 		}
@@ -80,7 +79,7 @@ func boundTo(f *os.File) string {
 // A server serves many clients at once.
 type server struct {
 	*setup
-	*tally.Tally
+	*limiter
 	running sync.WaitGroup
 }
 
@@ -125,8 +124,8 @@ func (s *server) accept(ctx context.Context, f *os.File) {
 // start begins a session, if there is room for one more. Without room it is over
 // at once, so that any number of clients hears of it quickly.
 func (s *server) start(ctx context.Context, v visitor, conn *os.File) {
-	if !s.Enter() {
-		s.turnAway(v, "maxsessions", s.Tally)
+	if !s.enter() {
+		s.turnAway(v, "maxsessions", s.limiter)
 		_ = conn.Close() // the client has its reply, or is gone
 		return
 	}
@@ -136,9 +135,9 @@ func (s *server) start(ctx context.Context, v visitor, conn *os.File) {
 				s.panicked(p, conn)
 			}
 			_ = conn.Close() // the client has its replies, or is gone
-			s.Leave()
+			s.leave()
 		}()
-		s.meet(ctx, v, s.Tally)
+		s.meet(ctx, v, s.limiter)
 	})
 }
 

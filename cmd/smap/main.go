@@ -18,7 +18,6 @@ import (
 
 	"smap/internal/eventlog"
 	"smap/internal/lookup"
-	"smap/internal/monitor"
 	"smap/internal/sockets"
 	"smap/internal/version"
 	"smap/netperm"
@@ -105,15 +104,11 @@ func run(args []string) int {
 		fmt.Println("smap", version.String())
 		return exitOK
 	}
-	if err := handOver(o, nil); err != nil {
-		fmt.Fprintln(os.Stderr, "smap:", err)
-		return exitOS
-	}
 	switch {
 	case o.check:
 		return checkTable(o.table)
 	case o.lookup:
-		return lookupMain()
+		return lookup.Main()
 	case o.child > 0:
 		return serveChild(o)
 	case len(o.listen) > 0:
@@ -151,6 +146,9 @@ func inherit(o options) int {
 
 // checkTable prints everything that is wrong with a table.
 func checkTable(path string) int {
+	if builtWithCgo {
+		fmt.Fprintln(os.Stderr, "smap: warning:", cgoNote)
+	}
 	t, err := netperm.Load(path, "smap")
 	if err == nil {
 		for _, w := range slices.Concat(t.Warnings(), netperm.SharedUser(path), t.Replaceable(), t.Spoolless()) {
@@ -193,7 +191,6 @@ func openLog(o options, t *netperm.Table) (*slog.Logger, io.Closer, error) {
 // A failure is logged, and the exit code is not exitOK.
 func prepare(o options) (*setup, int) {
 	t, err := netperm.Load(o.table, "smap")
-	herr := handOver(o, t)
 	log, closer, lerr := openLog(o, t)
 	if lerr != nil {
 		fmt.Fprintln(os.Stderr, "smap:", lerr)
@@ -218,8 +215,8 @@ func prepare(o options) (*setup, int) {
 	if err != nil {
 		return nil, configError(log, err)
 	}
-	if s.lookup, err = startLookup(t, uid, gid); err != nil || herr != nil {
-		log.Error("fwtksyserr: start", "error", errors.Join(herr, err))
+	if s.lookup, err = startLookup(t, uid, gid); err != nil {
+		log.Error("fwtksyserr: start", "error", err)
 		return nil, exitOS
 	}
 	spool, err := imprison(t, uid, gid, log, o.child > 0)
@@ -246,7 +243,6 @@ func startLookup(t *netperm.Table, uid, gid int) (*lookup.Client, error) {
 
 // session serves the one client whose connection is standard input.
 func session(o options) int {
-	monitor.Quiet()
 	v := standardInput()
 	s, code := prepare(o)
 	if code != exitOK {

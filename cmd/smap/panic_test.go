@@ -10,7 +10,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"smap/internal/eventlog"
-	"smap/internal/tally"
 	"smap/netperm"
 	"smap/receiver"
 	"smap/spoolfmt"
@@ -65,7 +64,7 @@ func TestPanicInCommit(t *testing.T) {
 			Spool: &brokenSpool{Spool: receiver.FromSpool(spool)},
 			Local: func(string) bool { return true },
 		}},
-		Tally: tally.New(2, 2, func(bool) {}),
+		limiter: newLimiter(2, 2, func(bool) {}),
 	}
 	for _, reply := range []string{"421 mx.test ", "250 Mail accepted"} {
 		fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)

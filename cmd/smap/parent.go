@@ -12,7 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"smap/internal/logrelay"
+	"smap/internal/eventlog"
 	"smap/internal/supervise"
 	"smap/netperm"
 )
@@ -34,9 +34,9 @@ func serve(o options, sockets []*os.File) int {
 	for _, w := range t.Warnings() {
 		log.Warn("table", "warning", w.Error())
 	}
-	var relay *logrelay.Relay
+	var relay *eventlog.Relay
 	if syslog, ok := closer.(io.Writer); ok {
-		relay = logrelay.New(syslog)
+		relay = eventlog.NewRelay(syslog)
 	}
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, unix.SIGTERM, unix.SIGINT, unix.SIGHUP)
@@ -64,7 +64,7 @@ func serve(o options, sockets []*os.File) int {
 
 // childCommand starts this program, or what has been installed in its place,
 // with the sockets.
-func childCommand(o options, sockets []*os.File, relay *logrelay.Relay) (*exec.Cmd, error) {
+func childCommand(o options, sockets []*os.File, relay *eventlog.Relay) (*exec.Cmd, error) {
 	program, err := os.Executable()
 	if err != nil {
 		return nil, err

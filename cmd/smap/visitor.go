@@ -10,7 +10,6 @@ import (
 	"smap/internal/lookup"
 	"smap/internal/proxyproto"
 	"smap/internal/sockets"
-	"smap/internal/tally"
 	"smap/netperm"
 	"smap/receiver"
 )
@@ -37,12 +36,12 @@ func visitorOn(fd int, peer unix.Sockaddr, conn receiver.Conn) visitor {
 
 // meet finds out who has come, and serves it if it may be served. room counts
 // the sessions of one client; nil counts none.
-func (s *setup) meet(ctx context.Context, v visitor, room *tally.Tally) {
+func (s *setup) meet(ctx context.Context, v visitor, room *limiter) {
 	if !s.behindProxy(&v) {
 		return
 	}
 	if room != nil {
-		done, ok := room.Client(v.peer.Addr())
+		done, ok := room.client(v.peer.Addr())
 		if !ok {
 			s.turnAway(v, "maxperclient", room)
 			return
@@ -89,8 +88,8 @@ func (s *setup) behindProxy(v *visitor) bool {
 }
 
 // turnAway tells a client to come again when there is more room.
-func (s *setup) turnAway(v visitor, limit string, room *tally.Tally) {
-	if n, say := room.TurnedAway(time.Now()); say {
+func (s *setup) turnAway(v visitor, limit string, room *limiter) {
+	if n, say := room.wasRefused(time.Now()); say {
 		s.config.Log.Warn("busy", "client", v.peer.Addr().String(), "limit", limit, "refused", n)
 	}
 	sayUnavailable(v.conn, s.config.Hostname)

@@ -74,7 +74,7 @@ func (s *syslog) bound() {
 // line sends one line. The daemon adds the time: ours would be in UTC, and the
 // others' are not.
 func (s *syslog) line(_ time.Time, level slog.Level, text string) error {
-	_, err := s.Write(append(Priority(level), s.tag+text...))
+	_, err := s.Write(append(priority(level), s.tag+text...))
 	return err
 }
 
@@ -120,8 +120,8 @@ func (s *syslog) redial() error {
 	return unix.Close(old)
 }
 
-// Priority is what stands before a line for the daemon: facility and severity.
-func Priority(level slog.Level) []byte {
+// priority is what stands before a line for the daemon: facility and severity.
+func priority(level slog.Level) []byte {
 	return []byte("<" + strconv.Itoa(facilityMail|severity(level)) + ">")
 }
 

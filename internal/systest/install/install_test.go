@@ -151,7 +151,7 @@ func TestMakeInstall(t *testing.T) {
 	t.Parallel()
 	root := t.TempDir()
 	kit.Run(t, "make", "-s", "-o", "build", "-C", "../../..", "install", "DESTDIR="+root, "PREFIX=/opt/smap")
-	for _, name := range []string{"sbin/smap", "sbin/smap-server", "sbin/smapd", "bin/smapq", "share/man/man8/smap.8", "share/man/man8/smapd.8", "share/man/man1/smapq.1",
+	for _, name := range []string{"sbin/smap", "sbin/smapd", "bin/smapq", "share/man/man8/smap.8", "share/man/man8/smapd.8", "share/man/man1/smapq.1",
 		"share/man/man5/netperm-table.5", "share/man/man5/smap-spool.5", "share/man/man5/smap-log.5", "share/bash-completion/completions/smapq",
 		"share/zsh/site-functions/_smapq", "share/fish/vendor_completions.d/smapq.fish"} {
 		if info, err := os.Stat(filepath.Join(root, "opt/smap", name)); err != nil || info.Size() == 0 {

@@ -124,7 +124,7 @@ func (s *soak) ends() {
 	s.wrong = append(s.wrong, s.storm.books.balance(false, func(to string) bool { return again[to] })...)
 	for _, k := range []*soakSite{s.calm, s.storm} {
 		s.t.Logf("%s: %d sessions and other feeders, %d did not end well; %s", k.name, k.tries, k.failed, k.books.counts())
-		for _, p := range append(k.all, &kept{name: "lean smap", log: k.File("lean-smap.log")}) {
+		for _, p := range append(k.all, &kept{name: "smap under inetd", log: k.File("inetd-smap.log")}) {
 			text, err := os.ReadFile(p.log)
 			if err != nil && !errors.Is(err, os.ErrNotExist) {
 				s.check(err)

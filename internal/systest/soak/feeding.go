@@ -59,7 +59,7 @@ func (k *soakSite) client(ctx context.Context, source string, mean time.Duration
 		i := rand.IntN(len(k.ports))
 		dialect := dialects[rand.IntN(len(dialects))]
 		if !sure && i > 0 && dialect == "TLS" {
-			dialect = "EHLO" // the lean one
+			dialect = "EHLO" // the one under inetd
 		}
 		err := session(k.ports[i], dialect, k.ca, mail, k.books)
 		if err != nil && sure && i == 0 {

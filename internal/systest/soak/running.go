@@ -125,7 +125,7 @@ func (s *soak) makeStorm(smapDir, idle string) {
 	}
 	k.Mkdir(k.File("state"), 0o700, uid, gid)
 	agent := k.Write(k.File("agent"), strings.NewReplacer("LEDGER", k.File("ledger"), "STATE", k.File("state")).Replace(soakAgent), 0o755)
-	for _, table := range []string{k.Table, k.lean} {
+	for _, table := range []string{k.Table, k.plain} {
 		k.Write(table, kit.ReadFile(s.t, table)+"smapd: agent exec "+agent+" {recipient}\n", 0o600)
 	}
 	k.smap(smapDir, "smap, killed")

@@ -88,7 +88,7 @@ type soakSite struct {
 	name  string
 	books *books
 	ca    string
-	lean  string // the table without TLS, which smap itself can serve
+	plain string // the table without TLS
 	ports []int  // of smaps: the first is the one that is never disturbed, where there is such a one
 	all   []*kept
 	turn  sync.RWMutex // who takes new/ away waits for operators, who would make another one
@@ -108,7 +108,7 @@ func newSoakSite(t *testing.T, name string, text func(mark string) string, rules
 	rules = append(rules, "smap: hostname mx.system.test", "smap: local-domains .system.test", "smap: sandbox strict", "smap, smapd: log stderr",
 		"smapd: wakeup 5", "smapd: retry 1 2 4", "smapd: badadmin none")
 	k.Rules(rules...)
-	k.lean = k.Write(k.File("lean-table"), kit.ReadFile(t, k.Table), 0o600)
+	k.plain = k.Write(k.File("plain-table"), kit.ReadFile(t, k.Table), 0o600)
 	k.Rules(append(rules, "smap: tls-cert "+cert, "smap: tls-key "+key)...)
 	return k
 }
@@ -134,7 +134,7 @@ func (k *soakSite) inetd(ctx context.Context, bin string) (serve func()) {
 		k.T.Fatal(err)
 	}
 	context.AfterFunc(ctx, func() { l.Close() })
-	log, err := os.OpenFile(k.File("lean-smap.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	log, err := os.OpenFile(k.File("inetd-smap.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		k.T.Fatal(err)
 	}
@@ -154,7 +154,7 @@ func (k *soakSite) inetd(ctx context.Context, bin string) (serve func()) {
 				return
 			}
 			conn.Close()
-			cmd := exec.Command(bin+"/smap", "-c", k.lean)
+			cmd := exec.Command(bin+"/smap", "-c", k.plain)
 			cmd.Stdin, cmd.Stdout, cmd.Stderr = f, f, log
 			err = cmd.Start()
 			f.Close()

@@ -1,8 +1,0 @@
-//go:build !linux && !openbsd && !freebsd
-
-package confine
-
-func parts() []part { return []part{{"limits", limits}} }
-
-// limitValue is what limits are counted in.
-type limitValue = uint64

@@ -1,8 +1,0 @@
-package confine
-
-import "golang.org/x/sys/unix"
-
-const sysFstatat = unix.SYS_FSTATAT
-
-// arm64 has none of the calls that others replaced.
-var killedArch []uint32
