@@ -170,7 +170,7 @@ func (d *delivery) missing(err error) bool {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return false
 	}
-	_, err = d.spool.Stat(spoolfmt.Cur, d.claim.Name())
+	_, err = d.spool.Stat(spoolfmt.Cur, d.claim.ID()+spoolfmt.KindEnvelope.Suffix())
 	return errors.Is(err, fs.ErrNotExist)
 }
 

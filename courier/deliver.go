@@ -200,7 +200,7 @@ func (d *delivery) roomForOutcomes() bool { return d.env.Room() <= envelope.MaxS
 func (d *delivery) giveBack(r report) report {
 	r.item, r.tried = d.item, d.tried
 	if d.claim != nil {
-		r.item = item{at: d.item.at, name: d.claim.Name(), cur: true}
+		r.item = item{at: d.item.at, name: d.claim.ID() + spoolfmt.KindEnvelope.Suffix(), cur: true}
 		if err := d.claim.Release(); err != nil && r.err == nil {
 			r.err = err
 		}

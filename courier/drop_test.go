@@ -6,9 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync/atomic"
 	"testing"
-	"time"
 
 	"smap/courier/agent"
 	"smap/spoolfmt/envelope"
@@ -81,8 +79,7 @@ func TestDropDeferred(t *testing.T) {
 	}
 }
 
-// TestDropAgentDown: a drop that nothing was tried for stays one, and goes when
-// the agent is there.
+// TestDropAgentDown: a drop's message waits for its agent like any other.
 func TestDropAgentDown(t *testing.T) {
 	t.Parallel()
 	var got tally
@@ -97,32 +94,7 @@ func TestDropAgentDown(t *testing.T) {
 	b.run()
 	b.eventually("trouble", func() bool { return b.log.count("what=agent") > 0 })
 	b.eventually("given back", func() bool { return len(b.built()) == 0 })
-	b.inCur(".mail")
+	b.inCur(".envelope")
 	b.put("up", "")
 	b.eventually("delivered", func() bool { return got.len() == 1 && b.empty() })
-}
-
-// TestDropDeleted: somebody removes the drop while the agent has its message.
-func TestDropDeleted(t *testing.T) {
-	t.Parallel()
-	for _, result := range []agent.Result{{Outcome: agent.Delivered}, {Text: "later"}, {Outcome: agent.Failed, Text: "no"}} {
-		b := newBench(t, nil)
-		var calls atomic.Int32
-		b.cfg.Agent = agentFunc(func(_ context.Context, job *agent.Job) ([]agent.Result, error) {
-			calls.Add(1)
-			if err := os.Remove(b.path("cur/" + job.ID + ".mail")); err != nil {
-				t.Error(err)
-			}
-			return job.Same(result), nil
-		})
-		b.drop()
-		b.run()
-		b.eventually("nothing is left", func() bool { return calls.Load() > 0 && b.empty() && len(b.built()) == 0 })
-		b.c.Rescan()
-		time.Sleep(20 * time.Millisecond)
-		b.halt()
-		if calls.Load() != 1 || !b.empty() || len(b.names("bad")) != 0 {
-			t.Errorf("%v: %d calls; cur %v, bad %v", result, calls.Load(), b.names("cur"), b.names("bad"))
-		}
-	}
 }

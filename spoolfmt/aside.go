@@ -27,11 +27,7 @@ func (c *Claim) SetAside(reason string) error {
 		}
 		return nil
 	}
-	err := c.make()
-	if err == nil {
-		err = c.writeReason(reason)
-	}
-	if err != nil {
+	if err := c.writeReason(reason); err != nil {
 		return fmt.Errorf("set aside %s: %w", c.id, err)
 	}
 	name, err := c.linkIntoBad()

@@ -146,7 +146,7 @@ func TestCheckFinds(t *testing.T) {
 		{"drop with two names", func(x *testSpool) {
 			x.put("new/a.mail", "From: a@example.com\nTo: b@example.org\n\nx\n")
 			x.link("new/a.mail", "tmp/t")
-		}, "new/a.mail 10.3", "cur/*.eml cur/*.envelope"},
+		}, "new/a.mail 10.3", "cur/*.eml cur/*.envelope tmp/t"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -294,5 +294,5 @@ func released(c *Claim, err error) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(c.make(), c.Release())
+	return c.Release()
 }

@@ -26,7 +26,6 @@ type Claim struct {
 	envIno      unix.Stat_t // the envelope file that env was read from
 	room        *room       // reserved for the next Record
 	foreign     bool        // env is another user's than the content
-	drop        *drop       // the message is not in cur yet, but its drop is
 	movesSynced bool        // new and cur were synced since the claim
 	done        bool
 	aside       bool // the message is in bad: see Requeue
@@ -38,12 +37,7 @@ func (c *Claim) ID() string { return c.id }
 // LockedFile returns the descriptor that holds the lock, or nil when the content
 // could not be opened. An agent that inherits it keeps the message owned while
 // it runs, even if this process is killed.
-func (c *Claim) LockedFile() *os.File {
-	if c.drop != nil {
-		return c.drop.file
-	}
-	return c.locked
-}
+func (c *Claim) LockedFile() *os.File { return c.locked }
 
 // Claim takes the message of that id, from new or from cur: SPOOL-FORMAT.md,
 // Claim and Recover. It never waits. Besides the errors that say who owns the
@@ -105,6 +99,12 @@ func (c *Claim) giveUp(err error) error {
 	return errors.Join(err, c.unlock())
 }
 
+// release gives up the lock on a file and closes it. Closing alone is not
+// enough: an agent's child may still have the descriptor open.
+func release(f *os.File) error {
+	return errors.Join(ignoreNoLocks(unlock(int(f.Fd()))), f.Close())
+}
+
 func (c *Claim) unlock() error {
 	var errs []error
 	if c.copy != nil {
@@ -118,11 +118,6 @@ func (c *Claim) unlock() error {
 	if c.lone != nil && c.lone.env != nil {
 		errs = append(errs, c.lone.env.Close()) // nobody else has it open: that unlocks it
 		c.lone.env = nil
-	}
-	if c.drop != nil {
-		c.discardDraft()
-		errs = append(errs, release(c.drop.file))
-		c.drop = nil
 	}
 	return errors.Join(errs...)
 }

@@ -3,166 +3,163 @@ package spoolfmt
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 
 	"smap/spoolfmt/envelope"
 )
 
-// A drop is what a claim has besides its message while that is not in cur yet.
-// What stands for the message is the single file; content and envelope are in
-// tmp. Nothing of them has to be durable before the file is removed, so that a
-// delivery need not wait for any sync: whoever finds the file after a crash
-// builds the message again. SPOOL-FORMAT.md, 6.3.
-type drop struct {
-	file  *os.File // cur/<id>.mail, locked
-	draft *Draft   // its content is the claim's; nil once both files are in cur
-	tried bool     // they were to be moved there once, and were not
-}
-
-// claimDrop is a claim on a drop that was read into a draft: it takes both over.
-func (s *Spool) claimDrop(f *os.File, id string, d *Draft, env *envelope.Envelope) (*Claim, error) {
-	err := env.Set("Received-At", envelope.FormatTime(s.now()))
+// ClaimDrop takes the single-file drop new/<name> and makes a message of it,
+// with a fresh id of its own: SPOOL-FORMAT.md, The single-file drop. A
+// *[MalformedError] means that the drop is in bad already, with its reason. The
+// errors of Claim mean what they mean there.
+func (s *Spool) ClaimDrop(name string) (*Claim, error) {
+	if _, kind := SplitName(name); kind != KindDrop {
+		return nil, fmt.Errorf("%q is not the name of a drop", name)
+	}
+	f, err := s.lockDrop(New, name)
+	if err != nil {
+		return nil, err
+	}
+	id := envelope.NewID(s.now())
+	err = s.sys.move(s.dirs[New], name, s.dirs[Cur], id+KindDrop.Suffix())
+	if errors.Is(err, fs.ErrNotExist) {
+		err = ErrGone
+	}
 	if err == nil {
-		err = d.seal(env)
+		err = s.lockVerified(f, Cur, id+KindDrop.Suffix())
 	}
 	if err != nil {
-		return nil, errors.Join(err, d.Abort())
+		return nil, errors.Join(err, release(f))
 	}
-	c := &Claim{s: s, id: id, env: env, drop: &drop{file: f, draft: d}}
-	c.locked = os.NewFile(uintptr(d.content), d.name)
-	return c, nil
+	return s.makeMessage(f, id)
 }
 
-// make makes a message of a drop, durably, if that was not done yet. After an
-// error the drop stands for it still, and make may be called again.
-func (c *Claim) make() error {
-	if c.drop == nil {
+// RecoverDrop goes on with cur/<name>, a drop that a crash left there.
+func (s *Spool) RecoverDrop(name string) (*Claim, error) {
+	id, kind := SplitName(name)
+	if kind != KindDrop {
+		return nil, fmt.Errorf("%q is not the name of a drop", name)
+	}
+	f, err := s.lockDrop(Cur, name)
+	if err != nil {
+		return nil, err
+	}
+	made, err := s.beside(id)
+	// The message first, then the drop: in the other order, a drainer that ends
+	// between the two looks would have its message made twice.
+	if err == nil {
+		err = s.lockVerified(f, Cur, name)
+	}
+	if err == nil && len(made) == 2 {
+		// It is complete, but perhaps not synced.
+		if err = s.removeDrop(name); err == nil {
+			err = release(f)
+		}
+		if err != nil {
+			return nil, err
+		}
+		return s.Claim(id)
+	}
+	for _, file := range made { // a power cut may leave either without the other
+		if err == nil {
+			err = ignoreNotExist(s.sys.unlink(s.dirs[Cur], file))
+		}
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("cur/%s: %w", name, err), release(f))
+	}
+	return s.makeMessage(f, id)
+}
+
+// beside returns which of a message's files are in cur.
+func (s *Spool) beside(id string) (names []string, err error) {
+	for _, kind := range []Kind{KindEnvelope, KindContent} {
+		there, err := exists(s.dirs[Cur], id+kind.Suffix())
+		if err != nil {
+			return nil, err
+		}
+		if there {
+			names = append(names, id+kind.Suffix())
+		}
+	}
+	return names, nil
+}
+
+// lockDrop opens, locks and verifies a drop. One that is no regular file it sets
+// aside.
+func (s *Spool) lockDrop(box Box, name string) (*os.File, error) {
+	f, err := s.openContent(box, name)
+	var odd *oddFileError
+	switch {
+	case errors.As(err, &odd):
+		return nil, s.asideDrop(box, name, odd)
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, ErrGone
+	case err != nil:
+		return nil, fmt.Errorf("%s/%s: %w", box, name, err)
+	}
+	err = s.lockVerified(f, box, name)
+	if err == nil {
+		err = s.oneName(f, box, name)
+	}
+	if err != nil {
+		return nil, errors.Join(err, release(f))
+	}
+	return f, nil
+}
+
+// oneName removes the second name of a locked drop that a crash left in the
+// middle of a move: SPOOL-FORMAT.md, Moves by link and unlink. Any other second
+// name does no harm. A feeder has one for a moment, so the first look only
+// remembers it.
+func (s *Spool) oneName(f *os.File, box Box, name string) error {
+	st, err := fstat(int(f.Fd()))
+	if err != nil {
+		return fmt.Errorf("%s/%s: %w", box, name, err)
+	}
+	if st.Nlink == 1 {
 		return nil
 	}
-	mail := c.id + KindDrop.Suffix()
-	if c.drop.draft != nil {
-		if err := c.place(); err != nil {
-			return fmt.Errorf("cur/%s: %w", mail, err)
+	what := sighting{state: ErrLinked, id: box.String() + "/" + name, inode: uint64(st.Ino)}
+	if !s.odd.lasted(s.now(), what) {
+		return ErrLinked
+	}
+	s.odd.forget(what)
+	// A drop has different ids in new and in cur.
+	other := New
+	if box == New {
+		other = Cur
+	}
+	err = s.Scan(other, func(e Entry) error {
+		named, err := lstat(s.dirs[other], e.Name)
+		if e.Kind != KindDrop || err != nil || !sameFile(&named, &st) {
+			return nil
 		}
-		c.drop.draft = nil
-	}
-	if err := c.s.sys.fsync(c.s.dirs[Cur]); err != nil {
-		return fmt.Errorf("cur/%s: fsync cur/: %w", mail, err)
-	}
-	if err := c.s.sys.unlink(c.s.dirs[Cur], mail); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("cur/%s: %w", mail, err)
-	}
-	f := c.drop.file
-	c.drop, c.movesSynced = nil, true
-	return release(f)
-}
-
-// place moves both files to cur, the content first and locked, once they are
-// durable.
-func (c *Claim) place() error {
-	s, d := c.s, c.drop.draft
-	// An operator may have deleted the drop: it must not come back.
-	there, err := lstat(s.dirs[Cur], c.Name())
+		if box == New { // it is being made into a message in cur
+			return errors.Join(ErrGone, s.removeOlder(New, name))
+		}
+		return s.removeOlder(New, e.Name)
+	})
 	if err != nil {
 		return err
 	}
-	if ours, err := fstat(int(c.drop.file.Fd())); err != nil || !sameFile(&there, &ours) {
-		return errors.Join(errors.New("another file now"), err)
-	}
-	if c.drop.tried {
-		again, err := c.copyDraft()
+	id, _ := SplitName(name)
+	for n := range maxBadNames {
+		drop, reason := badName(id, n)+KindDrop.Suffix(), badName(id, n)+KindEnvelope.Suffix()
+		named, err := lstat(s.dirs[Bad], drop)
 		if err != nil {
-			return err
+			return ignoreNotExist(err)
 		}
-		d = again
+		if sameFile(&named, &st) { // nothing was decided
+			return errors.Join(s.removeOlder(Bad, drop), ignoreNotExist(s.sys.unlink(s.dirs[Bad], reason)))
+		}
 	}
-	c.drop.tried = true
-	st, err := fstat(d.envFD)
-	if err != nil {
-		return err
-	}
-	if err := d.fsync(); err != nil {
-		return err
-	}
-	// The drop's move to cur: it must not be in new again beside the message.
-	if err := s.sys.fsync(s.dirs[New]); err != nil {
-		return fmt.Errorf("fsync new/: %w", err)
-	}
-	// Before it is visible: no content in cur is ever without owner here.
-	if err := lock(d.content); err != nil {
-		return fmt.Errorf("lock: %w", err)
-	}
-	eml, env := c.id+KindContent.Suffix(), c.id+KindEnvelope.Suffix()
-	if err := s.sys.move(s.dirs[Tmp], d.name, s.dirs[Cur], eml); err != nil {
-		return err
-	}
-	d.name = ""
-	if err := s.sys.move(s.dirs[Tmp], d.env, s.dirs[Cur], env); err != nil {
-		return errors.Join(err, s.sys.unlink(s.dirs[Cur], eml))
-	}
-	d.env, c.envIno = "", st
 	return nil
 }
 
-// copyDraft puts another draft in the place of one that could not be moved: a
-// sync that failed once may succeed the next time with nothing written, and
-// somebody may have emptied tmp.
-func (c *Claim) copyDraft() (*Draft, error) {
-	s := c.s
-	if err := s.sys.unlink(s.dirs[Cur], c.id+KindContent.Suffix()); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
-	}
-	d, err := s.newDraft(privateName(c.id, "again"))
-	if err != nil {
-		return nil, err
-	}
-	if _, err = io.Copy(d, io.NewSectionReader(c.locked, 0, c.env.Size()+1)); err == nil {
-		err = d.seal(c.env)
-	}
-	if err != nil {
-		return nil, errors.Join(err, d.Abort())
-	}
-	c.discardDraft()
-	_ = c.locked.Close() // was copied
-	c.drop.draft, c.locked = d, os.NewFile(uintptr(d.content), d.name)
-	return d, nil
-}
-
-// discardDraft removes what a draft has left in tmp. What it cannot remove, recovery
-// does in 36 hours.
-func (c *Claim) discardDraft() {
-	d := c.drop.draft
-	if d == nil {
-		return
-	}
-	d.content = -1 // the claim's
-	if err := d.Abort(); err != nil {
-		c.s.log.Warn("tmp: not removed", "file", d.id, "error", err)
-	}
-}
-
-// release gives up the lock on a file and closes it. Closing alone is not
-// enough: an agent's child may still have the descriptor open.
-func release(f *os.File) error {
-	return errors.Join(ignoreNoLocks(unlock(int(f.Fd()))), f.Close())
-}
-
-// Name returns the name in cur that stands for the message: that of its
-// envelope or, as long as the message is a drop that nothing was recorded of,
-// that of the drop.
-func (c *Claim) Name() string {
-	if c.drop != nil {
-		return c.id + KindDrop.Suffix()
-	}
-	return c.id + KindEnvelope.Suffix()
-}
-
-// EnvelopePath returns where the envelope's file is at the moment.
-func (c *Claim) EnvelopePath() string {
-	if c.drop != nil && c.drop.draft != nil {
-		return c.s.paths[Tmp] + "/" + c.drop.draft.env
-	}
-	return c.s.paths[Cur] + "/" + c.id + KindEnvelope.Suffix()
+// removeOlder removes the name that a move should have removed.
+func (s *Spool) removeOlder(box Box, name string) error {
+	s.log.Warn("recovered", "file", box.String()+"/"+name, "what", "second name of a drop removed")
+	return ignoreNotExist(s.sys.unlink(s.dirs[box], name))
 }

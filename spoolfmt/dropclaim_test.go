@@ -20,44 +20,38 @@ const (
 	testMailContent = "From: a@example.com\nTo: b@example.org\n\nhello\n"
 )
 
-// TestDrop: a drop that is delivered at once costs no sync but that of its end,
-// and is a drop until then.
+// TestDrop: a drop that was claimed is a message like any other.
 func TestDrop(t *testing.T) {
 	x := newTestSpool(t)
 	x.put("new/daily.mail", testMail)
-	x.sys.fsync = func(int) error { t.Error("a sync before the end"); return nil }
 	c, err := x.ClaimDrop("daily.mail")
 	if err != nil {
 		t.Fatal(err)
 	}
+	x.has("cur/"+c.ID()+".eml", "cur/"+c.ID()+".envelope")
+	x.cannotClaim(c.ID(), ErrBusy)
 	if err := c.Load(); err != nil {
 		t.Fatal(err)
-	}
-	if got := x.namesIn("new", "cur"); len(got) != 1 || got[0] != "cur/"+c.Name() || c.Name() != c.ID()+".mail" {
-		t.Errorf("spool holds %q, the message is %s", got, c.Name())
 	}
 	if got, err := whole(c.Content()); err != nil || got != testMailContent {
 		t.Errorf("content %q, want %q", got, testMailContent)
 	}
 	if text, err := os.ReadFile(c.EnvelopePath()); err != nil {
 		t.Error(err)
-	} else if e, err := envelope.Parse(text); err != nil || e.Size() != int64(len(testMailContent)) {
+	} else if e, err := envelope.Parse(text); err != nil || e.Size() != int64(len(testMailContent)) || e.ReceivedAt().IsZero() {
 		t.Errorf("envelope %q: %v", text, err)
 	}
 	if got := addresses(c.Envelope()); got != "b@example.org hidden@example.net" {
 		t.Errorf("recipients %s", got)
 	}
-	if _, err := x.RecoverDrop(c.Name()); !errors.Is(err, ErrBusy) {
-		t.Errorf("another drainer: %v", err)
-	}
 	if err := c.Finish(); err != nil {
 		t.Fatal(err)
 	}
-	x.has()
-	synced := 0
-	x.sys.fsync = func(int) error { synced++; return nil }
-	if err := x.Flush(); err != nil || synced != 2 {
-		t.Fatalf("%d syncs: %v", synced, err)
+	if err := x.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	if got := x.namesIn("new", "cur", "bad"); len(got) != 0 {
+		t.Errorf("left: %q", got)
 	}
 }
 
@@ -74,15 +68,11 @@ func addresses(e *envelope.Envelope) string {
 	return strings.Join(to, " ")
 }
 
-// TestDropMade: before anything is recorded of a drop it is a message, whose
-// files are durable before they are in cur, and their names before the drop goes.
+// TestDropMade: the files are durable before they are in cur, and their names
+// before the drop goes.
 func TestDropMade(t *testing.T) {
 	x := newTestSpool(t)
 	x.put("new/m.mail", testMail)
-	c, err := x.ClaimDrop("m.mail")
-	if err != nil {
-		t.Fatal(err)
-	}
 	real, steps := systemCalls(), []string{}
 	x.sys.fsync = func(fd int) error {
 		what := "file"
@@ -102,33 +92,25 @@ func TestDropMade(t *testing.T) {
 		steps = append(steps, "remove "+filepath.Ext(name))
 		return real.unlink(dir, name)
 	}
-	if err := c.recordOne(x.clock); err != nil {
+	c, err := x.ClaimDrop("m.mail")
+	if err != nil {
 		t.Fatal(err)
 	}
-	got := strings.Join(steps, ", ")
-	const want = "sync file, sync file, sync new, move .eml, move .envelope, sync cur, remove .mail, sync file, sync cur"
-	if got != want {
-		t.Errorf("steps:\n%s, want\n%s", got, want)
-	}
-	x.has("cur/"+c.ID()+".eml", "cur/"+c.ID()+".envelope")
-	x.cannotClaim(c.ID(), ErrBusy)
 	if err := c.Release(); err != nil {
 		t.Fatal(err)
 	}
-	again := x.claim(c.ID())
-	if err := again.Load(); err != nil {
-		t.Fatal(err)
-	}
-	if left := again.Envelope().Pending(); len(left) != 1 || left[0].Address != "hidden@example.net" {
-		t.Errorf("left to do: %v", left)
-	}
-	if err := again.Release(); err != nil {
-		t.Fatal(err)
+	got := strings.Join(steps, ", ")
+	const want = "move .mail, sync file, sync file, sync new, move .eml, move .envelope, sync cur, remove .mail"
+	if got != want {
+		t.Errorf("steps:\n%s, want\n%s", got, want)
 	}
 }
 
 // recordOne writes down that the first recipient has the message.
 func (c *Claim) recordOne(now time.Time) error {
+	if err := c.Load(); err != nil {
+		return err
+	}
 	to := c.Envelope().Recipients()[0].Address
 	if c.Envelope().Recipients()[0].Outcome == nil {
 		if err := c.Envelope().SetOutcome(to, envelope.Outcome{Status: envelope.StatusDelivered, Time: now}); err != nil {
@@ -138,65 +120,24 @@ func (c *Claim) recordOne(now time.Time) error {
 	return c.Record(now)
 }
 
-// TestDropReleased: given back before anything was recorded, a drop is built
-// again, and has left nothing in tmp.
-func TestDropReleased(t *testing.T) {
-	x := newTestSpool(t)
-	x.put("new/m.mail", testMail)
-	c, err := x.ClaimDrop("m.mail")
-	if err != nil {
-		t.Fatal(err)
-	}
-	child, err := unix.Dup(int(c.LockedFile().Fd())) // as an agent's child would have it
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer unix.Close(child)
-	name := c.Name()
-	if err := c.Release(); err != nil {
-		t.Fatal(err)
-	}
-	x.has("cur/" + name)
-	if c, err = x.RecoverDrop(name); err != nil || c.Name() != name {
-		t.Fatal(err)
-	}
-	if err := c.SetAside("a test"); err != nil {
-		t.Fatal(err)
-	}
-	x.has("bad/"+c.ID()+".eml", "bad/"+c.ID()+".envelope")
-}
-
-// TestDropMadeAgain makes each step of making a message fail once. The outcome is
-// written at the second attempt, beside the content that was delivered.
+// TestDropMadeAgain makes each step of making a message fail once. Then the drop
+// is there still, and the next attempt makes the message.
 func TestDropMadeAgain(t *testing.T) {
 	for at := 1; ; at++ {
 		failed := false
 		t.Run(fmt.Sprint(at), func(t *testing.T) {
 			x := newTestSpool(t)
 			x.put("new/m.mail", testMail)
-			c, err := x.ClaimDrop("m.mail")
-			if err != nil {
-				t.Fatal(err)
-			}
 			dead := failAt(x, at, false)
-			err = c.recordOne(x.clock)
+			c, err := x.ClaimDrop("m.mail")
 			x.sys = systemCalls()
-			if failed = *dead; !failed {
-				if err != nil {
-					t.Fatal(err)
-				}
-			} else if err == nil {
-				t.Error("nobody was told of the failure")
-			} else if err := c.recordOne(x.clock); err != nil {
-				t.Fatal(err)
+			if failed = *dead; failed == (err == nil) {
+				t.Fatalf("a step failed: %v; told: %v", failed, err)
 			}
-			x.has("cur/"+c.ID()+".eml", "cur/"+c.ID()+".envelope")
-			if got := x.read("cur/" + c.ID() + ".eml"); got != testMailContent {
-				t.Errorf("content %q", got)
+			if failed {
+				c = x.takeDrop()
 			}
-			if err := c.Finish(); err != nil {
-				t.Error(err)
-			}
+			x.wantMade(c)
 		})
 		if !failed {
 			if at < 8 {
@@ -207,101 +148,88 @@ func TestDropMadeAgain(t *testing.T) {
 	}
 }
 
-// TestDropTmpEmptied: somebody removes what is in tmp while the agent runs.
-func TestDropTmpEmptied(t *testing.T) {
-	x := newTestSpool(t)
-	x.put("new/m.mail", testMail)
-	c, err := x.ClaimDrop("m.mail")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range x.namesIn("tmp") {
-		if err := os.Remove(filepath.Join(x.dir, name)); err != nil {
-			t.Fatal(err)
+// takeDrop claims the only drop, wherever it is.
+func (x *testSpool) takeDrop() *Claim {
+	x.t.Helper()
+	for _, name := range dropNames(x.Spool) {
+		if strings.HasSuffix(name, ".mail") {
+			c, err := takeNamed(x.Spool, name)
+			if err != nil {
+				x.t.Fatalf("%s: %v", name, err)
+			}
+			return c
 		}
 	}
-	if err := c.recordOne(x.clock); err == nil {
-		t.Error("the first attempt succeeded, with what?")
-	} else if err := c.recordOne(x.clock); err != nil {
-		t.Fatal(err)
-	}
+	x.t.Fatalf("no drop in %q", x.names())
+	return nil
+}
+
+// wantMade wants testMail's message in cur, and nothing else.
+func (x *testSpool) wantMade(c *Claim) {
+	x.t.Helper()
 	x.has("cur/"+c.ID()+".eml", "cur/"+c.ID()+".envelope")
+	if err := c.Load(); err != nil {
+		x.t.Error(err)
+	} else if got, err := whole(c.Content()); err != nil || got != testMailContent {
+		x.t.Errorf("content %q: %v", got, err)
+	}
 	if err := c.Release(); err != nil {
-		t.Fatal(err)
-	}
-	again := x.claim(c.ID())
-	if err := again.Load(); err != nil {
-		t.Error(err)
-	}
-	if err := again.Release(); err != nil {
-		t.Error(err)
+		x.t.Error(err)
 	}
 }
 
-// TestDropRemoved: what an operator has removed while the agent runs does not come
-// back.
+// TestDropRemoved: what an operator removes while its message is made does not
+// come back, and neither does what they put in its place.
 func TestDropRemoved(t *testing.T) {
-	x := newTestSpool(t)
-	x.put("new/m.mail", testMail)
-	c, err := x.ClaimDrop("m.mail")
-	if err != nil {
-		t.Fatal(err)
-	}
 	for _, other := range []bool{false, true} {
-		if err := os.Remove(filepath.Join(x.dir, "cur", c.Name())); err != nil {
-			t.Fatal(err)
+		x := newTestSpool(t)
+		x.put("new/m.mail", testMail)
+		x.sys.fsync = func(fd int) error {
+			if fd == x.dirs[New] {
+				mail := x.namesIn("cur")[0]
+				if err := os.Remove(filepath.Join(x.dir, mail)); err != nil {
+					t.Error(err)
+				}
+				if other {
+					x.put(mail, testMail)
+				}
+			}
+			return nil
 		}
-		if other {
-			x.put("cur/"+c.Name(), testMail)
+		if _, err := x.ClaimDrop("m.mail"); !errors.Is(err, ErrBusy) {
+			t.Errorf("another in its place: %v: %v", other, err)
 		}
-		if err := c.recordOne(x.clock); err == nil || other == errors.Is(err, os.ErrNotExist) {
-			t.Errorf("another in its place %v: %v", other, err)
-		}
-		if !other {
-			x.put("cur/"+c.Name(), testMail)
+		if n := len(x.names()); n > 1 || other != (n == 1) {
+			t.Errorf("another in its place: %v: left %q", other, x.names())
 		}
 	}
-	name := "cur/" + c.Name()
-	if err := c.Release(); err != nil {
-		t.Fatal(err)
-	}
-	x.has(name)
 }
 
-// TestDropHalfMade: a drop beside which a message stands must not go before that
-// is known to be whole, also when nothing is left to do for it.
-func TestDropHalfMade(t *testing.T) {
+// TestDropGrows: a feeder that goes on writing adds nothing to the message. The
+// drop's size counts at the time when it is locked.
+func TestDropGrows(t *testing.T) {
 	x := newTestSpool(t)
 	x.put("new/m.mail", testMail)
+	real, more := systemCalls(), strings.Repeat("more\n", 1<<20)
+	x.sys.open = func(dir int, name string, flags int, mode uint32) (int, error) {
+		if flags&unix.O_CREAT != 0 {
+			f, err := os.OpenFile(filepath.Join(x.dir, x.namesIn("cur")[0]), os.O_WRONLY|os.O_APPEND, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = f.WriteString(more)
+			if err := errors.Join(err, f.Close()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return real.open(dir, name, flags, mode)
+	}
 	c, err := x.ClaimDrop("m.mail")
+	x.sys = real
 	if err != nil {
 		t.Fatal(err)
 	}
-	x.sys.fsync = func(fd int) error {
-		if fd == x.dirs[Cur] {
-			return errInjected
-		}
-		return nil
-	}
-	if err := c.recordOne(x.clock); err == nil {
-		t.Fatal("nobody was told of the failure")
-	}
-	if got := len(x.namesIn("cur")); got != 3 {
-		t.Fatalf("%d files in cur", got)
-	}
-	if err := c.Finish(); err == nil {
-		t.Error("finished")
-	}
-	x.sys = systemCalls()
-	if err := c.Finish(); err != nil {
-		t.Fatal(err)
-	}
-	if err := x.Flush(); err != nil {
-		t.Fatal(err)
-	}
-	if got := x.namesIn("new", "cur", "bad"); len(got) != 0 {
-		t.Errorf("left: %q", got)
-	}
+	x.wantMade(c)
 }
 
 func TestBadDrops(t *testing.T) {
@@ -351,10 +279,9 @@ func TestDropCrash(t *testing.T) {
 				c, err := x.ClaimDrop("m.mail")
 				if err == nil {
 					err = work(x, c)
-					for _, f := range []*os.File{c.locked, c.LockedFile()} { // a death closes them
-						if f != nil {
-							_ = f.Close() // some are the same
-						}
+					if c.locked != nil { // a death closes it
+						_ = c.locked.Close()
+						x.finished.claims = nil
 					}
 				}
 				x.sys = systemCalls()

@@ -7,7 +7,7 @@ import (
 	"sync"
 )
 
-// finished are the messages whose envelope, or drop, is gone but whose content is
+// finished are the messages whose envelope is gone but whose content is
 // not: that waits for one fsync that serves them all.
 type finished struct {
 	mu     sync.Mutex
@@ -25,15 +25,9 @@ func (c *Claim) Finish() error {
 	if c.done {
 		return nil
 	}
-	if c.drop != nil && c.drop.draft == nil {
-		// Half made: without its drop it would be a message.
-		if err := c.make(); err != nil {
-			return fmt.Errorf("finish: %w", err)
-		}
-	}
-	err := c.s.sys.unlink(c.s.dirs[c.box()], c.Name())
+	err := c.s.sys.unlink(c.s.dirs[c.box()], c.id+KindEnvelope.Suffix())
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("finish: %s/%s: %w", c.box(), c.Name(), err)
+		return fmt.Errorf("finish: %s: %w", c.path(KindEnvelope), err)
 	}
 	c.done = true
 	c.s.rooms.put(c.s, c.room)
@@ -41,19 +35,15 @@ func (c *Claim) Finish() error {
 	if c.locked == nil {
 		return c.unlock()
 	}
-	var errs []error
-	if c.drop != nil {
-		errs = append(errs, c.unlock()) // it had no other name
-	}
 	f := &c.s.finished
 	f.mu.Lock()
 	f.claims = append(f.claims, c)
 	full := len(f.claims) >= maxFinished
 	f.mu.Unlock()
 	if full {
-		errs = append(errs, c.s.Flush())
+		return c.s.Flush()
 	}
-	return errors.Join(errs...)
+	return nil
 }
 
 // Flush makes every Finish so far durable, removes the contents and gives up
@@ -79,9 +69,6 @@ func (s *Spool) Flush() error {
 	}
 	var errs []error
 	for _, c := range claims {
-		if c.locked == nil {
-			continue // was a drop
-		}
 		// What cannot be removed here, the next claim or sweep removes: a
 		// content in cur without an envelope is nobody's.
 		if err := s.sys.unlink(s.dirs[Cur], c.id+KindContent.Suffix()); err != nil && !errors.Is(err, fs.ErrNotExist) {

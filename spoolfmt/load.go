@@ -15,6 +15,9 @@ import (
 // Envelope returns what Load read. Changes to it last when they are recorded.
 func (c *Claim) Envelope() *envelope.Envelope { return c.env }
 
+// EnvelopePath returns the path of the envelope's file.
+func (c *Claim) EnvelopePath() string { return c.s.paths[Cur] + "/" + c.id + KindEnvelope.Suffix() }
+
 // Content returns the content for delivery: the locked descriptor itself or,
 // when another user owns that file and so could still write to it, a private
 // copy. Rewind it before each use.
@@ -28,12 +31,8 @@ func (c *Claim) Content() *os.File {
 // Open returns the content once more, for reading, with a position of its own:
 // for a program that may leave somebody behind who reads on. The caller closes it.
 func (c *Claim) Open() (*os.File, error) {
-	box, name := Cur, c.id+KindContent.Suffix()
-	if c.drop != nil && c.drop.draft != nil {
-		box, name = Tmp, c.drop.draft.name
-	}
 	if c.copy == nil {
-		if f, err := c.s.openSame(box, name, c.locked); f != nil || err != nil {
+		if f, err := c.s.openSame(Cur, c.id+KindContent.Suffix(), c.locked); f != nil || err != nil {
 			return f, err
 		}
 	}
@@ -76,9 +75,6 @@ func (s *Spool) openSame(box Box, name string, open *os.File) (*os.File, error) 
 func (c *Claim) Load() error {
 	if c.why != nil {
 		return &MalformedError{File: c.path(KindContent), Err: c.why}
-	}
-	if c.drop != nil {
-		return nil // both files were written and checked by this process
 	}
 	if err := c.readEnvelope(); err != nil {
 		return err

@@ -140,9 +140,6 @@ func (c *Claim) Record(next time.Time) error {
 }
 
 func (c *Claim) replaceEnvelope(data []byte, next time.Time) error {
-	if err := c.make(); err != nil {
-		return err
-	}
 	if err := c.syncMoves(); err != nil {
 		return err
 	}
