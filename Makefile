@@ -3,12 +3,15 @@
 
 GO       = go
 FUZZTIME = 60s
-BUILD    = $(GO) build -trimpath -ldflags='-s -w'
 BIN      = bin
 PREFIX   = /usr/local
 DESTDIR  =
+TABLE    = /usr/local/etc/netperm-table
+VERSION  = $(shell .ci/version)
+LINK     = -s -w -X smap/netperm.defaultPath=$(TABLE) -X smap/internal/version.release=$(VERSION)
+BUILD    = $(GO) build -trimpath -ldflags='$(LINK)'
 
-.PHONY: help build test check lint cross reach coverage coverage-all unit reader test-system bench fuzz model mutants proof soak vuln release reproducible demo install deb clean
+.PHONY: help build test check lint cross reach coverage coverage-all unit reader test-system bench fuzz model mutants proof soak vuln release reproducible demo install uninstall html deb clean
 
 help:
 	@echo 'make build        the programs, in bin/'
@@ -23,7 +26,9 @@ help:
 	@echo 'make soak         as root: an hour of mixed load, kills and reloads; SOAK=5m is shorter'
 	@echo 'make coverage-all as root: what unit tests, scripts and injected faults reach together, package by package'
 	@echo 'make reach        the packages that what strangers send can reach, with their lines'
-	@echo 'make install      the programs, manuals and completions below $$(DESTDIR)$$(PREFIX)'
+	@echo 'make install      what is in bin/, manuals, completions and an example table, below $$(DESTDIR)$$(PREFIX)'
+	@echo 'make uninstall    removes what make install with the same PREFIX installed'
+	@echo 'make html         the manuals as pages for a browser, in build/html'
 	@echo 'make vuln         govulncheck: known weaknesses in what the programs link'
 	@echo 'make reproducible two builds of the last commit in two places: one hash'
 	@echo 'make release      source, programs for each system, bill of materials and checksums, in build/release'
@@ -35,6 +40,8 @@ build:
 	@CGO_ENABLED=0 $(BUILD) -o $(BIN)/smap ./cmd/smap
 	@CGO_ENABLED=0 $(BUILD) -o $(BIN)/smapd ./cmd/smapd
 	@CGO_ENABLED=0 $(BUILD) -o $(BIN)/smapq ./cmd/smapq
+	@echo '$(TABLE)' >$(BIN)/.table
+	@echo 'built: smap, smapd and smapq $(VERSION) in $(BIN)/, which read $(TABLE)'
 
 # The order is from quick to slow; go test comes last, so that its closing lines close the output.
 test: check reader coverage unit
@@ -106,21 +113,41 @@ release:
 demo: build
 	@contrib/demo/demo
 
-install: build
+# What is in bin/ is installed, without Go: sudo often does not find it. The manuals get the paths of this installation.
+install:
+	@[ -x $(BIN)/smapd ] || { echo 'install: nothing is built: run make build first, as yourself' >&2; exit 1; }
 	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin
-	install -m 755 bin/smap bin/smapd $(DESTDIR)$(PREFIX)/sbin/
+	install -m 755 $(BIN)/smap $(BIN)/smapd $(DESTDIR)$(PREFIX)/sbin/
 	rm -f $(DESTDIR)$(PREFIX)/sbin/smap-server # of an installation when smap was two programs
-	install -m 755 bin/smapq $(DESTDIR)$(PREFIX)/bin/
+	install -m 755 $(BIN)/smapq $(DESTDIR)$(PREFIX)/bin/
 	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(PREFIX)/share/zsh/site-functions \
-		$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
+		$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d $(DESTDIR)$(PREFIX)/share/examples/smap
 	install -m 644 contrib/completion/smapq.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/smapq
 	install -m 644 contrib/completion/_smapq $(DESTDIR)$(PREFIX)/share/zsh/site-functions/
 	install -m 644 contrib/completion/smapq.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/
+	install -m 644 contrib/netperm-table $(DESTDIR)$(PREFIX)/share/examples/smap/
 	for m in man/*.[1-9]; do \
-		d=$(DESTDIR)$(PREFIX)/share/man/man$${m##*.}; install -d $$d && install -m 644 $$m $$d/ || exit 1; \
+		d=$(DESTDIR)$(PREFIX)/share/man/man$${m##*.}; install -d $$d && \
+		sed "s|/usr/local/etc/netperm-table|$$(cat $(BIN)/.table)|; s|/usr/local/|$(PREFIX)/|" $$m >$$d/$${m##*/} && \
+		chmod 644 $$d/$${m##*/} || exit 1; \
 	done
 
-deb: build
+uninstall:
+	cd $(DESTDIR)$(PREFIX) && rm -f sbin/smap sbin/smap-server sbin/smapd bin/smapq \
+		share/bash-completion/completions/smapq share/zsh/site-functions/_smapq \
+		share/fish/vendor_completions.d/smapq.fish share/examples/smap/netperm-table
+	for m in man/*.[1-9]; do rm -f $(DESTDIR)$(PREFIX)/share/man/man$${m##*.}/$${m##*/}; done
+	-rmdir $(DESTDIR)$(PREFIX)/share/examples/smap
+
+# Every manual as one page of HTML each, in build/html.
+html:
+	@.ci/need mandoc
+	@mkdir -p build/html
+	@for m in man/*.[1-9]; do mandoc -T html -O style=style.css,man=%N.%S.html $$m >build/html/$${m##*/}.html || exit 1; done
+	@cp contrib/picture/style.css build/html/
+	@echo 'build/html: '$$(cd build/html && ls)
+
+deb:
 	@contrib/debian/build
 
 clean:

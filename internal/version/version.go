@@ -1,11 +1,17 @@
-// Package version tells which version a program was built from.
+// Package version knows which version a program is.
 package version
 
 import "runtime/debug"
 
-// String is what the Go toolchain wrote into the program: a tag, or the commit
-// that it was built from; "unknown" without either.
+// release is set by the linker: see .ci/version.
+var release string
+
+// String is the version that make gave the program; without make what the Go
+// toolchain wrote into it, a tag or a commit; "unknown" without any.
 func String() string {
+	if release != "" {
+		return release
+	}
 	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
 		return info.Main.Version
 	}

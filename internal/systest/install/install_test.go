@@ -3,6 +3,8 @@
 package install
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,8 +20,10 @@ func TestUnits(t *testing.T) {
 	t.Parallel()
 	s := kit.NewSite(t)
 	bin := filepath.Dir(kit.Program(t, "smap"))
-	units, err := filepath.Glob("../../../contrib/systemd/*")
-	if err != nil || len(units) != 5 {
+	units, err := filepath.Glob("../../../contrib/systemd/*.*t")
+	services, err2 := filepath.Glob("../../../contrib/systemd/*.service")
+	units = append(units, services...)
+	if err := errors.Join(err, err2); err != nil || len(units) != 5 {
 		t.Fatal(units, err)
 	}
 	var paths []string
@@ -34,10 +38,86 @@ func TestUnits(t *testing.T) {
 	if text := strings.TrimSpace(string(out)); err != nil && text == "" || text != "" && !strings.HasPrefix(text, "smap-inetd.socket: service smap-inetd@") {
 		t.Errorf("verify: %v\n%s", err, out)
 	}
-	for unit, most := range map[string]string{"smap.service": "26", "smap-inetd@1.service": "26", "smapd.service": "38"} {
+	for _, unit := range []string{"smap.service", "smapd.service"} {
+		drop, err := filepath.Glob("../../../contrib/systemd/" + unit + ".d/*.conf")
+		if err != nil || len(drop) != 1 {
+			t.Fatal(drop, err)
+		}
+		s.Write(s.File("hard-"+unit), strings.ReplaceAll(kit.ReadFile(t, s.File(unit))+kit.ReadFile(t, drop[0]), "/usr/local/sbin", bin), 0o644)
+	}
+	for unit, most := range map[string]string{"smap.service": "26", "smap-inetd@1.service": "26", "smapd.service": "38",
+		"hard-smap.service": "18", "hard-smapd.service": "26"} {
 		if out, err := exec.Command("systemd-analyze", "security", "--offline=true", "--no-pager", "--threshold="+most, s.File(unit)).CombinedOutput(); err != nil {
 			t.Errorf("%s is more exposed than %s: %v\n%s", unit, most, err, out)
 		}
+	}
+}
+
+// TestSystemdFiles: systemd-sysusers and systemd-tmpfiles make the users and the spool that smapq init makes.
+func TestSystemdFiles(t *testing.T) {
+	t.Parallel()
+	root := kit.NewSite(t).File("root")
+	for _, dir := range []string{"etc", "var/spool"} {
+		if err := os.MkdirAll(filepath.Join(root, dir), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	contrib, err := filepath.Abs("../../../contrib")
+	if err != nil {
+		t.Fatal(err)
+	}
+	kit.Run(t, "systemd-sysusers", "--root="+root, contrib+"/sysusers.d/smap.conf")
+	kit.Run(t, "systemd-tmpfiles", "--root="+root, "--create", contrib+"/tmpfiles.d/smap.conf")
+	passwd := kit.ReadFile(t, filepath.Join(root, "etc/passwd"))
+	if !strings.Contains(passwd, "smap:x:") || !strings.Contains(passwd, "smapd:x:") {
+		t.Errorf("users: %s", passwd)
+	}
+	spool := filepath.Join(root, "var/spool/smap")
+	kit.Run(t, kit.Program(t, "smapq"), "-d", spool, "check")
+	for box, want := range map[string]os.FileMode{".": 0o710, "tmp": 0o733 | os.ModeSetgid | os.ModeSticky, "new": 0o737 | os.ModeSetgid | os.ModeSticky} {
+		info, err := os.Stat(filepath.Join(spool, box))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := info.Mode() & (os.ModePerm | os.ModeSetgid | os.ModeSticky); got != want {
+			t.Errorf("%s has mode %v, want %v", box, got, want)
+		}
+	}
+}
+
+// TestUpgrade runs the package's scripts where systemd seems to run: what runs is restarted, and nothing is left behind.
+func TestUpgrade(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	stub := filepath.Join(dir, "systemctl")
+	if err := os.WriteFile(stub, []byte("#!/bin/sh\necho \"$@\" >>"+dir+"/calls\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	scripts, err := filepath.Abs("../../../contrib/debian")
+	if err != nil {
+		t.Fatal(err)
+	}
+	script := func(script string) string {
+		t.Helper()
+		return kit.Run(t, "unshare", "--mount", "/bin/sh", "-ec", `mount -t tmpfs none /run; mkdir -p /run/systemd/system /run/upper /run/work
+			mount -t overlay overlay -o lowerdir=/etc,upperdir=/run/upper,workdir=/run/work /etc
+			mkdir -p /etc/systemd/system/sockets.target.wants; : >/etc/systemd/system/sockets.target.wants/smap.socket
+			mount -t tmpfs none /var/spool; mkdir /var/spool/smap; mkdir -p /etc/smap; : >/etc/smap/netperm-table
+			PATH=`+dir+`:$PATH; `+script)
+	}
+	if out := script("getent() { :; }; . " + scripts + "/postinst"); out != "" { // without arguments nothing
+		t.Errorf("postinst without arguments: %s", out)
+	}
+	script(`cd ` + scripts + `; set -- configure 0.0.1; getent() { :; }; . ./postinst`)
+	if calls := kit.ReadFile(t, dir+"/calls"); !strings.Contains(calls, "try-restart smap.service smapd.service") {
+		t.Errorf("an upgrade calls %q", calls)
+	}
+	if out := script(`cd ` + scripts + `; set -- remove; . ./prerm 2>&1`); !strings.Contains(out, "port 25 is closed now") {
+		t.Errorf("removing says %q", out)
+	}
+	left := script(`cd ` + scripts + `; set -- purge; getent() { return 1; }; . ./postrm; ls -A /etc/systemd/system/sockets.target.wants`)
+	if left != "" {
+		t.Errorf("left behind: %s", left)
 	}
 }
 
@@ -85,8 +165,28 @@ func TestDebianPackage(t *testing.T) {
 			t.Errorf("%s has mode %v, want %v", path, got, want)
 		}
 	}
-	kit.Run(t, "/usr/sbin/smap", "-c", "/etc/smap/netperm-table", "-t")
-	kit.Run(t, "/usr/sbin/smapd", "-c", "/etc/smap/netperm-table", "-t")
+	kit.Run(t, "/usr/sbin/smap", "-t") // the path of the table is built in
+	kit.Run(t, "/usr/sbin/smapd", "-t")
+	if got, want := strings.TrimSpace(kit.Run(t, "/usr/sbin/smapd", "-version")), "smapd "+strings.TrimSpace(kit.Run(t, "dpkg-query", "-W", "-f", "${Version}", "smap")); got != want {
+		t.Errorf("the program says %q, want %q", got, want)
+	}
+	// Nothing of Debian is in /usr/local.
+	for _, pattern := range []string{"/lib/systemd/system/smap*", "/usr/share/doc/smap/*/*", "/usr/share/doc/smap/README.Debian"} {
+		names, err := filepath.Glob(pattern)
+		if err != nil || len(names) == 0 {
+			t.Errorf("%s: %v, %v", pattern, names, err)
+		}
+		for _, name := range names {
+			if info, err := os.Stat(name); err == nil && info.Mode().IsRegular() && strings.Contains(kit.ReadFile(t, name), "/usr/local/") {
+				t.Errorf("%s speaks of /usr/local", name)
+			}
+		}
+	}
+	for _, page := range []string{"man1/smapq.1", "man5/netperm-table.5", "man8/smap.8", "man8/smapd.8"} {
+		if text := kit.Run(t, "zcat", "/usr/share/man/"+page+".gz"); strings.Contains(text, "/usr/local/") {
+			t.Errorf("%s speaks of /usr/local", page)
+		}
+	}
 	const deliver = "smapd: agent sendmail /usr/sbin/sendmail"
 	maildir := "/var/spool/smap-test"
 	uid, gid := kit.IDs(t, "smapd")
@@ -112,7 +212,7 @@ func TestDebianPackage(t *testing.T) {
 	if out, err := kit.As(t, feeder, group, "/bin/sh", "-c", "printf 'Subject: x\\n\\nbody\\n' | smapq submit -f a@client.test b@system.test"); err != nil {
 		t.Fatalf("submit: %v\n%s", err, out)
 	}
-	kit.Run(t, "/usr/sbin/smapd", "-c", "/etc/smap/netperm-table", "-log", "stderr", "-once")
+	kit.Run(t, "/usr/sbin/smapd", "-log", "stderr", "-once")
 	if got, err := filepath.Glob(maildir + "/m/new/*"); err != nil || len(got) != 1 {
 		t.Errorf("in the maildir: %v, %v", got, err)
 	}
@@ -150,12 +250,32 @@ func TestDebianPackage(t *testing.T) {
 func TestMakeInstall(t *testing.T) {
 	t.Parallel()
 	root := t.TempDir()
-	kit.Run(t, "make", "-s", "-o", "build", "-C", "../../..", "install", "DESTDIR="+root, "PREFIX=/opt/smap")
+	install := func(target string) {
+		t.Helper()
+		cmd := exec.Command("make", "-s", "-C", "../../..", target, "DESTDIR="+root, "PREFIX=/opt/smap", "GO=/nowhere/go")
+		if out, err := cmd.CombinedOutput(); err != nil { // sudo's PATH has no Go
+			t.Fatalf("make %s: %v\n%s", target, err, out)
+		}
+	}
+	install("install")
 	for _, name := range []string{"sbin/smap", "sbin/smapd", "bin/smapq", "share/man/man8/smap.8", "share/man/man8/smapd.8", "share/man/man1/smapq.1",
 		"share/man/man5/netperm-table.5", "share/man/man5/smap-spool.5", "share/man/man5/smap-log.5", "share/bash-completion/completions/smapq",
-		"share/zsh/site-functions/_smapq", "share/fish/vendor_completions.d/smapq.fish"} {
+		"share/zsh/site-functions/_smapq", "share/fish/vendor_completions.d/smapq.fish", "share/examples/smap/netperm-table"} {
 		if info, err := os.Stat(filepath.Join(root, "opt/smap", name)); err != nil || info.Size() == 0 {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+	if page := kit.ReadFile(t, filepath.Join(root, "opt/smap/share/man/man8/smap.8")); strings.Contains(page, "/usr/local/sbin") {
+		t.Error("the manual names /usr/local/sbin")
+	}
+	install("uninstall")
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && !d.IsDir() {
+			t.Errorf("left behind: %s", path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 }
