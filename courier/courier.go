@@ -35,7 +35,7 @@ func New(cfg Config) (*Courier, error) {
 }
 
 func openSpool(cfg *Config) (*spoolfmt.Spool, error) {
-	return spoolfmt.OpenDrainer(cfg.Dir, spoolfmt.Options{Log: cfg.Log, BadDir: cfg.BadDir})
+	return spoolfmt.OpenDrainer(cfg.Dir, spoolfmt.Options{Log: cfg.Log, BadDir: cfg.BadDir, Host: cfg.Hostname})
 }
 
 // Rescan asks for a scan now, as SIGUSR1 does. It never blocks.

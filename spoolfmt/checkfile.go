@@ -1,7 +1,6 @@
 package spoolfmt
 
 import (
-	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
@@ -253,7 +252,7 @@ func (k *checker) lookDrop(f *Finding, id string, st *unix.Stat_t) *Finding {
 	file, err := k.s.Open(New, f.name)
 	if err == nil {
 		defer file.Close() // only read
-		_, _, err = envelope.ReadDropHeader(bufio.NewReader(file), io.Discard)
+		_, _, err = envelope.ReadDrop(io.NewSectionReader(file, 0, st.Size), io.Discard, envelope.Missing{})
 	}
 	var bad *envelope.ParseError
 	switch {

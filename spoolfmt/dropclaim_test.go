@@ -16,8 +16,8 @@ import (
 )
 
 const (
-	testMail        = "From: a@example.com\nTo: b@example.org\nBcc: hidden@example.net\n\nhello"
-	testMailContent = "From: a@example.com\nTo: b@example.org\n\nhello\n"
+	testMail        = "From: a@example.com\nTo: b@example.org\nBcc: hidden@example.net\nDate: x\nMessage-ID: <y>\n\nhello"
+	testMailContent = "From: a@example.com\nTo: b@example.org\nDate: x\nMessage-ID: <y>\n\nhello\n"
 )
 
 // TestDrop: a drop that was claimed is a message like any other.
@@ -52,6 +52,28 @@ func TestDrop(t *testing.T) {
 	}
 	if got := x.namesIn("new", "cur", "bad"); len(got) != 0 {
 		t.Errorf("left: %q", got)
+	}
+}
+
+// TestDropCompleted: a drop gets the fields that it lacks, under the id of its
+// message and the drainer's name.
+func TestDropCompleted(t *testing.T) {
+	for host, want := range map[string]string{"mail.example.com": "mail.example.com", "no host": "localhost"} {
+		x := newTestSpool(t)
+		x.host = host
+		x.clock = time.Date(2026, 11, 23, 20, 4, 13, 0, time.UTC)
+		x.put("new/m.mail", "From: a@example.com\r\nTo: b@example.org\r\n\r\nhello\r\n")
+		c, err := x.ClaimDrop("m.mail")
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := "From: a@example.com\nTo: b@example.org\nDate: Mon, 23 Nov 2026 20:04:13 +0000\nMessage-ID: <" + c.ID() + "@" + want + ">\n\nhello\n"
+		if got := x.read("cur/" + c.ID() + ".eml"); got != want {
+			t.Errorf("content %q, want %q", got, want)
+		}
+		if err := errors.Join(c.Load(), c.Release()); err != nil {
+			t.Error(err)
+		}
 	}
 }
 
@@ -236,7 +258,7 @@ func TestBadDrops(t *testing.T) {
 	for name, text := range map[string]string{
 		"no recipients": "From: a@example.com\n\nx\n",
 		"no sender":     "To: b@example.org\n\nx\n",
-		"CR in body":    "From: a@example.com\nTo: b@example.org\n\nx\r\n",
+		"CR in body":    "From: a@example.com\nTo: b@example.org\n\nx\ry\n",
 		"NUL in body":   "From: a@example.com\nTo: b@example.org\n\nx\x00\n",
 		"not a header":  "hello\n",
 	} {

@@ -1,8 +1,6 @@
 package spoolfmt
 
 import (
-	"bufio"
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -89,11 +87,8 @@ func (s *Spool) draftOfDrop(f *os.File, id string) (*Draft, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := bufio.NewReaderSize(io.NewSectionReader(f, 0, st.Size), loadBuffer)
-	sender, recipients, err := envelope.ReadDropHeader(r, d)
-	if err == nil {
-		err = copyBody(d, r)
-	}
+	r := io.NewSectionReader(f, 0, st.Size)
+	sender, recipients, err := envelope.ReadDrop(r, d, envelope.Missing{Date: s.now(), MessageID: id + "@" + s.hostName()})
 	var env *envelope.Envelope
 	if err == nil {
 		env, err = envelope.New(sender, recipients)
@@ -110,36 +105,13 @@ func (s *Spool) draftOfDrop(f *os.File, id string) (*Draft, error) {
 	return d, nil
 }
 
-// copyBody copies the octets after the header, and ends the last line where
-// the drop does not.
-func copyBody(d *Draft, r *bufio.Reader) error {
-	line := 0
-	for {
-		chunk, err := r.Peek(1)
-		if len(chunk) == 0 {
-			if err != io.EOF {
-				return err
-			}
-			break
-		}
-		if chunk, err = r.Peek(r.Buffered()); err != nil {
-			return err
-		}
-		if i := bytes.IndexAny(chunk, "\r\x00"); i >= 0 {
-			at := line + bytes.Count(chunk[:i], []byte{'\n'}) + 1
-			return &envelope.ParseError{Line: at, Column: 1, Err: fmt.Errorf("CR or NUL in line %d of the body", at)}
-		}
-		line += bytes.Count(chunk, []byte{'\n'})
-		if _, err := d.Write(chunk); err != nil {
-			return err
-		}
-		if _, err := r.Discard(len(chunk)); err != nil {
-			return err
-		}
+func (s *Spool) hostName() string {
+	name := s.host
+	if name == "" {
+		name, _ = os.Hostname() // without one, what follows finds out
 	}
-	if d.Size() > 0 && d.last != '\n' {
-		_, err := d.Write([]byte{'\n'})
-		return err
+	if envelope.CheckAddress("x@"+name) != nil {
+		return "localhost"
 	}
-	return nil
+	return name
 }

@@ -1,7 +1,6 @@
 package spoolfmt
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
 	"errors"
@@ -143,11 +142,7 @@ func (x *testSpool) describeDrop(entry map[string]any, data []byte) []byte {
 			x.t.Error(err)
 		}
 	}()
-	r := bufio.NewReader(bytes.NewReader(data))
-	sender, recipients, err := envelope.ReadDropHeader(r, d)
-	if err == nil {
-		err = copyBody(d, r)
-	}
+	sender, recipients, err := envelope.ReadDrop(bytes.NewReader(data), d, envelope.Missing{})
 	if entry["valid"] = err == nil; err != nil {
 		return nil
 	}

@@ -41,12 +41,16 @@ type Options struct {
 	// BadDir is another directory for messages set aside, on the spool's
 	// file system. Drainers only; empty is the spool's own bad.
 	BadDir string
+	// Host is the name in the Message-ID field that a drop without one gets.
+	// Empty is the system's.
+	Host string
 }
 
 // A Spool is an open spool. Its methods may be called from any number of
 // goroutines.
 type Spool struct {
 	log   *slog.Logger
+	host  string
 	sys   syscalls
 	now   func() time.Time
 	paths [boxes]string
@@ -74,7 +78,7 @@ func OpenDrainer(dir string, o Options) (*Spool, error) {
 }
 
 func newSpool(o Options) *Spool {
-	s := &Spool{log: o.Log, sys: systemCalls(), now: time.Now, dirs: [boxes]int{-1, -1, -1, -1}}
+	s := &Spool{log: o.Log, host: o.Host, sys: systemCalls(), now: time.Now, dirs: [boxes]int{-1, -1, -1, -1}}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
@@ -129,5 +128,5 @@ func (h *header) addressees(w io.Writer, typed []envelope.Path) (envelope.Path, 
 		}
 		text = append([]byte(field+strings.Join(list, ",\n ")+"\n"), text...)
 	}
-	return envelope.ReadDropHeader(bufio.NewReader(bytes.NewReader(text)), w)
+	return envelope.ReadDrop(bytes.NewReader(text), w, envelope.Missing{})
 }

@@ -196,7 +196,7 @@ func addresses(arg string) ([]envelope.Path, error) {
 	if envelope.CheckAddress(arg) == nil {
 		return []envelope.Path{{Address: arg}}, nil
 	}
-	_, to, err := envelope.ReadDropHeader(bufio.NewReader(strings.NewReader("Return-Path: <>\nTo: "+arg+"\n\n")), io.Discard)
+	_, to, err := envelope.ReadDrop(strings.NewReader("Return-Path: <>\nTo: "+arg+"\n\n"), io.Discard, envelope.Missing{})
 	var bad *envelope.ParseError
 	if errors.As(err, &bad) {
 		err = bad.Err

@@ -253,15 +253,16 @@ def now_text(now):
 
 def parse_mail(data):
     """Returns sender, recipients and content, or raises Malformed."""
-    i = min((k for k in (data.find(b'\r'), data.find(b'\0')) if k >= 0), default=-1)
-    if i >= 0:
-        raise Malformed('CR or NUL', data[:i].count(b'\n') + 1)
+    ends, crs, pairs = data.count(b'\n'), data.count(b'\r'), data.count(b'\r\n')
+    if b'\0' in data or crs and not ends == crs == pairs:
+        raise Malformed('NUL, or lines that end in different ways')
+    data = data.replace(b'\r\n', b'\n')
     fields, kept, dropping, at, size = [], [], False, 0, 0
     lines = data.splitlines(keepends=True) if b'\n' in data else [data] if data else []
     lines = re.findall(rb'[^\n]*\n|[^\n]+', data)
     for at, line in enumerate(lines, 1):
         text = line.rstrip(b'\n')
-        size += len(line)
+        size += len(line) + (crs and line.endswith(b'\n'))
         if size > MAX_HEADER:
             raise Malformed('header too long', at)
         if not text:

@@ -1,7 +1,6 @@
 package envelope
 
 import (
-	"bufio"
 	"bytes"
 	"fmt"
 	"io"
@@ -147,7 +146,7 @@ func TestCleanText(t *testing.T) {
 
 func TestDropHeaderLimit(t *testing.T) {
 	read := func(header string) error {
-		_, _, err := ReadDropHeader(bufio.NewReader(strings.NewReader(header)), io.Discard)
+		_, _, err := ReadDrop(strings.NewReader(header), io.Discard, Missing{})
 		return err
 	}
 	if read("From: a\nTo: b\nX: "+strings.Repeat("y", MaxDropHeader)+"\n\n") == nil {
