@@ -18,23 +18,24 @@ func (a *app) checkCommand() *cobra.Command {
 	repair := false
 	c := &cobra.Command{
 		Use:   "check [flags]",
-		Short: "Hold every file against the spool format, and mend it",
-		Long: `Check looks at every file in the spool and says, with the section of
-SPOOL-FORMAT.md, where one is not as it should be. It may run at any time,
-beside everything else; a message on its way is not taken for damage.
+		Short: "Compare every file with the spool format, and repair it",
+		Long: `Check reads every file in the spool and reports what is wrong, with the section
+of SPOOL-FORMAT.md. It can run at any time, beside everything else: it does not
+take a message on its way for damage.
 
-With --repair it does what any drainer would do: it completes what a crash cut
-short, sets aside what is malformed, and loses nothing. Some repairs take a
-minute, because what looks alone may have company on its way.
+With --repair it does what any drainer would do: it completes what a crash
+interrupted, and sets aside what is malformed. Nothing is lost. Some repairs
+take a minute, because a file that looks alone may be half of a message that
+another process is moving.
 
-Exit codes: 0, all is in order; 1, everything that was found is mended; 65,
-something is left that is not.`,
+Exit codes: 0, all is in order; 1, everything that was found is repaired; 65,
+something is left.`,
 		Example: `  smapq check && echo all is well
   smapq check --repair --json`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return a.check(c.Context(), repair) },
 	}
-	c.Flags().BoolVar(&repair, "repair", false, "mend what can be mended")
+	c.Flags().BoolVar(&repair, "repair", false, "repair what can be repaired")
 	return a.withJSON(c)
 }
 
@@ -43,7 +44,7 @@ type findingJSON struct {
 	Section string `json:"section"`
 	File    string `json:"file"`
 	Text    string `json:"text"`
-	Verdict string `json:"verdict"` // note, found, mended or left
+	Verdict string `json:"verdict"` // note, found, repaired or left
 	Why     string `json:"why,omitempty"`
 }
 
@@ -51,7 +52,7 @@ type findingJSON struct {
 type checkRun struct {
 	a      *app
 	counts map[string]int
-	later  []spoolfmt.Finding // to be mended when a minute has passed
+	later  []spoolfmt.Finding // to be repaired when a minute has passed
 }
 
 func (a *app) check(ctx context.Context, repair bool) error {
@@ -91,10 +92,10 @@ func (a *app) check(ctx context.Context, repair bool) error {
 	return run.end()
 }
 
-// maxRepairs bounds what one run mends; another goes on.
+// maxRepairs bounds what one run repairs; another run continues.
 const maxRepairs = 100_000
 
-// repair mends what was found, and looks whether that helped.
+// repair repairs what was found, and looks whether that helped.
 func (r *checkRun) repair(ctx context.Context, found []spoolfmt.Finding) error {
 	s, err := r.a.open(spoolfmt.OpenDrainer)
 	if err != nil {
@@ -138,9 +139,9 @@ func (r *checkRun) mend(ctx context.Context, s *spoolfmt.Spool, f *spoolfmt.Find
 		r.later = append(r.later, *f)
 		return nil
 	case err == nil && !s.Persists(f):
-		return r.print(f, "mended", nil)
+		return r.print(f, "repaired", nil)
 	case err == nil:
-		err = errors.New("it is there again")
+		err = errors.New("it came back")
 	}
 	return r.print(f, "left", err)
 }
@@ -154,7 +155,7 @@ func (r *checkRun) print(f *spoolfmt.Finding, verdict string, why error) error {
 		}
 		return r.a.printJSON(j)
 	}
-	colour := map[string]string{"note": dim, "mended": green}[verdict]
+	colour := map[string]string{"note": dim, "repaired": green}[verdict]
 	if colour == "" {
 		colour = red
 	}
@@ -171,26 +172,26 @@ func (r *checkRun) print(f *spoolfmt.Finding, verdict string, why error) error {
 
 // end sums up.
 func (r *checkRun) end() error {
-	left, mended := r.counts["found"]+r.counts["left"], r.counts["mended"]
+	left, repaired := r.counts["found"]+r.counts["left"], r.counts["repaired"]
 	if !r.a.json {
 		text := "All is in order."
 		switch {
-		case left > 0 && mended > 0:
-			text = fmt.Sprintf("%s mended, %d left.", plural(mended, "finding"), left)
+		case left > 0 && repaired > 0:
+			text = fmt.Sprintf("%s repaired, %d left.", plural(repaired, "finding"), left)
 		case left > 0 && r.counts["found"] > 0:
-			text = plural(left, "finding") + "; smapq check --repair mends what can be mended."
+			text = plural(left, "finding") + "; smapq check --repair repairs what it can."
 		case left > 0:
-			text = plural(left, "finding") + " left, for a person to look at."
-		case mended > 0:
-			text = plural(mended, "finding") + ", all mended."
+			text = plural(left, "finding") + " left for a person to look at."
+		case repaired > 0:
+			text = plural(repaired, "finding") + ", all repaired."
 		}
 		fmt.Fprintln(r.a.out, text)
 	}
 	switch {
 	case left > 0:
 		return failure(sysexits.DataErr, nil)
-	case mended > 0:
-		return failure(exMended, nil)
+	case repaired > 0:
+		return failure(exRepaired, nil)
 	}
 	return nil
 }

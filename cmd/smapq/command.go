@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"strings"
@@ -36,23 +35,24 @@ func (a *app) command(ctx context.Context, args []string) error {
 
 // root is the tree of commands; begin is called before one of them runs.
 func (a *app) root(begin func()) *cobra.Command {
+	var o listOptions
 	root := &cobra.Command{
 		Use:           "smapq [command]",
-		Short:         "Show and change what is in a mail spool",
-		Long:          "Smapq shows and changes what is in a mail spool, feeds it and drains it.\nCalled as sendmail, mailq or newaliases it behaves as those.",
+		Short:         "Show, change, feed and drain a mail spool",
+		Long:          "Smapq shows, changes, feeds and drains a mail spool. Under the names sendmail,\nmailq and newaliases it works as those programs do.",
 		Version:       version.String(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          cobra.NoArgs,
-		Example: `  smapq                              what waits in the spool, as mailq
+		Example: `  smapq                              what waits in the spool, and why
   smapq submit bob@example.org <msg  send a message
   smapq take --follow ./handle       run a program for each message that comes
-  smapq check --repair               look for damage, and mend it`,
+  smapq check --repair               look for damage, and repair it`,
 		PersistentPreRun: func(*cobra.Command, []string) { begin() },
-		RunE: func(c *cobra.Command, _ []string) error {
-			return a.list(c.Context(), listOptions{})
-		},
+		RunE:             func(c *cobra.Command, _ []string) error { return a.list(c.Context(), o, nil) },
 	}
+	o.flags(root)
+	a.withJSON(root)
 	root.SetVersionTemplate("smapq {{.Version}}\n")
 	f := root.PersistentFlags()
 	f.StringVarP(&a.dir, "dir", "d", "", "the spool is `DIR` (else $SMAP_SPOOL, the table)")
@@ -93,14 +93,19 @@ func (a *app) printNow(v any) error {
 // log is where the spool's own reports go.
 func (a *app) log() *slog.Logger { return eventlog.New(a.err, "smapq") }
 
-// atLeast asks for arguments, by name.
-func atLeast(what string) cobra.PositionalArgs {
+// atLeast asks for arguments; without any the error has an example.
+func atLeast(missing string) cobra.PositionalArgs {
 	return func(_ *cobra.Command, args []string) error {
 		if len(args) == 0 {
-			return fmt.Errorf("which %s?", what)
+			return usagef("%s", missing)
 		}
 		return nil
 	}
+}
+
+// noMessage is the error of a command that was given no id.
+func noMessage(command string) string {
+	return "no message named; smapq list --oneline shows short ids, as in: smapq " + command + " 7f3a"
 }
 
 // completeIDs offers the ids in these boxes to the shell.

@@ -13,8 +13,8 @@ import (
 	"smap/spoolfmt/envelope"
 )
 
-// exMended is check's own exit code: everything that was found is mended.
-const exMended = 1
+// exRepaired is check's own exit code: everything that was found is repaired.
+const exRepaired = 1
 
 // An exitError is an error that knows its exit code. Without err nothing is
 // printed: that has happened already.

@@ -25,11 +25,12 @@ func (a *app) initCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "init [flags]",
 		Short: "Make a spool, with the right owner and modes",
-		Long: `Init makes the spool's directory and its boxes, or gives those that are there
-the owner and the modes that they need. Its parent has to exist.
+		Long: `Init makes the spool's directory and its boxes, or gives existing ones the owner
+and the modes that they need. The directory above must exist.
 
-Without --group it is private: its user feeds and drains it. With --group the
-group's members may feed it, and can neither read nor touch each other's mail.`,
+Without --group the spool is private: its user feeds and drains it. With --group
+the members of the group can feed it, and can neither read nor change each
+other's mail.`,
 		Example: `  smapq -d ~/spool init
   smapq -d /var/spool/smap init --user smapd --group smapfeed`,
 		Args: cobra.NoArgs,
@@ -37,7 +38,7 @@ group's members may feed it, and can neither read nor touch each other's mail.`,
 	}
 	f := c.Flags()
 	f.StringVar(&o.user, "user", "", "the spool belongs to `USER`, who drains it; for root")
-	f.StringVar(&o.group, "group", "", "members of `GROUP` may feed it")
+	f.StringVar(&o.group, "group", "", "members of `GROUP` can feed it")
 	return c
 }
 
@@ -50,7 +51,7 @@ func (o *initOptions) ownership() (ownership, error) {
 		u, err := user.Lookup(o.user)
 		if err != nil {
 			if u, err = user.LookupId(o.user); err != nil {
-				return who, failf(sysexits.NoUser, "there is no user %q", o.user)
+				return who, failf(sysexits.NoUser, "no user %q", o.user)
 			}
 		}
 		who.uid, _ = strconv.Atoi(u.Uid) // numbers on every Unix
@@ -60,7 +61,7 @@ func (o *initOptions) ownership() (ownership, error) {
 		g, err := user.LookupGroup(o.group)
 		if err != nil {
 			if g, err = user.LookupGroupId(o.group); err != nil {
-				return who, failf(sysexits.NoUser, "there is no group %q", o.group)
+				return who, failf(sysexits.NoUser, "no group %q", o.group)
 			}
 		}
 		who.feeders, _ = strconv.Atoi(g.Gid)

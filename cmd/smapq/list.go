@@ -6,134 +6,157 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"smap/internal/sysexits"
+	"smap/spoolfmt"
 )
 
-// listOptions say which messages to list.
+// listOptions say which messages to list, and how.
 type listOptions struct {
-	states     []string
-	sender     string
-	recipients string
-	older      string
-	newer      string
-	ids        bool
+	filter
+	idsOnly bool
+	oneline bool
+	summary bool
+}
 
-	olderThan, newerThan time.Duration
+func (o *listOptions) flags(c *cobra.Command) {
+	o.filter.flags(c)
+	f := c.Flags()
+	f.BoolVar(&o.idsOnly, "ids", false, "write only the ids")
+	f.BoolVar(&o.oneline, "oneline", false, "one line for each message, with a short id")
+	f.BoolVar(&o.summary, "summary", false, "group by reason")
+	c.MarkFlagsMutuallyExclusive("ids", "oneline", "summary")
 }
 
 func (a *app) listCommand() *cobra.Command {
 	var o listOptions
 	c := &cobra.Command{
-		Use:     "list [flags]",
+		Use:     "list [flags] [ID...]",
 		Aliases: []string{"ls", "queue"},
-		Short:   "List the messages in the spool",
+		Short:   "List the messages in the spool, and why they wait",
 		Example: `  smapq list --state deferred --older 2h
+  smapq list --summary
   smapq list --recipient @example.org --json | jq .last_error
   smapq list --state bad --ids | xargs smapq requeue`,
-		Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return a.list(c.Context(), o) },
+		ValidArgsFunction: a.completeIDs(spoolfmt.New, spoolfmt.Cur, spoolfmt.Bad),
+		RunE:              func(c *cobra.Command, ids []string) error { return a.list(c.Context(), o, ids) },
 	}
-	f := c.Flags()
-	f.StringSliceVar(&o.states, "state", nil, "only `STATE`: "+strings.Join(states[:], "|"))
-	f.StringVar(&o.sender, "sender", "", "only senders that contain `TEXT`; <> is no sender")
-	f.StringVar(&o.recipients, "recipient", "", "only with a recipient that contains `TEXT`")
-	f.StringVar(&o.older, "older", "", "only older than `TIME`: 90s, 10m, 3h, 2d")
-	f.StringVar(&o.newer, "newer", "", "only those that arrived within `TIME`")
-	f.BoolVar(&o.ids, "ids", false, "write the ids alone")
-	_ = c.RegisterFlagCompletionFunc("state", cobra.FixedCompletions(states[:], cobra.ShellCompDirectiveNoFileComp)) // the flag exists
+	o.flags(c)
 	return a.withJSON(c)
 }
 
-// check makes sense of what was typed.
-func (o *listOptions) check() (err error) {
-	for _, s := range o.states {
-		if !slices.Contains(states[:], s) {
-			return usagef("--state %q is none of %s", s, strings.Join(states[:], ", "))
-		}
-	}
-	for _, t := range []struct {
-		text string
-		to   *time.Duration
-	}{{o.older, &o.olderThan}, {o.newer, &o.newerThan}} {
-		if t.text == "" {
-			continue
-		}
-		if *t.to, err = duration(t.text); err != nil {
-			return failure(sysexits.Usage, err)
-		}
-	}
-	return nil
-}
-
-// wants tells whether a row passes the filters.
-func (o *listOptions) wants(r *row, now time.Time) bool {
-	contains := func(s, part string) bool { return strings.Contains(strings.ToLower(s), strings.ToLower(part)) }
-	switch {
-	case len(o.states) > 0 && !slices.Contains(o.states, r.State):
-		return false
-	case o.sender == "<>" && (r.Sender == nil || *r.Sender != ""):
-		return false
-	case o.sender != "" && o.sender != "<>" && (r.Sender == nil || !contains(*r.Sender, o.sender)):
-		return false
-	case o.older != "" && now.Sub(r.Arrived) < o.olderThan:
-		return false
-	case o.newer != "" && now.Sub(r.Arrived) > o.newerThan:
-		return false
-	}
-	return o.recipients == "" || slices.ContainsFunc(r.Recipients, func(x recipientJSON) bool { return contains(x.Address, o.recipients) })
-}
-
-// mailq is list without options, as the command of that name.
-func (a *app) mailq(ctx context.Context) error { return a.list(ctx, listOptions{}) }
-
-func (a *app) list(ctx context.Context, o listOptions) error {
-	if err := o.check(); err != nil {
-		return err
-	}
+func (a *app) list(ctx context.Context, o listOptions, typed []string) error {
 	s, err := a.view()
 	if err != nil {
 		return err
 	}
 	defer s.Close() // only read
-	now := a.now()
-	p := newProgress(a.err, "messages read:")
-	printer := &listPrinter{a: a, now: now, counts: make(map[string]int)}
-	rows := make([]row, chunkSize)
-	errs := make([]error, chunkSize)
-	seen := 0
-	sorted, err := walk(ctx, s, walkBoxes(s), maxSorted, func(part []ref) error {
-		parallel(len(part), func(i int, buf []byte) { rows[i], errs[i] = read(s, part[i], now, buf) })
-		for i := range part {
-			seen++
-			switch {
-			case errors.Is(errs[i], fs.ErrNotExist):
-				continue // it moved on while we looked
-			case errs[i] != nil:
-				return errs[i]
-			case !o.wants(&rows[i], now):
-				continue
-			}
-			if err := printer.print(&rows[i], o.ids); err != nil {
-				return err
-			}
+	if len(typed) > 0 {
+		if o.ids, err = resolve(ctx, s, typed); err != nil {
+			return err
 		}
-		p.at(seen &^ 255)
+	}
+	p := &listPrinter{a: a, now: a.now(), counts: make(map[string]int), o: o}
+	groups := &summary{groups: make(map[[2]string]*group)}
+	if o.oneline && !a.json {
+		if p.short, err = shortNames(ctx, s); err != nil {
+			return err
+		}
+	}
+	shown := make(map[string]bool)
+	err = a.eachRowOf(ctx, s, &o.filter, func(r *row) error {
+		if len(o.ids) > 0 {
+			shown[r.ID] = true
+		}
+		if o.summary {
+			groups.add(r)
+			return nil
+		}
+		return p.print(r)
+	})
+	switch {
+	case err != nil:
+		return err
+	case o.summary:
+		return a.printSummary(groups)
+	case !a.json && !o.idsOnly:
+		if err := p.total(); err != nil {
+			return err
+		}
+	}
+	for _, id := range o.ids {
+		if !shown[id] {
+			return fmt.Errorf("%s: %w in the spool", id, spoolfmt.ErrGone)
+		}
+	}
+	return nil
+}
+
+// shortNames returns a short id for every message, nil where there are too many.
+func shortNames(ctx context.Context, s *spoolfmt.Spool) (map[string]string, error) {
+	var ids []string
+	err := eachRef(ctx, s, walkBoxes(s), func(r ref) error {
+		if len(ids) == maxSorted {
+			return errManyMessages
+		}
+		ids = append(ids, r.id)
 		return nil
 	})
-	p.end()
+	if errors.Is(err, errManyMessages) {
+		return nil, nil
+	}
+	slices.Sort(ids)
+	return shortIDs(slices.Compact(ids)), err
+}
+
+// eachRow is eachRowOf the spool.
+func (a *app) eachRow(ctx context.Context, f *filter, do func(*row) error) error {
+	s, err := a.view()
 	if err != nil {
 		return err
 	}
-	if !sorted {
+	defer s.Close() // only read
+	return a.eachRowOf(ctx, s, f, do)
+}
+
+// eachRowOf reads the messages that pass a filter, the oldest first.
+func (a *app) eachRowOf(ctx context.Context, s *spoolfmt.Spool, f *filter, do func(*row) error) error {
+	if err := f.check(); err != nil {
+		return err
+	}
+	now := a.now()
+	p := newProgress(a.err, "messages read:")
+	defer p.end()
+	rows, errs := make([]row, chunkSize), make([]error, chunkSize)
+	seen := 0
+	sorted, err := walk(ctx, s, walkBoxes(s), maxSorted, func(part []ref) error {
+		parallel(len(part), func(i int, buf []byte) { rows[i], errs[i] = read(s, part[i], now, buf) })
+		err := eachGood(rows[:len(part)], errs, f, now, do)
+		seen += len(part)
+		p.at(seen &^ 255)
+		return err
+	})
+	if err == nil && !sorted {
 		fmt.Fprintf(a.err, "smapq: more than %d messages: not sorted\n", maxSorted)
 	}
-	if !a.json && !o.ids {
-		return printer.total()
+	return err
+}
+
+func eachGood(rows []row, errs []error, f *filter, now time.Time, do func(*row) error) error {
+	for i := range rows {
+		switch {
+		case errors.Is(errs[i], fs.ErrNotExist):
+			continue // it moved on while we looked
+		case errs[i] != nil:
+			return errs[i]
+		case !f.wants(&rows[i], now):
+			continue
+		}
+		if err := do(&rows[i]); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -63,7 +63,10 @@ func (a *app) run(ctx context.Context, name string, args []string) int {
 		name = "smapq"
 		err = a.command(ctx, args)
 	}
-	if ferr := a.out.Flush(); err == nil && ferr != nil && !errors.Is(ferr, unix.EPIPE) {
+	switch ferr := a.out.Flush(); {
+	case errors.Is(ferr, unix.EPIPE):
+		err = nil // the reader has seen enough, as head does
+	case ferr != nil && err == nil:
 		err = failure(sysexits.IOErr, ferr)
 	}
 	var quiet *exitError

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,15 +23,12 @@ func (a *app) retryCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "retry [flags] ID... | --all",
 		Short: "Try deferred messages again now",
-		Long: `Retry makes deferred messages due. smapd finds them when it scans the spool
-next, which is within its wakeup time, or at once when it gets the signal USR1.`,
+		Long: `Retry makes deferred messages due. smapd finds them at its next scan, which is
+within its wakeup time, or at once when it gets the signal USR1.`,
 		Example:           "  smapq retry --all && pkill -USR1 -x smapd",
 		ValidArgsFunction: a.completeIDs(spoolfmt.Cur),
 		RunE: func(c *cobra.Command, ids []string) error {
-			if all == (len(ids) > 0) {
-				return usagef("name the messages, or --all of them")
-			}
-			return a.each(c.Context(), ids, all, []string{stateDeferred}, "due now", hurry)
+			return a.named(c.Context(), ids, all, operation{of: stateDeferred, done: "due now", none: "No message is deferred.", do: hurry})
 		},
 	}
 	c.Flags().BoolVar(&all, "all", false, "all deferred messages")
@@ -41,17 +39,14 @@ func (a *app) requeueCommand() *cobra.Command {
 	all := false
 	c := &cobra.Command{
 		Use:   "requeue [flags] ID... | --all",
-		Short: "Send messages that were set aside on their way again",
-		Long: `Requeue moves messages from bad to new. Recipients who have the message already
-do not get it again; failures are forgotten. A message that is malformed is
-refused until somebody has mended it, with an editor and care.`,
+		Short: "Deliver messages again that were set aside",
+		Long: `Requeue moves messages from bad to new. Recipients that already got the message
+are skipped; failures are forgotten. A malformed message is refused until
+somebody has repaired it with an editor.`,
 		Example:           "  smapq list --state bad --recipient @example.org --ids | xargs smapq requeue",
 		ValidArgsFunction: a.completeIDs(spoolfmt.Bad),
 		RunE: func(c *cobra.Command, ids []string) error {
-			if all == (len(ids) > 0) {
-				return usagef("name the messages, or --all of them")
-			}
-			return a.each(c.Context(), ids, all, []string{stateBad}, "requeued", requeue)
+			return a.named(c.Context(), ids, all, operation{of: stateBad, done: "requeued", none: "No message is set aside.", do: requeue})
 		},
 	}
 	c.Flags().BoolVar(&all, "all", false, "all messages that were set aside")
@@ -60,25 +55,60 @@ refused until somebody has mended it, with an editor and care.`,
 
 func (a *app) deleteCommand() *cobra.Command {
 	yes := false
+	var f filter
 	c := &cobra.Command{
-		Use:     "delete [flags] ID...",
+		Use:     "delete [flags] ID... | FILTER",
 		Aliases: []string{"rm"},
-		Short:   "Delete messages, for good",
-		Long: `Delete removes messages, wherever they are. Nobody is told. On a terminal it
-asks first; elsewhere it wants -y. A message that is being delivered is left
-alone.`,
-		Example:           "  smapq list --state bad --older 30d --ids | xargs smapq delete -y",
-		Args:              atLeast("message"),
+		Short:   "Delete messages for good",
+		Long: `Delete removes messages from the spool: those that are named, or those that
+all of the filters fit. Nobody is told. On a terminal it asks first; otherwise
+it needs -y. A message in delivery is left alone.`,
+		Example: `  smapq delete 7f3a
+  smapq delete --state bad --older 30d -y`,
 		ValidArgsFunction: a.completeIDs(spoolfmt.New, spoolfmt.Cur, spoolfmt.Bad),
-		RunE: func(c *cobra.Command, ids []string) error {
-			if ok, err := a.sure(c.Context(), yes, len(ids)); err != nil || !ok {
-				return err
-			}
-			return a.each(c.Context(), ids, false, nil, "deleted", func(s *spoolfmt.Spool, id string) error { return s.Delete(id) })
-		},
+		RunE:              func(c *cobra.Command, ids []string) error { return a.delete(c.Context(), ids, &f, yes) },
 	}
+	f.flags(c)
 	c.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
 	return a.withJSON(c)
+}
+
+func (a *app) delete(ctx context.Context, ids []string, f *filter, yes bool) error {
+	if f.empty() == (len(ids) == 0) {
+		return usagef("name messages, as in: smapq delete 7f3a; or use filters, as in: smapq delete --state bad --older 30d")
+	}
+	what := operation{done: "deleted", none: "No message fits.", do: func(s *spoolfmt.Spool, id string) error { return s.Delete(id) }}
+	if !f.empty() {
+		what.all = true // one that is gone meanwhile is no error
+		err := a.eachRow(ctx, f, func(r *row) error { ids = append(ids, r.ID); return nil })
+		if err != nil {
+			return err
+		}
+	}
+	if len(ids) > 0 {
+		if ok, err := a.sure(ctx, yes, len(ids)); err != nil || !ok {
+			return err
+		}
+	}
+	return a.each(ctx, ids, what)
+}
+
+// An operation is what retry, requeue and delete do to messages.
+type operation struct {
+	of   string // the state of the messages that --all means
+	done string // what became of a message
+	none string // printed when there is nothing to do
+	all  bool   // the messages were found, not named
+	do   func(*spoolfmt.Spool, string) error
+}
+
+// named does it to the messages that are named, or with --all to all of a state.
+func (a *app) named(ctx context.Context, ids []string, all bool, what operation) error {
+	if all == (len(ids) > 0) {
+		return usagef("name messages, or use --all; smapq list --oneline shows short ids")
+	}
+	what.all = all
+	return a.each(ctx, ids, what)
 }
 
 // requeue sends a message that was set aside on its way again.
@@ -97,7 +127,7 @@ func (a *app) sure(ctx context.Context, yes bool, n int) (bool, error) {
 	}
 	t := terminal{fd: int(a.in.Fd())}
 	if !t.measure() {
-		return false, usagef("nobody is there to ask; say -y to delete %s", plural(n, "message"))
+		return false, usagef("standard input is not a terminal, so nobody can be asked: -y deletes %s", plural(n, "message"))
 	}
 	fmt.Fprintf(a.err, "Delete %s for good? [y/N] ", plural(n, "message"))
 	answered := make(chan bool, 1)
@@ -116,50 +146,65 @@ func (a *app) sure(ctx context.Context, yes bool, n int) (bool, error) {
 	return true, nil
 }
 
-// each does something to messages that are named, or to all of some states. It
-// goes on after a failure, and returns the first.
-func (a *app) each(ctx context.Context, ids []string, all bool, of []string, done string, do func(*spoolfmt.Spool, string) error) error {
-	for _, id := range ids {
-		if err := envelope.CheckID(id); err != nil {
-			return failure(sysexits.Usage, err)
-		}
-	}
+// each does something to messages. It goes on after a failure, and returns the
+// first.
+func (a *app) each(ctx context.Context, ids []string, what operation) error {
 	s, err := a.open(spoolfmt.OpenDrainer)
 	if err != nil {
 		return err
 	}
 	defer s.Close() // nothing is finished that was not flushed
-	if all {
-		if ids, err = idsOf(ctx, s, of, a.now()); err != nil {
-			return err
-		}
+	switch {
+	case what.all && what.of != "":
+		ids, err = idsOf(ctx, s, what.of, a.now())
+	case !what.all:
+		ids, err = resolve(ctx, s, ids)
 	}
+	if err != nil {
+		return err
+	}
+	p := newProgress(a.err, what.done+":")
+	p.of = len(ids)
+	defer p.end()
 	var first error
-	p := newProgress(a.err, done+":")
+	n := 0
 	for i, id := range ids {
 		if ctx.Err() != nil {
+			first = cmp.Or(first, ctx.Err())
 			break
 		}
-		err := do(s, id)
-		if all && errors.Is(err, spoolfmt.ErrGone) {
+		err := what.do(s, id)
+		if what.all && errors.Is(err, spoolfmt.ErrGone) {
 			continue
 		}
 		p.at(i)
-		if err == nil {
-			if err = a.printDone(id, done); err != nil {
-				return err
+		if err != nil {
+			err = fmt.Errorf("%s: %w", id, explain(err))
+			if first == nil {
+				first = failure(exitCode(err), nil)
 			}
+			p.end()
+			fmt.Fprintln(a.err, "smapq:", err)
 			continue
 		}
-		err = fmt.Errorf("%s: %w", id, explain(err))
-		if first == nil {
-			first = failure(exitCode(err), nil)
+		n++
+		if err := a.printDone(id, what.done); err != nil {
+			return err
 		}
-		p.end()
-		fmt.Fprintln(a.err, "smapq:", err)
 	}
-	p.end()
+	if what.all && !a.json {
+		a.printSum(n, what)
+	}
 	return first
+}
+
+// printSum tells a person how many messages it was.
+func (a *app) printSum(n int, what operation) {
+	if n == 0 {
+		fmt.Fprintln(a.out, what.none)
+		return
+	}
+	fmt.Fprintf(a.out, "%s %s.\n", plural(n, "message"), what.done)
 }
 
 func (a *app) printDone(id, done string) error {
@@ -174,19 +219,19 @@ func (a *app) printDone(id, done string) error {
 func explain(err error) error {
 	switch {
 	case errors.Is(err, spoolfmt.ErrBusy):
-		return fmt.Errorf("%w; it is being delivered just now", err)
+		return fmt.Errorf("%w: it is in delivery", err)
 	case errors.Is(err, spoolfmt.ErrBlocked):
 		return fmt.Errorf("%w; smapq list shows both", err)
 	case errors.Is(err, spoolfmt.ErrLinked), errors.Is(err, spoolfmt.ErrAlone):
-		return fmt.Errorf("%w; smapq check --repair may mend it", err)
+		return fmt.Errorf("%w; smapq check --repair may repair it", err)
 	}
 	return err
 }
 
-// idsOf returns the ids of all messages in some states.
-func idsOf(ctx context.Context, s *spoolfmt.Spool, of []string, now time.Time) ([]string, error) {
+// idsOf returns the ids of all messages in a state of cur or bad.
+func idsOf(ctx context.Context, s *spoolfmt.Spool, want string, now time.Time) ([]string, error) {
 	box := spoolfmt.Cur
-	if of[0] == stateBad {
+	if want == stateBad {
 		box = spoolfmt.Bad
 	}
 	var ids []string
@@ -199,7 +244,7 @@ func idsOf(ctx context.Context, s *spoolfmt.Spool, of []string, now time.Time) (
 			if err != nil {
 				return err
 			}
-			if state == of[0] {
+			if state == want {
 				ids = append(ids, r.id)
 			}
 		}

@@ -24,6 +24,8 @@ type row struct {
 	LastError   string          `json:"last_error,omitempty"`
 	Reason      string          `json:"reason,omitempty"`  // why it was set aside
 	Problem     string          `json:"problem,omitempty"` // why the envelope cannot be read
+
+	due *time.Time // the time of the next attempt, which may be over
 }
 
 type recipientJSON struct {
@@ -91,8 +93,11 @@ func read(s *spoolfmt.Spool, r ref, now time.Time, buf []byte) (row, error) {
 		return out, err
 	}
 	out.State = state
-	if state == stateDeferred {
+	switch state {
+	case stateDeferred:
 		out.NextAttempt = &due
+	case stateDue:
+		out.due = &due
 	}
 	content := r.id + spoolfmt.KindContent.Suffix()
 	if r.kind == spoolfmt.KindDrop {

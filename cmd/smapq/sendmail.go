@@ -59,7 +59,7 @@ func (a *app) sendmail(ctx context.Context, args []string) error {
 	case 'i', 'q', 'h', 'H': // aliases, the queue's run, the status of hosts: the mail server behind the spool has them
 		return nil
 	}
-	return usagef("-b%c is not for this sendmail, which only takes mail: smap serves SMTP, smapd delivers", mode)
+	return usagef("-b%c does not work here: this sendmail only takes mail; smap serves SMTP, smapd delivers", mode)
 }
 
 // option takes one argument that begins with "-" and returns those after it.
@@ -81,7 +81,7 @@ func (l *submission) option(args []string, mode *sendmailMode) ([]string, error)
 		value := arg[i+1:]
 		if value == "" && strings.IndexByte(joined, c) < 0 {
 			if len(args) == 0 {
-				return nil, usagef("-%c wants a value", c)
+				return nil, usagef("-%c needs a value", c)
 			}
 			value, args = args[0], args[1:]
 		}
@@ -105,7 +105,7 @@ func (l *submission) setOption(c byte, value string, mode *sendmailMode) error {
 		}
 	case 'b':
 		if value == "" {
-			return usagef("-b wants m, s, p or i joined to it")
+			return usagef("-b needs m, s, p or i joined to it")
 		}
 		*mode = sendmailMode(value[0])
 	case 'q':
@@ -116,13 +116,13 @@ func (l *submission) setOption(c byte, value string, mode *sendmailMode) error {
 		l.notify = strings.ToUpper(value)
 		p := []envelope.Param{{Keyword: "NOTIFY", Value: l.notify, HasValue: true}}
 		if envelope.CheckRecipientParams(p) != nil {
-			return usagef("-N %s: NEVER, or a list of SUCCESS, FAILURE, DELAY", value)
+			return usagef("-N %s: expected NEVER, or a list of SUCCESS, FAILURE, DELAY", value)
 		}
 	case 'R':
 		l.ret = strings.ToUpper(value)
 		p := []envelope.Param{{Keyword: "RET", Value: l.ret, HasValue: true}}
 		if envelope.CheckSenderParams(p) != nil {
-			return usagef("-R %s: FULL or HDRS", value)
+			return usagef("-R %s: expected FULL or HDRS", value)
 		}
 	case 'V':
 		l.envid = value
@@ -136,7 +136,7 @@ func (l *submission) setOption(c byte, value string, mode *sendmailMode) error {
 
 func (a *app) sendmailSubmit(ctx context.Context, l *submission) error {
 	if len(l.to) == 0 && !l.fromHeader {
-		return usagef("no recipients; name them, or use -t to take them from the header")
+		return usagef("no recipients: name them, or use -t to take them from the header")
 	}
 	ctx, stop := signal.NotifyContext(ctx, unix.SIGINT, unix.SIGTERM, unix.SIGHUP)
 	defer stop()

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -28,13 +29,13 @@ func (a *app) showCommand() *cobra.Command {
 		Example: `  smapq show 20261123T200413.123456Z-7f3a9c1e2b4d5e6f
   smapq show --content ID | less
   smapq show --raw ID >message.eml`,
-		Args:              atLeast("message"),
+		Args:              atLeast(noMessage("show")),
 		ValidArgsFunction: a.completeIDs(spoolfmt.New, spoolfmt.Cur, spoolfmt.Bad),
-		RunE: func(_ *cobra.Command, ids []string) error {
+		RunE: func(c *cobra.Command, ids []string) error {
 			if a.json && (o.raw || o.content) || o.raw && o.content {
 				return usagef("only one of --json, --raw and --content")
 			}
-			return a.show(ids, o)
+			return a.show(c.Context(), ids, o)
 		},
 	}
 	c.Flags().BoolVar(&o.content, "content", false, "show the envelope and the whole content, not only its header")
@@ -42,16 +43,16 @@ func (a *app) showCommand() *cobra.Command {
 	return a.withJSON(c)
 }
 
-func (a *app) show(ids []string, o showOptions) error {
+func (a *app) show(ctx context.Context, ids []string, o showOptions) error {
 	s, err := a.view()
 	if err != nil {
 		return err
 	}
 	defer s.Close() // only read
+	if ids, err = resolve(ctx, s, ids); err != nil {
+		return err
+	}
 	for i, id := range ids {
-		if err := envelope.CheckID(id); err != nil {
-			return failure(sysexits.Usage, err)
-		}
 		r, err := find(s, id)
 		if err != nil {
 			return err

@@ -155,16 +155,16 @@ func (t *counts) add(s *spoolfmt.Spool, chunk []ref) error {
 }
 
 func (a *app) printCounts(t *counts) error {
-	fmt.Fprintf(a.out, "%s\n", a.term.paint(bold, fmt.Sprintf("%-10s  %8s  %6s  %s", "STATE", "MESSAGES", "SIZE", "OLDEST")))
+	fmt.Fprintf(a.out, "%s\n", a.term.paint(bold, fmt.Sprintf("%-10s  %8s  %8s  %s", "STATE", "MESSAGES", "SIZE", "OLDEST")))
 	for _, name := range states {
 		c := t.States[name]
 		oldest := ""
 		if c.Oldest != nil {
 			oldest = age(t.Time.Sub(*c.Oldest))
 		}
-		fmt.Fprintf(a.out, "%s  %8d  %6s  %s\n", a.term.paint(stateColour(name), fmt.Sprintf("%-10s", name)), c.Messages, size(c.Octets), oldest)
+		fmt.Fprintf(a.out, "%s  %8d  %8s  %s\n", a.term.paint(stateColour(name), fmt.Sprintf("%-10s", name)), c.Messages, size(c.Octets), oldest)
 	}
-	_, err := fmt.Fprintf(a.out, "%s in tmp, %s octets free in %s\n", plural(t.TmpN, "file"), size(int64(min(t.Free, math.MaxInt64))), t.Dir)
+	_, err := fmt.Fprintf(a.out, "%s in tmp, %s free in %s\n", plural(t.TmpN, "file"), size(int64(min(t.Free, math.MaxInt64))), t.Dir)
 	return err
 }
 

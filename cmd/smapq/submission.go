@@ -148,7 +148,7 @@ func (l *submission) addressees(h *header, w io.Writer) (sender envelope.Path, t
 	case err != nil:
 		return sender, nil, feedError(err)
 	case len(to) == 0:
-		return sender, nil, usagef("no recipients; name them, or use -t to take them from the header")
+		return sender, nil, usagef("no recipients: name them, or use -t to take them from the header")
 	}
 	switch {
 	case l.from != nil:

@@ -18,9 +18,10 @@ func (a *app) submitCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "submit [flags] [RECIPIENT...]",
 		Short: "Send a message: put it into the spool",
-		Long: `Submit reads a message and puts it into the spool, for the recipients that are
-named and, with -t, those of its header. It prints the message's id once the
-message is safe on disk. A header without Date, Message-ID or From gets them.`,
+		Long: `Submit puts a message from standard input into the spool, for the recipients
+that are named and, with -t, those of its header. It prints the id once the
+message is safe on disk. The header gets a Received field, and Date, Message-ID
+and From if they are missing.`,
 		Example: `  echo 'The disk is full.' | smapq submit root@example.org
   smapq submit -t <message
   smapq submit -f '<>' --file report.eml bob@example.org carol@example.net`,
@@ -34,7 +35,7 @@ message is safe on disk. A header without Date, Message-ID or From gets them.`,
 	}
 	f := c.Flags()
 	f.BoolVarP(&l.fromHeader, "header", "t", false, "take sender and recipients from the header")
-	f.StringVarP(&from, "from", "f", "", "the sender is `ADDRESS`; <> is no sender")
+	f.StringVarP(&from, "from", "f", "", "the sender is `ADDRESS`; <> is the null sender")
 	f.StringVarP(&l.name, "name", "F", "", "the sender's `NAME`, for a missing From field")
 	f.StringVar(&file, "file", "", "read `FILE` instead of standard input")
 	f.BoolVar(&l.asIs, "as-is", false, "add nothing to the header")
@@ -51,7 +52,7 @@ func (l *submission) setFrom(address string) {
 
 func (a *app) submit(ctx context.Context, l *submission, file string) error {
 	if len(l.to) == 0 && !l.fromHeader {
-		return usagef("no recipients; name them, or use -t to take them from the header")
+		return usagef("no recipients: name them, or use -t to take them from the header")
 	}
 	in := a.in
 	if file != "" && file != "-" {

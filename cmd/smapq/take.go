@@ -32,16 +32,17 @@ func (a *app) takeCommand() *cobra.Command {
 		Use:   "take [flags] COMMAND [ARG...]",
 		Short: "Run a command for each message: a drainer for scripts",
 		Long: `Take claims the messages that wait or are due, one by one, and runs the command
-for each: the content is its standard input, SMAP_ID, SMAP_SENDER and
-SMAP_RECIPIENTS (one on each line) are in its environment, with more facts.
+for each. The content is its standard input. Its environment has SMAP_ID,
+SMAP_SENDER, SMAP_RECIPIENTS (one on each line) and more. It runs as you, or as
+the owner of the spool when root starts it.
 
-Its exit code decides. 0: delivered. 65, 67, 68 and 100: never to be delivered,
-the message is set aside. Anything else: deferred, for another attempt.
-smapq take may run beside smapd and beside itself.`,
+The exit code decides. 0: delivered. 65, 67, 68 and 100: refused for good, the
+message is set aside. Anything else: deferred, for another attempt. The end of
+its output is kept as the reason. smapq take can run beside smapd and itself.`,
 		Example: `  smapq take sh -c 'cat >"/archive/$SMAP_ID"'
   smapq take --follow --jobs 4 ./handle-mail
   smapq take --each sh -c 'procmail -d "$SMAP_RECIPIENT"'`,
-		Args: atLeast("command"),
+		Args: atLeast("no command to run, as in: smapq take ./handle-mail"),
 		RunE: func(c *cobra.Command, args []string) error { return a.take(c.Context(), o, args) },
 	}
 	f := c.Flags()
@@ -51,7 +52,7 @@ smapq take may run beside smapd and beside itself.`,
 	f.BoolVar(&o.each, "each", false, "run the command once for each recipient")
 	f.StringVar(&o.timeout, "timeout", o.timeout, "end a command after `TIME`")
 	f.StringSliceVar(&o.retry, "retry", nil, "wait `TIME,...` after failed attempts (1m to 4h)")
-	f.StringVar(&o.maxAge, "max-age", "", "set aside after `TIME` without success (5d)")
+	f.StringVar(&o.maxAge, "max-age", "", "set aside after `TIME` without delivery (5d)")
 	f.BoolVarP(&o.quiet, "quiet", "q", false, "do not report each message on standard error")
 	return c
 }

@@ -8,7 +8,6 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -60,11 +59,11 @@ func (c *command) Deliver(ctx context.Context, job *agent.Job) ([]agent.Result, 
 		return c.same(job, agent.Result{Text: err.Error()}), nil
 	}
 	defer stdin.Close() // only read
-	stderr := &lastWords{to: c.err}
+	var end lastWords
 	cmd := exec.CommandContext(ctx, c.path)
 	cmd.Args = c.argv
 	cmd.Env = append(agent.Inherit(os.Environ()), agent.Environment(job)...)
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, os.Stdout, stderr
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, end.copyTo(os.Stdout), end.copyTo(c.err)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
 	cmd.WaitDelay = killGrace
@@ -81,26 +80,20 @@ func (c *command) Deliver(ctx context.Context, job *agent.Job) ([]agent.Result, 
 	if ctx.Err() != nil {
 		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // its children; none left is fine
 	}
-	r := result(cmd.ProcessState, err, stderr.text())
+	r := result(cmd.ProcessState, err, end.text())
 	if cause := context.Cause(ctx); cause != nil && r.Outcome == agent.Retry {
 		r.Text = cause.Error() + ": " + r.Text
 	}
 	return c.same(job, r), nil
 }
 
-// result reads an exit code as smapd(8) does.
+// result reads the end of a command as smapd does.
 func result(state *os.ProcessState, err error, output string) agent.Result {
-	code := state.ExitCode() // -1 after a signal
-	r := agent.Result{Outcome: agent.ExitOutcome(code), Text: state.String()}
-	if err != nil && code == 0 && !errors.Is(err, exec.ErrWaitDelay) {
-		r.Outcome, r.Text = agent.Retry, err.Error()
+	ws, ok := state.Sys().(syscall.WaitStatus)
+	if !ok || err != nil && state.Success() && !errors.Is(err, exec.ErrWaitDelay) {
+		return agent.Result{Outcome: agent.Retry, Text: fmt.Sprintf("wait: %v", err)}
 	}
-	if r.Outcome == agent.Delivered {
-		r.Text = ""
-	} else if output != "" {
-		r.Text += ": " + output
-	}
-	return r
+	return agent.ExitResult(ws, output)
 }
 
 // same gives all recipients the same result, and counts.
@@ -120,30 +113,35 @@ func (c *command) same(job *agent.Job, r agent.Result) []agent.Result {
 	return all
 }
 
-// lastWords passes a command's standard error on and keeps the end of it, which
-// is where the reason stands.
+// lastWords keep the end of what a command writes, which has the reason.
 type lastWords struct {
-	to  io.Writer
 	mu  sync.Mutex
 	end []byte
 }
 
 const maxWords = 1000
 
-func (l *lastWords) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.end = append(l.end, p...)
-	if len(l.end) > maxWords {
-		l.end = append(l.end[:0], l.end[len(l.end)-maxWords:]...)
+// copyTo returns a writer that passes everything on to another, too.
+func (l *lastWords) copyTo(w io.Writer) io.Writer { return &wordsWriter{l, w} }
+
+type wordsWriter struct {
+	l  *lastWords
+	to io.Writer
+}
+
+func (w *wordsWriter) Write(p []byte) (int, error) {
+	w.l.mu.Lock()
+	defer w.l.mu.Unlock()
+	w.l.end = append(w.l.end, p...)
+	if n := len(w.l.end); n > maxWords {
+		w.l.end = append(w.l.end[:0], w.l.end[n-maxWords:]...)
 	}
-	_, _ = l.to.Write(p) // a terminal that is gone is not the command's fault
+	_, _ = w.to.Write(p) // a terminal that is gone is not the command's fault
 	return len(p), nil
 }
 
 func (l *lastWords) text() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	lines := strings.Fields(string(bytes.ToValidUTF8(l.end, []byte("?"))))
-	return fmt.Sprintf("%.400s", strings.Join(lines, " "))
+	return string(bytes.ToValidUTF8(l.end, []byte("?")))
 }

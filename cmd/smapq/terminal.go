@@ -85,6 +85,7 @@ type progress struct {
 	mu    sync.Mutex
 	w     io.Writer
 	what  string
+	of    int // how many there are; 0 when that is unknown
 	begin time.Time
 	shown time.Time
 	on    bool
@@ -111,6 +112,10 @@ func (p *progress) at(n int) {
 		return
 	}
 	p.shown = now
+	if p.of > 0 {
+		fmt.Fprintf(p.w, "\r%s %d of %d ...", p.what, n, p.of)
+		return
+	}
 	fmt.Fprintf(p.w, "\r%s %d ...", p.what, n)
 }
 
@@ -119,7 +124,7 @@ func (p *progress) end() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !p.shown.IsZero() {
-		fmt.Fprintf(p.w, "\r%s\r", strings.Repeat(" ", len(p.what)+24))
+		fmt.Fprintf(p.w, "\r%s\r", strings.Repeat(" ", len(p.what)+40))
 		p.shown = time.Time{}
 	}
 }

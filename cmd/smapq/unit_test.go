@@ -26,7 +26,7 @@ func TestAge(t *testing.T) {
 }
 
 func TestSize(t *testing.T) {
-	for n, want := range map[int64]string{0: "0", 1023: "1023", 1024: "1.0K", 10 << 10: "10K", 1 << 20: "1.0M", 1000 << 10: "1.0M", 5 << 30: "5.0G"} {
+	for n, want := range map[int64]string{0: "0 B", 1023: "1023 B", 1024: "1.0 KiB", 10 << 10: "10 KiB", 1 << 20: "1.0 MiB", 1000 << 10: "1.0 MiB", 5 << 30: "5.0 GiB"} {
 		if got := size(n); got != want {
 			t.Errorf("%d is %q, want %q", n, got, want)
 		}
@@ -159,5 +159,50 @@ func TestHistory(t *testing.T) {
 	want := float64(historySize+4) / 2
 	if len(got) != 3 || got[2] != want || got[0] != want-1 {
 		t.Errorf("last %v, want them to end in %v", got, want)
+	}
+}
+
+// TestWrap keeps to the width, and loses nothing.
+func TestWrap(t *testing.T) {
+	for _, test := range []struct {
+		text  string
+		width int
+		want  string
+	}{
+		{"one two three", 7, "one two|three"}, {"one", 0, "one"}, {"abcdefgh ij", 4, "abcd|efgh|ij"},
+		{"", 5, ""}, {"größe größe", 5, "größe|größe"},
+	} {
+		if got := strings.Join(wrap(test.text, test.width), "|"); got != test.want {
+			t.Errorf("%q in %d columns: %q, want %q", test.text, test.width, got, test.want)
+		}
+	}
+}
+
+// TestShortIDs: each is unique, and no shorter than four characters.
+func TestShortIDs(t *testing.T) {
+	ids := []string{"20261123T200413.123456Z-7f3a9c1e2b4d5e6f", "20261123T200413.123457Z-7f3abc1e2b4d5e6f",
+		"20261123T200413.123458Z-0000111122223333", "other-1", "other-12"}
+	got := shortIDs(ids)
+	for id, want := range map[string]string{ids[0]: "7f3a9", ids[1]: "7f3ab", ids[2]: "0000", "other-12": "other-12", "other-1": "other-1"} {
+		if got[id] != want {
+			t.Errorf("%s is %q for short, want %q", id, got[id], want)
+		}
+	}
+}
+
+// TestWatchLines: the longest delivery comes first, and the reason of the last error is whole.
+func TestWatchLines(t *testing.T) {
+	now := time.Date(2026, 11, 23, 20, 0, 0, 0, time.UTC)
+	ann := "ann@example.com"
+	l := &live{a: &app{term: terminal{width: 40, height: 50}}, reader: &eventReader{}, last: &counts{Time: now, Dir: "/spool"},
+		working: []row{{ID: "slow", Sender: &ann}}, since: map[string]time.Time{"slow": now.Add(-30 * time.Second)},
+		errors: []failed{{now.Add(-2 * time.Minute), row{ID: "x", State: stateDeferred, Sender: &ann,
+			LastError: "exit 75 (EX_TEMPFAIL): the disk of the mail server is full"}}}}
+	got := strings.Join(l.lines(), "\n")
+	for _, want := range []string{"IN DELIVERY\nslow  0 B  for 30 seconds\n", "LAST ERRORS\n2 minutes ago, deferred: from <ann@exam…\n",
+		"    exit 75 (EX_TEMPFAIL): the disk of\n    the mail server is full"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %q in:\n%s", want, got)
+		}
 	}
 }

@@ -1,9 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"os"
 	"os/signal"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
@@ -19,9 +22,10 @@ func (a *app) watchCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "watch [flags]",
 		Short: "Show live what happens in the spool",
-		Long: `Watch shows how many messages there are in each state, how many come and go, the
-oldest, what is being delivered right now, and a plot of the last minutes, until
-it is interrupted. With --json it streams events for a program.`,
+		Long: `Watch shows the messages in each state, how many come and go, the oldest, what
+is in delivery and for how long, the last errors, and a plot of the last
+minutes. It ends when it is interrupted. With --json it streams events for a
+program.`,
 		Example: `  smapq watch
   smapq watch --json | jq 'select(.event == "aside")'`,
 		Args: cobra.NoArgs,
@@ -37,8 +41,8 @@ it is interrupted. With --json it streams events for a program.`,
 	return a.withJSON(c)
 }
 
-// maxLoad keeps the looks at a large spool from being all that a machine does:
-// a look takes at most so many parts of the time between two.
+// maxLoad keeps a large spool from making a machine busy with counting: the pause
+// between two counts is this many times as long as a count.
 const maxLoad = 10
 
 // A live is a run of watch.
@@ -49,12 +53,23 @@ type live struct {
 	begin   time.Time
 	last    *counts
 	rates   history
-	working []row // what is being delivered
+	working []row                // in delivery, the longest first
+	since   map[string]time.Time // when a delivery was first seen, by id
+	errors  []failed             // the last, the newest first
+}
+
+// maxErrors is how many errors watch shows.
+const maxErrors = 4
+
+// A failed delivery was deferred or set aside.
+type failed struct {
+	at  time.Time
+	row row
 }
 
 func (a *app) watch(ctx context.Context, every time.Duration) error {
 	if !a.json && a.term.width == 0 {
-		return usagef("standard output is no terminal; --json streams events to a program")
+		return usagef("standard output is not a terminal; --json streams events to a program")
 	}
 	s, err := a.view()
 	if err != nil {
@@ -66,7 +81,7 @@ func (a *app) watch(ctx context.Context, every time.Duration) error {
 	resized := make(chan os.Signal, 1)
 	signal.Notify(resized, unix.SIGWINCH)
 	defer signal.Stop(resized)
-	l := &live{a: a, spool: s, reader: newEventReader(s), begin: a.now()}
+	l := &live{a: a, spool: s, reader: newEventReader(s), begin: a.now(), since: make(map[string]time.Time)}
 	defer l.reader.close()
 	if !a.json {
 		a.out.WriteString(screenOn)
@@ -109,6 +124,7 @@ func (l *live) take(e fsnotify.Event, ok bool) error {
 	}
 	l.rates.count(h.Event)
 	if !l.a.json {
+		l.remember(h)
 		return nil
 	}
 	return l.a.printNow(h)
@@ -122,12 +138,7 @@ func (l *live) look(ctx context.Context) error {
 	}
 	l.last = t
 	l.rates.tick(t.Time)
-	l.working = l.working[:0]
-	for _, r := range t.working {
-		if row, err := read(l.spool, r, t.Time, nil); err == nil {
-			l.working = append(l.working, row)
-		}
-	}
+	l.inDelivery(t)
 	if l.a.json {
 		state := struct {
 			Event string `json:"event"`
@@ -136,4 +147,42 @@ func (l *live) look(ctx context.Context) error {
 		return l.a.printNow(state)
 	}
 	return l.draw()
+}
+
+// remember keeps the reason of a delivery that failed.
+func (l *live) remember(c change) {
+	box := spoolfmt.Cur
+	switch c.Event {
+	case eventDeferred:
+	case eventAside:
+		box = spoolfmt.Bad
+	default:
+		return
+	}
+	r, err := read(l.spool, ref{id: c.ID, box: box, kind: spoolfmt.KindEnvelope}, c.Time, nil)
+	if err != nil || r.why() == "" {
+		return
+	}
+	l.errors = append([]failed{{at: c.Time, row: r}}, l.errors[:min(len(l.errors), maxErrors-1)]...)
+}
+
+// inDelivery reads the messages in delivery, and sorts them by how long that takes.
+func (l *live) inDelivery(t *counts) {
+	l.working = l.working[:0]
+	since := make(map[string]time.Time, len(t.working))
+	for _, r := range t.working {
+		row, err := read(l.spool, r, t.Time, nil)
+		if err != nil {
+			continue
+		}
+		l.working = append(l.working, row)
+		since[r.id] = t.Time
+		if at, known := l.since[r.id]; known {
+			since[r.id] = at
+		}
+	}
+	l.since = since
+	slices.SortFunc(l.working, func(a, b row) int {
+		return cmp.Or(since[a.ID].Compare(since[b.ID]), strings.Compare(a.ID, b.ID))
+	})
 }

@@ -122,7 +122,7 @@ func (l *live) lines() []string {
 	all := []string{
 		t.paint(bold, t.fit("smapq watch "+l.last.Dir+"  "+l.last.Time.Format("2006-01-02 15:04:05Z"), 0)),
 		"",
-		t.paint(bold, fmt.Sprintf("%-10s  %8s  %6s  %s", "STATE", "MESSAGES", "SIZE", "OLDEST")),
+		t.paint(bold, fmt.Sprintf("%-10s  %8s  %8s  %s", "STATE", "MESSAGES", "SIZE", "OLDEST")),
 	}
 	for _, name := range states {
 		c := l.last.States[name]
@@ -131,7 +131,7 @@ func (l *live) lines() []string {
 			oldest = age(l.last.Time.Sub(*c.Oldest))
 		}
 		all = append(all, t.paint(stateColour(name), fmt.Sprintf("%-10s", name))+
-			fmt.Sprintf("  %8d  %6s  %s", c.Messages, size(c.Octets), oldest))
+			fmt.Sprintf("  %8d  %8s  %s", c.Messages, size(c.Octets), oldest))
 	}
 	all = append(all, "", l.totals(), "")
 	all = append(all, l.plots()...)
@@ -140,7 +140,18 @@ func (l *live) lines() []string {
 	}
 	for i := range l.working {
 		r := &l.working[i]
-		all = append(all, fmt.Sprintf("%s  %s  %s", r.ID, size(r.Size), age(l.last.Time.Sub(r.Arrived))), "    "+t.fit(describe(r), 4))
+		all = append(all, fmt.Sprintf("%s  %s  for %s", r.ID, size(r.Size), age(l.last.Time.Sub(l.since[r.ID]))), "    "+t.fit(describe(r), 4))
+	}
+	if len(l.errors) > 0 {
+		all = append(all, "", t.paint(bold, "LAST ERRORS"))
+	}
+	for i := range l.errors {
+		e := &l.errors[i]
+		what := fmt.Sprintf("%s ago, %s: %s", age(l.last.Time.Sub(e.at)), e.row.State, describe(&e.row))
+		all = append(all, t.fit(what, 0))
+		for _, line := range wrap(e.row.why(), t.room(4)) {
+			all = append(all, "    "+t.paint(stateColour(e.row.State), line))
+		}
 	}
 	return all
 }

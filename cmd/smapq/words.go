@@ -29,11 +29,11 @@ func age(d time.Duration) string {
 	return count(int64(d.Round(day)/day), "day")
 }
 
-// size says octets as people read them, in at most five characters.
+// size is a number of octets as people read them, in at most eight characters.
 func size(n int64) string {
 	const units = "KMGTPE"
 	if n < 1024 {
-		return strconv.FormatInt(n, 10)
+		return strconv.FormatInt(n, 10) + " B"
 	}
 	v, u := float64(n)/1024, 0
 	for v >= 999.5 && u < len(units)-1 {
@@ -41,9 +41,9 @@ func size(n int64) string {
 		u++
 	}
 	if v < 9.95 {
-		return fmt.Sprintf("%.1f%c", v, units[u])
+		return fmt.Sprintf("%.1f %ciB", v, units[u])
 	}
-	return fmt.Sprintf("%.0f%c", v, units[u])
+	return fmt.Sprintf("%.0f %ciB", v, units[u])
 }
 
 // plural is "1 message" and "2 messages".

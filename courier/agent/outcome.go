@@ -61,6 +61,16 @@ func exitStatus(code int) string {
 	return "4.0.0"
 }
 
+// ExitResult returns what the end of a program means for every recipient of the
+// call. output is what the program wrote, or the end of it.
+func ExitResult(ws syscall.WaitStatus, output string) Result {
+	r := Result{Outcome: Retry, Text: exitText(ws, output), Status: "4.0.0"}
+	if ws.Exited() {
+		r.Outcome, r.Status = ExitOutcome(ws.ExitStatus()), exitStatus(ws.ExitStatus())
+	}
+	return r
+}
+
 // MaxText is how many octets of a result's text an envelope keeps. The reason must be
 // among them.
 const MaxText = 200

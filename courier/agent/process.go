@@ -82,11 +82,7 @@ func runProgram(ctx context.Context, agent string, argv, env []string, job *Job)
 	if cause := context.Cause(ctx); cause != nil && !inTime && ExitOutcome(ws.ExitStatus()) == Retry {
 		return job.Same(Result{Text: fmt.Sprintf("%v: %s", cause, exitText(ws, text))}), nil
 	}
-	r := Result{Outcome: Retry, Text: exitText(ws, text), Status: "4.0.0"}
-	if ws.Exited() {
-		r.Outcome, r.Status = ExitOutcome(ws.ExitStatus()), exitStatus(ws.ExitStatus())
-	}
-	return job.Same(r), nil
+	return job.Same(ExitResult(ws, text)), nil
 }
 
 // killGroup asks a process group to end and, when its leader is still there
