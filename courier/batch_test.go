@@ -51,12 +51,10 @@ func TestBatches(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &delivery{cfg: &Config{Batch: 100}, env: env, agent: &agent.Sendmail{Argv: []string{"/s", "{dsn}"}}}
-	if got := d.batches(); len(got) != 2 || len(got[0])+len(got[1]) != 3 {
+	if got := split(env.Pending(), &agent.Sendmail{Argv: []string{"/s", "{dsn}"}}, 100); len(got) != 2 || len(got[0])+len(got[1]) != 3 {
 		t.Errorf("batches %v", got)
 	}
-	d.agent = &agent.Sendmail{Argv: []string{"/s"}}
-	if got := d.batches(); len(got) != 1 {
+	if got := split(env.Pending(), &agent.Sendmail{Argv: []string{"/s"}}, 100); len(got) != 1 {
 		t.Errorf("batches %v", got)
 	}
 }

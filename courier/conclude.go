@@ -1,108 +1,183 @@
 package courier
 
 import (
-	"errors"
+	"context"
 	"fmt"
-	"io/fs"
 	"strconv"
 	"time"
 
+	"smap/courier/agent"
 	"smap/spoolfmt"
 	"smap/spoolfmt/envelope"
 )
 
-// interrupted gives a message back that a stop has cut short: what is known is
-// written, and no attempt is counted.
-func (d *delivery) interrupted() report {
-	if d.dirty {
-		if err := d.claim.Record(time.Time{}); err != nil {
-			return d.hold(err)
-		}
-		d.dirty = false
-	}
-	return d.giveBack(report{verdict: verdictStopped})
-}
-
-// conclude decides by the envelope's state what becomes of the message. It may
-// be called again after it could not be written.
-func (d *delivery) conclude() report {
-	failed := 0
-	for _, r := range d.env.Recipients() {
-		if r.Outcome != nil && r.Outcome.Status == envelope.StatusFailed {
-			failed++
-		}
-	}
-	pending := len(d.env.Pending())
+// conclude decides by the envelope's state what becomes of the message, and writes it
+// down.
+func (d *delivery) conclude(ctx context.Context) result {
 	if err := d.reportSuccess(); err != nil {
 		d.feeding = err // the delivery itself stands
 	}
+	return d.keep(ctx, d.decide)
+}
+
+// decide may be called again after its decision could not be written.
+func (d *delivery) decide() result {
+	pending := d.env.Pending()
+	attempted := d.attempted(pending)
 	switch {
-	case pending > 0:
-		return d.postpone(pending)
-	case failed > 0:
-		return d.fail("", d.failureReason(failed), false)
+	case d.broken != nil && !d.dirty && !attempted:
+		return d.unwritten(d.broken)
+	case len(pending) == 0 && d.failures() > 0:
+		return d.fail("", d.failureReason(), false)
+	case len(pending) == 0:
+		return d.finish()
+	case d.expired(attempted):
+		now := time.Now()
+		attempts := d.attempts()
+		d.ev.expired(d.claim.ID(), attempts, now.Sub(d.arrived(now)))
+		return d.fail("", fmt.Sprintf("not delivered to %d of %d recipients in %d attempts since %s: %s",
+			len(pending), len(d.env.Recipients()), attempts, envelope.FormatTime(d.arrived(now)), d.lastError()), true)
+	case attempted:
+		return d.postpone(len(pending))
 	}
-	return d.finish()
+	return d.wait(pending)
+}
+
+// attempted tells whether the agent was called for one of these recipients.
+func (d *delivery) attempted(pending []envelope.Path) bool {
+	for _, p := range pending {
+		if _, ok := d.replies[p.Address]; ok {
+			return true
+		}
+	}
+	return false
+}
+
+func (d *delivery) failures() int {
+	n := 0
+	for _, r := range d.env.Recipients() {
+		if r.Outcome != nil && r.Outcome.Status == envelope.StatusFailed {
+			n++
+		}
+	}
+	return n
+}
+
+// attempts returns how many attempts were made, this one included where there was
+// one, and notes it in the envelope.
+func (d *delivery) attempts() int {
+	n, err := strconv.Atoi(d.env.Get("Attempts"))
+	if err != nil {
+		n = 0 // no such field
+	}
+	return n
+}
+
+// expired tells whether the message was tried for long enough. Age alone counts, also
+// where no agent could be reached. The clock may have been wrong when the message
+// came, or is now: so an old message gets some attempts, or some time, before that.
+func (d *delivery) expired(attempted bool) bool {
+	now := time.Now()
+	attempts := d.attempts()
+	if attempted {
+		if !d.counted {
+			attempts++
+		}
+		_, again := d.cfg.Schedule.Next(d.arrived(now), now, attempts)
+		return !again
+	}
+	if now.Sub(d.arrived(now)) < d.cfg.Schedule.maxAge() || !d.start.aging && len(d.left()) > 0 {
+		return false
+	}
+	return attempts >= leastAttempts || now.Sub(d.start.since) >= min(leastTime, d.cfg.Schedule.maxAge())
+}
+
+// leastTime is how long an old message is tried whose agent cannot be reached.
+const leastTime = 15 * time.Minute
+
+// lastError is why recipients still wait.
+func (d *delivery) lastError() string {
+	if d.last == "" {
+		return "not delivered"
+	}
+	return d.last
 }
 
 // finish ends a message that nobody has to care for any more.
-func (d *delivery) finish() report {
+func (d *delivery) finish() result {
 	if err := d.claim.Finish(); err != nil {
-		return d.hold(err)
+		return d.unwritten(err)
 	}
 	d.ev.finished(d.claim.ID(), d.env.Sender().Address, d.env.Size(), len(d.env.Recipients()), time.Since(d.begin))
 	now := time.Now()
-	return report{item: d.item, verdict: verdictFinished, tried: d.tried, age: now.Sub(d.arrived(now))}
+	return result{item: d.item, verdict: verdictFinished, age: now.Sub(d.arrived(now))}
 }
 
-// fail ends a message of which something was not delivered: the sender is told
-// where that is wanted; else it is set aside for a person.
-func (d *delivery) fail(file, reason string, expired bool) report {
-	if !d.bounced {
-		told, err := d.reportFailure(expired)
-		if err != nil {
-			return d.hold(err)
+// fail ends a message of which something was not delivered: the sender is told where
+// that is wanted; else it is set aside for a person.
+func (d *delivery) fail(file, reason string, expired bool) result {
+	if expired {
+		if err := d.giveUpPending(); err != nil {
+			return d.unwritten(err)
 		}
-		d.ended = told
 	}
-	if d.ended {
+	if err := d.reportFailures(); err != nil {
+		return d.unwritten(err)
+	}
+	if d.allTold() {
 		return d.finish()
 	}
 	return d.setAside(file, reason)
 }
 
-// postpone records the next attempt, or sets aside what was tried for too long.
-func (d *delivery) postpone(pending int) report {
-	now := time.Now()
-	attempts, err := strconv.Atoi(d.env.Get("Attempts"))
-	if err != nil {
-		attempts = 0 // no such field
+// giveUpPending makes failures of the recipients that still wait.
+func (d *delivery) giveUpPending() error {
+	if !d.reports() {
+		return nil // the envelope in bad shows who was not reached
 	}
+	for _, p := range d.env.Pending() {
+		o := envelope.Outcome{Status: envelope.StatusFailed, Time: d.stamp(time.Now()), Text: envelope.CleanText(expiredStatus+" too old: "+d.lastError(), agent.MaxText)}
+		if err := d.env.SetOutcome(p.Address, o); err != nil {
+			return err
+		}
+		d.dirty = true
+	}
+	return nil
+}
+
+// postpone records the next attempt. Failures are reported now: the sender need not
+// wait for the other recipients.
+func (d *delivery) postpone(pending int) result {
+	if err := d.reportFailures(); err != nil {
+		return d.unwritten(err)
+	}
+	now := time.Now()
 	if !d.counted {
-		attempts++
-		if err := d.setAttempt(attempts); err != nil {
-			return d.hold(err)
+		if err := d.setAttempt(d.attempts() + 1); err != nil {
+			return d.unwritten(err)
 		}
 	}
-	arrival := d.arrived(now)
-	next, again := d.cfg.Schedule.Next(arrival, now, attempts)
-	if !again {
-		d.ev.expired(d.claim.ID(), attempts, now.Sub(arrival))
-		return d.fail("", fmt.Sprintf("not delivered to %d of %d recipients in %d attempts since %s: %s",
-			pending, len(d.env.Recipients()), attempts, envelope.FormatTime(arrival), d.last), true)
-	}
+	attempts := d.attempts()
+	next, _ := d.cfg.Schedule.Next(d.arrived(now), now, attempts)
+	return d.schedule(next, attempts, pending, now)
+}
+
+// schedule records that the message is due at a time.
+func (d *delivery) schedule(next time.Time, attempts, pending int, now time.Time) result {
 	if err := d.reportDelay(now); err != nil {
 		d.feeding = err // tried again after the next attempt
 	}
 	if err := d.env.Set("Next-Attempt", envelope.FormatTime(next)); err != nil {
-		return d.hold(err)
+		return d.unwritten(err)
 	}
 	if err := d.claim.Record(next); err != nil {
-		return d.hold(err)
+		d.dirty = true
+		return d.unwritten(err)
 	}
 	d.dirty = false
-	d.ev.deferred(d.claim.ID(), attempts, next, pending, d.last)
-	return d.giveBack(report{verdict: verdictDeferred, next: next})
+	d.ev.deferred(d.claim.ID(), attempts, next, pending, d.lastError())
+	left := d.left()
+	return d.giveBack(result{verdict: verdictDeferred, next: next, left: left})
 }
 
 // setAttempt writes down that an attempt was made.
@@ -111,82 +186,88 @@ func (d *delivery) setAttempt(attempts int) error {
 	if err := d.env.Set("Attempts", strconv.Itoa(min(attempts, 999_999_999))); err != nil {
 		return err
 	}
-	if d.last == "" {
-		d.last = "not delivered"
-	}
-	return d.env.Set("Last-Error", envelope.CleanText(d.last, maxText))
+	return d.env.Set("Last-Error", envelope.CleanText(d.lastError(), maxText))
 }
 
-// arrived says when the message came: what its feeder wrote, unless the file is
-// older. A feeder's clock that is ahead does not make it younger than now.
+// wait gives back a message for which no agent was called: lanes have not had their
+// turn, or could not be reached. That counts no attempt, but why is written down.
+func (d *delivery) wait(pending []envelope.Path) result {
+	now := time.Now()
+	if err := d.reportDelay(now); err != nil {
+		d.feeding = err
+	}
+	if err := d.reportFailures(); err != nil {
+		return d.unwritten(err)
+	}
+	if why := envelope.CleanText(d.last, maxText); why != "" && why != d.env.Get("Last-Error") {
+		if err := d.env.Set("Last-Error", why); err != nil {
+			return d.unwritten(err)
+		}
+		d.dirty = true
+	}
+	if !d.owedDue.IsZero() {
+		return d.schedule(d.owedDue, d.attempts(), len(pending), now)
+	}
+	if d.dirty {
+		if err := d.claim.Record(time.Time{}); err != nil {
+			return d.unwritten(err)
+		}
+		d.dirty = false
+	}
+	left := d.left()
+	return d.giveBack(result{verdict: verdictWaits, left: left})
+}
+
+// left returns the lanes that have recipients and have not had their turn.
+func (d *delivery) left() []place {
+	if d.start.owed || d.start.aging {
+		return nil // they wait for their time, or in their lanes
+	}
+	var left []place
+	for _, to := range d.env.Pending() {
+		name := d.cfg.laneFor(d.own, to.Address)
+		if d.parts[name] == nil && !placed(left, name) {
+			left = append(left, place{lane: name, key: d.keyers[name](to.Address)})
+		}
+	}
+	return left
+}
+
+// arrived returns when the message came.
 func (d *delivery) arrived(now time.Time) time.Time {
-	if !d.arrival.IsZero() {
-		return d.arrival
-	}
-	d.arrival = now
-	if info, err := d.spool.Stat(spoolfmt.Cur, d.claim.ID()+spoolfmt.KindContent.Suffix()); err == nil && info.ModTime.Before(now) {
-		d.arrival = info.ModTime
-	}
-	if t, err := time.Parse(time.RFC3339Nano, d.env.Get("Received-At")); err == nil && t.Before(d.arrival) {
-		d.arrival = t
+	if d.arrival.IsZero() {
+		d.arrival = arrival(d.spool, spoolfmt.Cur, d.claim.ID(), d.env, now)
 	}
 	return d.arrival
 }
 
 // failureReason is the reason for setting a message aside that a person reads
 // first.
-func (d *delivery) failureReason(failed int) string {
+func (d *delivery) failureReason() string {
 	all := d.env.Recipients()
 	for _, r := range all {
 		if r.Outcome != nil && r.Outcome.Status == envelope.StatusFailed {
-			return fmt.Sprintf("%d of %d recipients failed for good, the first is <%s>: %s", failed, len(all), r.Address, r.Outcome.Text)
+			return fmt.Sprintf("%d of %d recipients failed for good, the first is <%s>: %s", d.failures(), len(all), r.Address, r.Outcome.Text)
 		}
 	}
 	return "failed"
 }
 
-func (d *delivery) setAside(file, reason string) report {
+func (d *delivery) setAside(file, reason string) result {
 	if err := d.claim.SetAside(reason); err != nil {
 		if d.dirty || d.missing(err) {
-			return d.hold(err)
+			return d.unwritten(err)
 		}
 		v := verdictOdd
 		if systemTrouble(err) {
 			v = verdictSpool
 		}
-		return d.giveBack(report{verdict: v, err: err})
+		return d.giveBack(result{verdict: v, err: err})
 	}
 	d.ev.aside(d.claim.ID(), file, reason)
-	r := report{item: d.item, verdict: verdictAside, tried: d.tried, reason: reason}
-	if d.ours {
+	r := result{item: d.item, verdict: verdictAside, reason: reason}
+	if d.own {
 		r.reason = "" // not for the digest: one that cannot be delivered must not be the reason for the next
 	}
 	return r
-}
-
-// missing tells whether the message is not there any more, as opposed to
-// something that is needed to write it down.
-func (d *delivery) missing(err error) bool {
-	if !errors.Is(err, fs.ErrNotExist) {
-		return false
-	}
-	_, err = d.spool.Stat(spoolfmt.Cur, d.claim.ID()+spoolfmt.KindEnvelope.Suffix())
-	return errors.Is(err, fs.ErrNotExist)
-}
-
-// hold keeps a message claimed whose state could not be written: nobody may
-// deliver it again before that is done. A message that is not there any more is
-// given up.
-func (d *delivery) hold(err error) report {
-	if gone := d.missing(err); gone || !d.dirty {
-		v := verdictOdd
-		switch {
-		case gone:
-			v = verdictGone
-		case systemTrouble(err):
-			v = verdictSpool
-		}
-		return d.giveBack(report{verdict: v, err: err})
-	}
-	return report{item: d.item, verdict: verdictHeld, err: err, held: d, tried: d.tried}
 }

@@ -21,11 +21,16 @@ type Config struct {
 	// Agent takes the mail. The courier closes it at the end, or when another
 	// configuration replaces it.
 	Agent agent.Agent
-	// MaxChildren bounds concurrent deliveries; default 6.
+	// MaxChildren bounds the deliveries of each lane; default 8. Below zero, lanes
+	// are paused that have no number of their own.
 	MaxChildren int
 	// Batch is how many recipients one call of an agent gets; default 100.
 	Batch int
-	// AgentTimeout ends a call of an agent; default 10 minutes.
+	// Lanes are agents besides Agent, for the recipients that Routes send there.
+	Lanes  []Lane
+	Routes []Route
+	// AgentTimeout ends a call of a program; default 10 minutes. SMTP and LMTP have
+	// limits of their own, which progress renews.
 	AgentTimeout time.Duration
 	// Wakeup is the time between rescans; default one minute.
 	Wakeup time.Duration
@@ -37,8 +42,8 @@ type Config struct {
 	// Bounce sends reports (RFC 3464) to senders: of failures, and of delays and
 	// successes where NOTIFY asks for them. They are fed through the spool.
 	Bounce bool
-	// BounceAgent takes what the courier itself wrote: reports and digests. Nil
-	// is Agent.
+	// BounceAgent takes what the courier itself wrote: reports and digests. It has a
+	// lane of its own. Nil is the lane that Routes give.
 	BounceAgent agent.Agent
 	// BadAdmin gets a digest of what was set aside, at most one in an hour;
 	// empty is nobody.
@@ -54,13 +59,11 @@ type Config struct {
 }
 
 const (
-	defaultMaxChildren  = 6
+	defaultMaxChildren  = 8
 	defaultBatch        = 100
 	defaultAgentTimeout = 10 * time.Minute
 	defaultWakeup       = time.Minute
 	defaultStopGrace    = 20 * time.Second
-	sweepEvery          = 5 * time.Minute
-	flushAfter          = time.Second
 )
 
 // complete checks a configuration and fills in the defaults.
@@ -70,6 +73,9 @@ func (c Config) complete() (Config, error) {
 	}
 	if c.Agent == nil {
 		return c, errors.New("courier: no agent")
+	}
+	if err := c.checkRoutes(); err != nil {
+		return c, err
 	}
 	orInt := func(p *int, def int) {
 		if *p <= 0 {
@@ -81,7 +87,9 @@ func (c Config) complete() (Config, error) {
 			*p = def
 		}
 	}
-	orInt(&c.MaxChildren, defaultMaxChildren)
+	if c.MaxChildren == 0 {
+		c.MaxChildren = defaultMaxChildren
+	}
 	orInt(&c.Batch, defaultBatch)
 	orTime(&c.AgentTimeout, defaultAgentTimeout)
 	orTime(&c.Wakeup, defaultWakeup)
@@ -104,19 +112,45 @@ func (c Config) complete() (Config, error) {
 	return c, nil
 }
 
-// close closes the agents.
-func (c *Config) close() error {
-	if c.BounceAgent != nil {
-		return errors.Join(c.Agent.Close(), c.BounceAgent.Close())
-	}
-	return c.Agent.Close()
+// A Lane is an agent with its own queue, slots and gate: whatever happens in one
+// lane, mail in others does not wait for it.
+type Lane struct {
+	Name  string
+	Agent agent.Agent
+	// MaxChildren bounds the deliveries of this lane; 0 is the configuration's
+	// number, below zero the lane is paused.
+	MaxChildren int
+	// Batch is how many recipients one call gets; 0 is the configuration's number.
+	Batch int
 }
 
-// maxDeferred is how many of the deliveries may be of deferred mail: new mail
-// must always find a free one.
-func (c *Config) maxDeferred() int {
-	if c.MaxChildren == 1 {
-		return 1
+// lanes returns all lanes with their numbers, the default lane first.
+func (c *Config) lanes() []Lane {
+	all := []Lane{{Agent: c.Agent}}
+	all = append(all, c.Lanes...)
+	if c.BounceAgent != nil {
+		all = append(all, Lane{Name: reportLane, Agent: c.BounceAgent})
 	}
-	return c.MaxChildren - max(1, c.MaxChildren/4)
+	for i := range all {
+		l := &all[i]
+		if l.MaxChildren == 0 {
+			l.MaxChildren = c.MaxChildren
+		}
+		if l.Batch <= 0 {
+			l.Batch = c.Batch
+		}
+		l.MaxChildren = max(l.MaxChildren, 0) // 0 is a lane that is paused
+	}
+	return all
+}
+
+// close closes the agents.
+func (c *Config) close() error {
+	var errs []error
+	for _, l := range c.lanes() {
+		if err := l.Agent.Close(); err != nil {
+			errs = append(errs, fmt.Errorf("close %s: %w", l.Agent.Name(), err))
+		}
+	}
+	return errors.Join(errs...)
 }

@@ -88,7 +88,9 @@ func TestSameNameWhileDelivering(t *testing.T) {
 	b.eventually("empty", b.empty)
 }
 
-func TestOldestFirst(t *testing.T) {
+// TestArrivalOrder: mail is delivered in the order of its arrival. A feeder that
+// backdates its envelope does not get before others.
+func TestArrivalOrder(t *testing.T) {
 	var mu sync.Mutex
 	var order []string
 	b := newBench(t, agentFunc(func(_ context.Context, job *agent.Job) ([]agent.Result, error) {
@@ -105,7 +107,7 @@ func TestOldestFirst(t *testing.T) {
 		if err := os.Chtimes(b.path("new/"+id+".envelope"), at, at); err != nil {
 			t.Fatal(err)
 		}
-		want = append([]string{id}, want...)
+		want = append(want, id)
 	}
 	if err := b.once(); err != nil {
 		t.Fatal(err)

@@ -3,7 +3,9 @@ package courier
 import (
 	"context"
 	"errors"
-	"os"
+	"fmt"
+	"io/fs"
+	"sync"
 	"syscall"
 	"time"
 
@@ -13,78 +15,146 @@ import (
 	"smap/spoolfmt/envelope"
 )
 
-// A verdict is what a look at a message came to, for the loop.
+// A verdict is what the work on a message came to, for the loop.
 type verdict int
 
 const (
 	verdictGone     verdict = iota // somebody else's, or not there
-	verdictBusy                    // look again soon
+	verdictBusy                    // locked: look again soon
+	verdictFree                    // a look found it free
 	verdictLater                   // not due yet
 	verdictFinished                // delivered
 	verdictDeferred                // attempted, to be tried again
 	verdictAside                   // set aside
-	verdictAgent                   // the agent cannot be started or reached
+	verdictWaits                   // given back: lanes have not had their turn, or were not reached
 	verdictSpool                   // the spool cannot be written
-	verdictOdd                     // something with this message's files; look again
-	verdictHeld                    // an outcome could not be written: still claimed
+	verdictOdd                     // something is wrong with this message's files; look again
 	verdictStopped                 // given back because the courier stops
+	verdictLost                    // an outcome could not be written until the end
 )
 
-// A report is what a delivery tells the loop.
-type report struct {
-	item    item
+// A result is what a delivery tells the loop at its end.
+type result struct {
+	start   start
+	item    item // as it is now: the message may have moved to cur
 	verdict verdict
 	next    time.Time // for verdictLater and verdictDeferred
 	wait    time.Duration
 	err     error
-	held    *delivery
-	tried   bool // the agent was called
-	start   item // what the delivery was started with
-	home    *lease
-	reason  string        // why it was set aside
-	feeding error         // a report of success or delay could not be fed
-	count   counts        // of recipients and reports
-	age     time.Duration // from arrival to the end of delivery
+	ended   []*part // parts whose end the loop has not heard of
+	left    []place // lanes that have not had their turn
+
+	unreached []*part // whose agents could not be reached
+	reason    string  // why it was set aside
+	feeding   error   // a report could not be fed
+	count     counts
+	age       time.Duration // from arrival to the end of the delivery
 }
 
-// maxCall bounds the octets of addresses in one call of an agent: arguments and
-// environment have a limit.
-const maxCall = 64 << 10
+// A part is a lane's share of a delivery. It holds one of the lane's slots.
+type part struct {
+	lane  *lane
+	name  string
+	agent agent.Agent // as it was when the part began
+	batch int
+	item  item
+	tried bool  // the agent was called
+	err   error // the agent could not be reached
+}
 
-// A delivery is one attempt for one message. One goroutine works on it.
+func newPart(l *lane, it item) *part {
+	return &part{lane: l, name: l.name, agent: l.agent, batch: l.batch, item: it}
+}
+
+// A delivery is one attempt for one message, which is claimed once for all lanes. Each
+// lane's part has a goroutine, so that none of them waits for another; the first
+// part's goroutine also claims the message and draws the conclusions.
 type delivery struct {
-	cfg     *Config
-	ev      events
-	spool   *spoolfmt.Spool
-	item    item
-	claim   *spoolfmt.Claim
-	env     *envelope.Envelope
-	agent   agent.Agent
+	cfg      *Config
+	ev       events
+	spool    *spoolfmt.Spool
+	start    start
+	item     item
+	tell     func(*part) // tells the loop of a part's end
+	held     func(error) // tells the loop that an outcome cannot be written
+	replaced func() bool // tells whether another spool is in the place of this one
+	first    *part       // nil: a look
+
 	begin   time.Time
 	arrival time.Time
-	tried   bool   // the agent was called
-	dirty   bool   // outcomes, or that the sender was told, are only in memory
-	counted bool   // Attempts has been counted up
-	last    string // why recipients are still waiting
-	ours    bool   // a report or digest that a courier wrote
-	apart   bool   // by the bounce-agent: what becomes of it says nothing of the agent
-	ended   bool   // attempts are over, reports may have gone out
-	bounced bool   // the sender was told of a failure
-	feeding error  // why a report could not be fed
-	count   counts // since the last report to the loop
+	own     bool // a courier wrote this message
+	owedDue time.Time
+
+	mu      sync.Mutex // guards the rest while parts run
+	changed sync.Cond  // a part has ended
+	loaded  bool
+	closed  bool // the conclusions are being drawn: no part can join
+	shared  bool // recipients are for more than one lane
+	open    int  // parts that run
+	parts   map[string]*part
+	ended   []*part
+
+	keyers  map[string]func(to string) string
+	claim   *spoolfmt.Claim
+	env     *envelope.Envelope
+	asRead  *envelope.Envelope // for agents, which read while others write
+	dirty   bool               // outcomes, or that the sender was told, are only in memory
+	counted bool               // Attempts has been counted up
+	broken  error              // an outcome could not be recorded: no more calls
+	last    string             // why recipients still wait
+	feeding error              // why a report could not be fed
+	count   counts
 	success []dsn.Recipient
-	remotes map[string]string // who spoke of a recipient
+	replies map[string]agent.Result // the last result of a recipient
 }
 
-// tell adds to a report what the delivery has counted.
-func (d *delivery) tell(r report) report {
-	r.count, r.feeding, r.tried = d.count, d.feeding, r.tried && !d.apart
-	d.count, d.feeding = counts{}, nil
+func newDelivery(cfg *Config, ev events, sp *spoolfmt.Spool, s start, first *part) *delivery {
+	d := &delivery{cfg: cfg, ev: ev, spool: sp, start: s, item: s.item, first: first, parts: make(map[string]*part)}
+	d.changed.L = &d.mu
+	if first != nil {
+		d.parts[first.name] = first
+		d.open = 1
+	}
+	return d
+}
+
+// join adds a lane's part to a delivery that runs. False means that it is too late.
+func (d *delivery) join(ctx context.Context, p *part) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed || d.first == nil || d.start.owed || d.parts[p.name] != nil {
+		return false
+	}
+	d.parts[p.name] = p
+	d.open++
+	if d.loaded {
+		go d.runPart(ctx, p)
+	}
+	return true
+}
+
+// run does the whole delivery. The context ends when the grace of a stop is over.
+func (d *delivery) run(ctx context.Context) result {
+	r := d.work(ctx)
+	d.mu.Lock()
+	d.closed = true
+	r.ended = append(r.ended, d.ended...)
+	for _, p := range d.parts {
+		if p.err != nil && d.loaded {
+			r.unreached = append(r.unreached, p)
+		}
+	}
+	if !d.loaded {
+		for _, p := range d.parts {
+			r.ended = append(r.ended, p)
+		}
+	}
+	d.mu.Unlock()
+	r.start, r.count, r.feeding = d.start, d.count, d.feeding
 	return r
 }
 
-// run makes the attempt. The context ends when the grace of a stop is over.
-func (d *delivery) run(ctx context.Context) report {
+func (d *delivery) work(ctx context.Context) result {
 	d.begin = time.Now()
 	if err := d.take(); err != nil {
 		return d.notTaken(err)
@@ -93,47 +163,47 @@ func (d *delivery) run(ctx context.Context) report {
 		return d.notLoaded(err)
 	}
 	d.env = d.claim.Envelope()
-	d.agent, d.ours = d.cfg.Agent, d.wroteIt()
-	if d.ours && d.cfg.BounceAgent != nil {
-		d.agent, d.apart = d.cfg.BounceAgent, true
+	if d.start.why != nil {
+		d.last = d.start.why.Error()
 	}
-	if !d.roomForOutcomes() {
+	d.own = isOwn(d.spool, spoolfmt.Cur, d.claim.ID(), d.env)
+	switch {
+	case !d.roomForOutcomes():
 		return d.setAside("", "the envelope is so long that the outcome of each recipient would not fit into it")
+	case d.first == nil && !d.start.aging:
+		return d.giveBack(result{verdict: verdictFree})
 	}
-	if d.item.cur || d.env.Get("Next-Attempt") != "" {
-		// Another drainer may have tried it since it was scanned, or we have:
-		// a message that comes while a scan runs is met twice.
-		info, err := d.spool.Stat(spoolfmt.Cur, d.claim.ID()+spoolfmt.KindEnvelope.Suffix())
-		if err == nil {
-			if due := dueTime(info.ModTime, d.begin, d.cfg.Schedule.Longest()); due.After(d.begin) {
-				return d.giveBack(report{verdict: verdictLater, next: due})
-			}
+	if due := d.due(); due.After(d.begin) {
+		if !d.start.owed {
+			return d.giveBack(result{verdict: verdictLater, next: due})
 		}
+		d.owedDue = due
 	}
-	for _, batch := range d.batches() {
-		began := time.Now()
-		rep, ok := d.attempt(ctx, batch)
-		if !ok {
-			return rep
-		}
-		if time.Since(began) >= d.cfg.AgentTimeout {
-			break // it hangs; the other batches would too, for hours
-		}
+	if d.first != nil {
+		d.runParts(ctx)
 	}
-	return d.conclude()
+	if context.Cause(ctx) != nil && len(d.env.Pending()) > 0 {
+		return d.interrupted(ctx)
+	}
+	return d.conclude(ctx)
 }
 
-// wroteIt tells whether a courier fed this message: the field alone proves
-// nothing, since any feeder can write it, but the file's owner does.
-func (d *delivery) wroteIt() bool {
-	if d.env.Get(fieldReport) == "" || d.env.Sender().Address != "" {
-		return false
+// due is when the message is to be tried. Another drainer may have tried it since it
+// was scanned, or this one: a message that comes while a scan runs is met twice.
+func (d *delivery) due() time.Time {
+	if !d.item.cur && d.env.Get("Next-Attempt") == "" {
+		return time.Time{}
 	}
-	info, err := d.spool.Stat(spoolfmt.Cur, d.claim.ID()+spoolfmt.KindContent.Suffix())
-	return err == nil && int(info.UID) == os.Geteuid()
+	info, err := d.spool.Stat(spoolfmt.Cur, d.claim.ID()+spoolfmt.KindEnvelope.Suffix())
+	if err != nil {
+		return time.Time{} // a drop, or the end of it will be met
+	}
+	return dueTime(info.ModTime, d.begin, d.cfg.Schedule.Longest())
 }
 
-func (d *delivery) take() (err error) {
+// take claims the message. It never waits.
+func (d *delivery) take() error {
+	var err error
 	id, kind := spoolfmt.SplitName(d.item.name)
 	switch {
 	case kind == spoolfmt.KindDrop && d.item.cur:
@@ -146,9 +216,9 @@ func (d *delivery) take() (err error) {
 	return err
 }
 
-// notTaken turns the error of a claim into a report.
-func (d *delivery) notTaken(err error) report {
-	r := report{item: d.item, err: err, verdict: verdictOdd}
+// notTaken turns the error of a claim into a result.
+func (d *delivery) notTaken(err error) result {
+	r := result{item: d.item, err: err, verdict: verdictOdd}
 	var bad *spoolfmt.MalformedError
 	switch {
 	case errors.As(err, &bad): // a drop, which is in bad already
@@ -160,7 +230,6 @@ func (d *delivery) notTaken(err error) report {
 	case errors.Is(err, spoolfmt.ErrAlone):
 		r.verdict, r.wait = verdictBusy, spoolfmt.LookAgain+100*time.Millisecond
 	case errors.Is(err, spoolfmt.ErrBusy), errors.Is(err, spoolfmt.ErrBlocked), errors.Is(err, spoolfmt.ErrLinked):
-		// A shell's ln is followed by its rm at once.
 		r.verdict = verdictBusy
 	case systemTrouble(err):
 		r.verdict = verdictSpool
@@ -168,17 +237,17 @@ func (d *delivery) notTaken(err error) report {
 	return r
 }
 
-func (d *delivery) notLoaded(err error) report {
+func (d *delivery) notLoaded(err error) result {
 	var bad *spoolfmt.MalformedError
 	switch {
 	case errors.As(err, &bad):
 		return d.setAside(bad.File, bad.Err.Error())
 	case errors.Is(err, spoolfmt.ErrGone):
-		return d.giveBack(report{verdict: verdictGone})
+		return d.giveBack(result{verdict: verdictGone})
 	case systemTrouble(err):
-		return d.giveBack(report{verdict: verdictSpool, err: err})
+		return d.giveBack(result{verdict: verdictSpool, err: err})
 	}
-	return d.giveBack(report{verdict: verdictOdd, err: err})
+	return d.giveBack(result{verdict: verdictOdd, err: err})
 }
 
 // systemTrouble tells errors that every message would meet from those that are
@@ -197,8 +266,8 @@ func systemTrouble(err error) bool {
 func (d *delivery) roomForOutcomes() bool { return d.env.Room() <= envelope.MaxSize }
 
 // giveBack ends the claim and leaves the message in cur.
-func (d *delivery) giveBack(r report) report {
-	r.item, r.tried = d.item, d.tried
+func (d *delivery) giveBack(r result) result {
+	r.item = d.item
 	if d.claim != nil {
 		r.item = item{at: d.item.at, name: d.claim.ID() + spoolfmt.KindEnvelope.Suffix(), cur: true}
 		if err := d.claim.Release(); err != nil && r.err == nil {
@@ -206,6 +275,70 @@ func (d *delivery) giveBack(r report) report {
 		}
 	}
 	return r
+}
+
+// interrupted gives a message back that a stop has cut short: what is known is
+// written, and no attempt is counted.
+func (d *delivery) interrupted(ctx context.Context) result {
+	if d.dirty {
+		return d.keep(ctx, func() result {
+			if err := d.claim.Record(time.Time{}); err != nil {
+				return d.unwritten(err)
+			}
+			d.dirty = false
+			return d.giveBack(result{verdict: verdictStopped})
+		})
+	}
+	return d.giveBack(result{verdict: verdictStopped})
+}
+
+// keep keeps a message claimed, and its slots taken, until its state can be written:
+// until then nobody may deliver it a second time, not even another drainer. Only the
+// end of the courier's grace ends that.
+func (d *delivery) keep(ctx context.Context, write func() result) result {
+	r := write()
+	for wait := time.Second; r.verdict == verdictLost; wait = min(2*wait, lastProbe) {
+		d.held(r.err)
+		if d.replaced() && errors.Is(r.err, fs.ErrNotExist) {
+			// Somebody removed the directory and made another one. The message is
+			// tried again from there, with what was recorded before.
+			return d.giveBack(result{verdict: verdictGone, err: fmt.Errorf("outcome is lost: %w", r.err)})
+		}
+		if context.Cause(ctx) != nil {
+			return d.giveBack(result{verdict: verdictLost, err: fmt.Errorf("outcome of %s is lost: %w", d.claim.ID(), r.err)})
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(wait):
+		}
+		r = write()
+	}
+	return r
+}
+
+// unwritten is the result of a message whose state could not be written. If nothing
+// would be lost, or the message is not there any more, it is given back.
+func (d *delivery) unwritten(err error) result {
+	gone := d.missing(err)
+	switch {
+	case gone:
+		return d.giveBack(result{verdict: verdictGone, err: err})
+	case d.dirty:
+		return result{item: d.item, verdict: verdictLost, err: err}
+	case systemTrouble(err):
+		return d.giveBack(result{verdict: verdictSpool, err: err})
+	}
+	return d.giveBack(result{verdict: verdictOdd, err: err})
+}
+
+// missing tells whether the message is not there any more, as opposed to
+// something that is needed to write it down.
+func (d *delivery) missing(err error) bool {
+	if !errors.Is(err, fs.ErrNotExist) {
+		return false
+	}
+	_, err = d.spool.Stat(spoolfmt.Cur, d.claim.ID()+spoolfmt.KindEnvelope.Suffix())
+	return errors.Is(err, fs.ErrNotExist)
 }
 
 // errStopping is the cause of a context that ends because the courier does.

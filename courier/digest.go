@@ -47,11 +47,26 @@ func (g *digest) add(now time.Time, id, reason string) {
 	}
 }
 
-// feed commits the digest and begins another.
+func (g *digest) subject() string {
+	if g.count == 1 {
+		return "1 message set aside"
+	}
+	return fmt.Sprintf("%d messages set aside", g.count)
+}
+
+// restore takes back a digest that could not be fed.
+func (g *digest) restore(old digest, now time.Time) {
+	old.count += g.count
+	old.lines = append(old.lines, g.lines[:min(len(g.lines), maxDigest-len(old.lines))]...)
+	old.due = now.Add(digestAfter)
+	*g = old
+}
+
+// feed commits the digest.
 func (g *digest) feed(sp *spoolfmt.Spool, cfg *Config, now time.Time) error {
 	_, err := feedOwn(sp, cfg.BadAdmin, digestReport.String(), func(to io.Writer) error {
 		w := bufio.NewWriter(to)
-		dsn.Header(w, cfg.Hostname, cfg.BadAdmin, fmt.Sprintf("%d messages set aside", g.count), now)
+		dsn.Header(w, cfg.Hostname, cfg.BadAdmin, g.subject(), now)
 		fmt.Fprintf(w, "MIME-Version: 1.0\nContent-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: 8bit\n\n")
 		fmt.Fprintf(w, "Messages that smapd on %s could not deliver were set aside in\n%s\n\n", cfg.Hostname, sp.Path(spoolfmt.Bad))
 		for _, line := range g.lines {
@@ -65,31 +80,5 @@ func (g *digest) feed(sp *spoolfmt.Spool, cfg *Config, now time.Time) error {
 		fmt.Fprintf(w, "\nThe reason is also in each envelope. \"smapq requeue\" puts a message back.\n")
 		return w.Flush()
 	})
-	if err != nil {
-		g.due = now.Add(digestAfter)
-		return err
-	}
-	*g = digest{last: now}
-	return nil
-}
-
-// sendDigest feeds the digest when it is due, or because it is the end. It
-// returns true when it did.
-func (l *loop) sendDigest(now time.Time, end bool) bool {
-	if l.digest.count == 0 || now.Before(l.digest.due) && !end || l.home.moved {
-		return false
-	}
-	if l.cfg.BadAdmin == "" {
-		l.digest = digest{}
-		return false
-	}
-	if err := l.digest.feed(l.home.spool, l.cfg, now); err != nil {
-		if l.odd.once("digest") {
-			l.ev.trouble("digest", err)
-		}
-		return false
-	}
-	l.odd.drop("digest")
-	l.sum.reports[digestReport]++
-	return true
+	return err
 }

@@ -1,223 +1,395 @@
 package courier
 
 import (
-	"errors"
+	"slices"
 	"time"
 
-	"smap/spoolfmt"
+	"smap/courier/agent"
 )
 
-// free tells whether another delivery may start at all. A message whose outcome
-// could not be written takes a delivery's place: no more of them than children.
-func (l *loop) free() bool {
-	return !l.stopping && l.running+len(l.held) < l.cfg.MaxChildren && !l.home.moved
+// sortBatch is how many messages are routed at once.
+const sortBatch = 32
+
+// A dispatcher knows of every message in memory where it waits, and says what is to
+// be done next: route messages, start a delivery for a lane, or look at a message
+// that was locked or odd. It does nothing itself and never waits, so a test can run
+// it with a clock of its own. Only the loop uses it.
+type dispatcher struct {
+	intake  intake
+	lanes   []*lane
+	looks   waitlist // messages that were locked, or whose files gave an error
+	looking bool     // the one slot for looks is in use
+	sorting bool
+	known   map[string]*known
+	spool   gate // shut while the spool cannot be written
+	turn    int  // the lane that is asked first
+
+	aged  []start // messages whose age is a reason to act
+	aging []start // messages whose age is to be looked at
 }
 
-// dispatch starts deliveries while there is something to deliver and somebody
-// to do it.
-func (l *loop) dispatch(now time.Time) {
-	for l.free() && l.agentGate.lets(now, l.running) && l.spoolGate.lets(now, l.running) {
+// known is what is known of a message that waits in a lane or is worked on.
+type known struct {
+	queued []*lane // that have it in a queue
+	busy   bool    // a delivery or a look works on it
+	again  bool    // it was committed again, or unlocked, meanwhile
+	owed   []*lane // whose recipients are due though others of the message are not
+}
+
+func newDispatcher() *dispatcher {
+	return &dispatcher{known: make(map[string]*known), spool: gate{what: "spool"}}
+}
+
+// configure puts lanes into use. What runs in a lane that is gone finishes there; all
+// that waits is routed again.
+func (d *dispatcher) configure(cfg *Config) {
+	d.clear()
+	var lanes []*lane
+	for _, c := range cfg.lanes() {
+		l := d.lane(c.Name)
+		if l == nil {
+			l = newLane(c.Name)
+		}
+		l.agent, l.slots, l.batch = c.Agent, c.MaxChildren, c.Batch
+		l.gate = gate{what: l.gate.what} // the new agent may be reached
+		lanes = append(lanes, l)
+	}
+	d.lanes, d.turn = lanes, 0
+}
+
+// keyers returns what makes keys of recipients, by lane: for use beside the loop.
+func (d *dispatcher) keyers() map[string]func(to string) string {
+	keys := make(map[string]func(string) string)
+	for _, l := range d.lanes {
+		keys[l.name] = func(string) string { return "" }
+		if k, ok := l.agent.(agent.Keyer); ok {
+			keys[l.name] = k.Key
+		}
+	}
+	return keys
+}
+
+// lane returns the lane of a name, or nil.
+func (d *dispatcher) lane(name string) *lane {
+	for _, l := range d.lanes {
+		if l.name == name {
+			return l
+		}
+	}
+	return nil
+}
+
+// offer takes in a message that an event told of: it was committed, or its feeder
+// has let go of it.
+func (d *dispatcher) offer(it item) {
+	if k := d.known[it.name]; k != nil {
+		k.again = k.again || k.busy
+		return // else it waits in a lane already
+	}
+	d.looks.drop(it.name)
+	d.intake.add(it)
+}
+
+// toSort returns messages that should be routed now, so that no lane that could
+// start a delivery stays idle.
+func (d *dispatcher) toSort(now time.Time) []item {
+	if d.sorting || !d.hungry(now) {
+		return nil
+	}
+	var batch []item
+	for len(batch) < sortBatch {
+		it, ok := d.intake.next(now)
+		if !ok {
+			break
+		}
+		if d.known[it.name] == nil && !d.looks.has(it.name) {
+			batch = append(batch, it)
+		}
+	}
+	d.sorting = len(batch) > 0
+	return batch
+}
+
+func (d *dispatcher) hungry(now time.Time) bool {
+	for _, l := range d.lanes {
+		if l.hungry(now) {
+			return true
+		}
+	}
+	return false
+}
+
+// A place is a lane that a message has recipients for, and the key of the first of
+// them.
+type place struct {
+	lane string
+	key  string
+}
+
+// sorted takes the lanes of a message in.
+func (d *dispatcher) sorted(it item, places []place) {
+	if k := d.known[it.name]; k != nil && k.busy {
+		k.again = true
+		return
+	}
+	for _, p := range places {
+		if l := d.lane(p.lane); l != nil {
+			d.put(l, it, p.key)
+		}
+	}
+}
+
+// put queues a message in a lane, once.
+func (d *dispatcher) put(l *lane, it item, key string) {
+	k := d.known[it.name]
+	if k != nil && slices.Contains(k.queued, l) {
+		return
+	}
+	it.key = key
+	if !l.put(it) {
+		return
+	}
+	d.queued(l, it.name)
+}
+
+func (d *dispatcher) queued(l *lane, name string) {
+	k := d.know(name)
+	k.queued = append(k.queued, l)
+}
+
+func (d *dispatcher) know(name string) *known {
+	k := d.known[name]
+	if k == nil {
+		k = &known{}
+		d.known[name] = k
+	}
+	return k
+}
+
+// forgetIfDone forgets a message that neither waits nor is worked on.
+func (d *dispatcher) forgetIfDone(name string) {
+	if k := d.known[name]; k != nil && !k.busy && len(k.queued) == 0 {
+		delete(d.known, name)
+	}
+}
+
+// A start is a delivery, or a part of one, that begins.
+type start struct {
+	lane *lane // nil: a look
+	item item
+	join bool // the message is claimed already: its delivery goes on with this lane
+	owed bool // the lane's recipients are due even if the message is not
+
+	aging bool      // a look because of the message's age: its agents cannot be reached
+	since time.Time // since when the agent cannot be reached
+	why   error     // and why
+}
+
+// next returns what is to start now. The lanes take turns.
+func (d *dispatcher) next(now time.Time) (start, bool) {
+	if !d.spool.lets(now) {
+		return start{}, false
+	}
+	for range d.lanes {
+		d.turn = (d.turn + 1) % len(d.lanes)
+		l := d.lanes[d.turn]
 		it, ok := l.next(now)
 		if !ok {
-			return
-		}
-		if _, working := l.inflight[it.name]; working {
-			l.inflight[it.name] = true
 			continue
 		}
-		l.start(it)
+		k := d.know(it.name)
+		s := start{lane: l, item: it, join: k.busy, owed: slices.Contains(k.owed, l), since: l.waits.since(it.name, now)}
+		k.queued, k.owed = without(k.queued, l), without(k.owed, l)
+		k.busy = true
+		d.spool.start(it.name)
+		return s, true
 	}
+	return d.nextLook(now)
 }
 
-// next chooses: what a gate probes with, then looks that are due, then new mail
-// in the order of arrival, then deferred mail in the order of its time. Deferred
-// mail never gets the last free delivery.
-func (l *loop) next(now time.Time) (item, bool) {
-	for _, g := range []*gate{&l.agentGate, &l.spoolGate} {
-		if it := g.probe; g.shut && it.name != "" {
-			g.probe = item{}
-			return it, true
+// nextLook returns a message to look at that is due. One slot is for all of them:
+// however many messages are locked, they cost other mail nothing.
+func (d *dispatcher) nextLook(now time.Time) (start, bool) {
+	for !d.looking && len(d.aged) > 0 {
+		s := d.aged[0]
+		d.aged = d.aged[1:]
+		if k := d.known[s.item.name]; k != nil && !k.busy {
+			return d.look(s), true
 		}
 	}
-	if it, ok := l.busy.next(now); ok {
-		return it, true
-	}
-	for !l.fresh.empty() {
-		it := l.fresh.pop()
-		l.last = it
-		if !l.busy.has(it.name) {
-			return it, true
+	for !d.looking {
+		it, ok := d.looks.next(now)
+		if !ok {
+			break
 		}
-	}
-	if !l.scanning && !l.scanNew && (l.fresh.more || l.partial) {
-		// Go on after the last one, so that nobody whose messages cannot be
-		// taken is in the way of others; then begin again.
-		l.scanNew, l.from = true, item{}
-		if l.fresh.more {
-			l.from = l.last
+		if d.known[it.name] == nil {
+			return d.look(start{item: it}), true
 		}
+		d.looks.drop(it.name)
 	}
-	for !l.due.empty() && l.runningDue < l.cfg.maxDeferred() && l.due.items[0].at <= now.UnixNano() {
-		it := l.due.pop()
-		l.lastDue = it
-		if !l.busy.has(it.name) {
-			return it, true
-		}
-	}
-	if l.due.empty() && l.due.more && !l.scanning && !l.scanCur {
-		l.scanCur, l.fromCur = true, l.lastDue // as above; each rescan begins again
-	}
-	return item{}, false
+	return start{}, false
 }
 
-func (l *loop) start(it item) {
-	l.inflight[it.name] = false
-	l.running++
-	if it.cur {
-		l.runningDue++
-	}
-	home := l.home
-	home.users++
-	d := &delivery{cfg: l.cfg, ev: l.ev, spool: home.spool, item: it}
-	go func() {
-		r := d.tell(d.run(l.agents))
-		r.start, r.home = it, home
-		l.reports <- r
-	}()
+func (d *dispatcher) look(s start) start {
+	d.looking = true
+	d.know(s.item.name).busy = true
+	d.spool.start(s.item.name)
+	return s
 }
 
-// take draws the conclusions of a delivery.
-func (l *loop) take(r report, now time.Time) {
-	hinted := l.inflight[r.start.name]
-	delete(l.inflight, r.start.name)
-	l.running--
-	if r.start.cur {
-		l.runningDue--
+// toAge returns some of the messages that wait for a lane whose gate is shut; more
+// calls return the others. False means that these are the last.
+func (d *dispatcher) toAge(most int) ([]start, bool) {
+	if len(d.aging) == 0 {
+		for _, l := range d.lanes {
+			if l.gate.shut {
+				l.each(func(it item) {
+					d.aging = append(d.aging, start{item: it, aging: true, since: l.gate.since, why: l.gate.why})
+				})
+			}
+		}
 	}
-	l.leave(r.home)
-	if r.tried && l.agentGate.heal() {
-		l.ev.healed(l.agentGate.what)
+	n := min(most, len(d.aging))
+	batch := d.aging[:n]
+	d.aging = d.aging[n:]
+	return batch, len(d.aging) > 0
+}
+
+// ended is the end of all work on a message. It returns true when the message
+// should be offered again at once.
+func (d *dispatcher) ended(s start) bool {
+	if s.lane == nil {
+		d.looking = false
 	}
-	if hinted {
-		// Its feeder has unlocked it, or another message of that name came, as
-		// cron's daily.mail may.
-		l.busy.drop(r.start.name)
-		l.later(item{at: now.UnixNano(), name: r.start.name})
+	d.spool.end(s.item.name)
+	k := d.know(s.item.name)
+	again := k.again
+	k.busy, k.again = false, false
+	d.forgetIfDone(s.item.name)
+	return again
+}
+
+// place puts a message where it waits after a delivery or a look.
+func (d *dispatcher) place(r *result, now time.Time) {
+	if r.item.name != r.start.item.name {
+		d.looks.drop(r.start.item.name)
 	}
+	look := func(wait time.Duration) { d.looks.put(r.item, wait, now) }
 	switch r.verdict {
 	case verdictBusy:
-		if !hinted {
-			l.lookAgain(r, now)
+		if r.wait == 0 {
+			r.wait = d.looks.grow(r.item.name, firstLook, lastLook)
 		}
+		look(r.wait)
 		return
 	case verdictOdd:
-		if l.odd.once(r.item.name) {
-			l.ev.trouble(r.item.name, r.err)
-		}
-		if r.item.name != r.start.name {
-			l.busy.drop(r.start.name)
-		}
-		l.busy.put(r.item, l.busy.grow(r.item.name, time.Second, oddLook), now)
+		look(d.looks.grow(r.item.name, time.Second, oddLook))
 		return
-	}
-	l.busy.drop(r.start.name)
-	l.odd.drop(r.start.name)
-	l.settle(r, now)
-}
-
-// settle deals with the verdicts that end a look.
-func (l *loop) settle(r report, now time.Time) {
-	l.sum.add(r.count)
-	l.metrics.changed = true
-	switch {
-	case r.feeding == nil && r.count.reports != [reportKinds]uint64{}:
-		l.odd.drop("report")
-	case r.feeding != nil && l.odd.once("report"):
-		l.ev.trouble("report", r.feeding)
-	}
-	if l.cfg.Once && r.count.reports != [reportKinds]uint64{} {
-		l.wantScan() // a report is a message, too, and the event that tells of it may come too late
-	}
-	switch r.verdict {
-	case verdictFinished, verdictAside, verdictDeferred:
-		if l.spoolGate.heal() {
-			l.ev.healed(l.spoolGate.what)
-		}
-	}
-	switch r.verdict {
-	case verdictFinished:
-		l.sum.finished++
-		l.metrics.age(r.age)
-		l.wantFlush(now)
-	case verdictAside:
-		l.sum.aside++
-		if r.reason != "" {
-			id, _ := spoolfmt.SplitName(r.item.name)
-			l.digest.add(now, id, r.reason)
-		}
-	case verdictDeferred:
-		l.sum.deferred++
-		l.later(item{at: r.next.UnixNano(), name: r.item.name, cur: true})
-	case verdictLater:
-		l.later(item{at: r.next.UnixNano(), name: r.item.name, cur: true})
-	case verdictAgent:
-		l.shut(&l.agentGate, r, now)
 	case verdictSpool:
-		l.shut(&l.spoolGate, r, now)
-	case verdictHeld:
-		l.shut(&l.spoolGate, report{err: r.err}, now)
-		l.hold(r.held, r.home, now)
+		look(d.looks.grow(r.item.name, firstProbe, oddLook))
+		return
+	case verdictFree:
+		d.intake.add(r.item)
+	case verdictLater, verdictDeferred:
+		d.intake.add(item{at: r.next.UnixNano(), name: r.item.name, cur: true})
+		d.leave(r.item, r.left, true)
+		d.waits(r, true, now)
+	case verdictWaits:
+		d.leave(r.item, r.left, false)
+		d.waits(r, false, now)
 	}
+	d.looks.drop(r.start.item.name)
 }
 
-// shut closes a gate. The message waits, as it is, for the next probe.
-func (l *loop) shut(g *gate, r report, now time.Time) {
-	was := g.probe
-	if g.trip(now, r.item) {
-		l.ev.trouble(g.what, r.err)
-	}
-	for _, it := range []item{was, r.item} {
-		if it.name != "" && it != g.probe {
-			it.at = now.UnixNano()
-			l.later(it)
+// waits queues a message in the lanes whose agent could not be reached for it.
+func (d *dispatcher) waits(r *result, owed bool, now time.Time) {
+	for _, p := range r.unreached {
+		it := item{at: r.item.at, name: r.item.name, cur: true, key: p.item.key}
+		if k := d.known[it.name]; k != nil && slices.Contains(k.queued, p.lane) || !slices.Contains(d.lanes, p.lane) {
+			continue
+		}
+		if p.lane.unreached(it, now) {
+			d.queued(p.lane, it.name)
+			d.owe(p.lane, it.name, owed)
 		}
 	}
 }
 
-// later remembers a message for its time.
-func (l *loop) later(it item) {
-	l.box(it.cur).insert(it)
-	if !l.scanning {
-		return
-	}
-	if l.missedMore = len(l.missed) >= queueLimit; !l.missedMore {
-		l.missed = append(l.missed, it)
+// leave queues a message in the lanes that have not had their turn with it.
+func (d *dispatcher) leave(it item, places []place, owed bool) {
+	for _, p := range places {
+		l := d.lane(p.lane)
+		if l == nil {
+			continue
+		}
+		d.put(l, it, p.key)
+		d.owe(l, it.name, owed)
 	}
 }
 
-// box is the queue of new or of cur.
-func (l *loop) box(cur bool) *queue {
-	if cur {
-		return &l.due
+// owe notes that a lane's recipients are due though the message is not.
+func (d *dispatcher) owe(l *lane, name string, owed bool) {
+	if k := d.known[name]; owed && k != nil && slices.Contains(k.queued, l) && !slices.Contains(k.owed, l) {
+		k.owed = append(k.owed, l)
 	}
-	return &l.fresh
 }
 
-// lookAgain puts a message on the waitlist, and says once when it stays there.
-func (l *loop) lookAgain(r report, now time.Time) {
-	if r.item.name != r.start.name {
-		l.busy.drop(r.start.name)
+// clear forgets all that waits; what is worked on goes on.
+func (d *dispatcher) clear() {
+	for _, l := range d.lanes {
+		l.clear()
 	}
-	wait := r.wait
-	if wait == 0 {
-		wait = l.busy.grow(r.item.name, firstLook, lastLook)
+	d.aged, d.aging = nil, nil
+	for name, k := range d.known {
+		k.queued, k.owed = nil, nil
+		d.forgetIfDone(name)
 	}
-	e := l.busy.put(r.item, wait, now)
-	if e == nil || e.said || errors.Is(r.err, spoolfmt.ErrAlone) {
-		return
+}
+
+// refill tells whether a lane that turned messages away has room again.
+func (d *dispatcher) refill() bool {
+	for _, l := range d.lanes {
+		if l.more && l.size < laneLimit/4 {
+			l.more = false
+			return true
+		}
 	}
-	if lasts := now.Sub(e.since); lasts > l.cfg.AgentTimeout+time.Minute || !r.item.cur && lasts > time.Minute {
-		e.said = true
-		l.ev.busy(r.item.name, lasts)
+	return false
+}
+
+// running is how many deliveries run, in all lanes.
+func (d *dispatcher) running() int {
+	n := 0
+	for _, l := range d.lanes {
+		n += l.running
 	}
+	return n
+}
+
+// wake returns how long nothing has to be done that no event tells of.
+func (d *dispatcher) wake(now time.Time) time.Duration {
+	wait := longestSleep
+	sooner := func(t time.Time) {
+		if !t.IsZero() {
+			wait = min(wait, t.Sub(now))
+		}
+	}
+	if !d.spool.lets(now) {
+		sooner(d.spool.wake())
+		return wait
+	}
+	for _, l := range d.lanes {
+		sooner(l.wake(now))
+	}
+	if look, ok := d.looks.first(now); ok && !d.looking {
+		wait = min(wait, look)
+	}
+	if !d.sorting && !d.intake.due.empty() && d.hungry(now) {
+		wait = min(wait, time.Duration(d.intake.due.items[0].at-now.UnixNano()))
+	}
+	return wait
+}
+
+func without(list []*lane, l *lane) []*lane {
+	return slices.DeleteFunc(list, func(x *lane) bool { return x == l })
 }

@@ -23,7 +23,7 @@
 //	reload      agent maxchildren               a new configuration is in use
 //	stop        running                         no new deliveries; waits for what runs
 //	stopped     finished deferred aside         the end, with totals
-//	delivered   id to agent ms                  the agent has taken this recipient
+//	delivered   id to agent ms text             the agent has taken this recipient; text is its answer
 //	failed      id to agent text                the agent refused this recipient for good
 //	deferred    id attempts next waiting text   to be tried again
 //	aside       id file reason                  moved to bad/ for a person

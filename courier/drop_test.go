@@ -79,7 +79,8 @@ func TestDropDeferred(t *testing.T) {
 	}
 }
 
-// TestDropAgentDown: a drop's message waits for its agent like any other.
+// TestDropAgentDown: a drop whose agent cannot be reached is a message that waits,
+// with the reason, and goes when the agent is back.
 func TestDropAgentDown(t *testing.T) {
 	t.Parallel()
 	var got tally
@@ -93,8 +94,10 @@ func TestDropAgentDown(t *testing.T) {
 	b.drop()
 	b.run()
 	b.eventually("trouble", func() bool { return b.log.count("what=agent") > 0 })
-	b.eventually("given back", func() bool { return len(b.built()) == 0 })
-	b.inCur(".envelope")
+	b.eventually("given back", func() bool { return len(b.built()) == 0 && len(b.names("cur")) == 2 })
+	if e := b.envelope("cur/" + b.inCur(".envelope") + ".envelope"); e.Get("Attempts") != "" || !strings.Contains(e.Get("Last-Error"), "down") {
+		t.Errorf("Attempts %q, Last-Error %q", e.Get("Attempts"), e.Get("Last-Error"))
+	}
 	b.put("up", "")
 	b.eventually("delivered", func() bool { return got.len() == 1 && b.empty() })
 }

@@ -40,13 +40,13 @@ func (e events) reload(c *Config) {
 
 func (e events) stop(running int) { e.info("stop", slog.Int("running", running)) }
 
-func (e events) stopped(t counts) {
+func (e events) stopped(t *counts) {
 	e.info("stopped", slog.Uint64("finished", t.finished), slog.Uint64("deferred", t.deferred),
 		slog.Uint64("aside", t.aside))
 }
 
-func (e events) delivered(id, to, agent string, took time.Duration) {
-	e.info("delivered", slog.String("id", id), address("to", to), slog.String("agent", agent), millis(took))
+func (e events) delivered(id, to, agent string, took time.Duration, reply string) {
+	e.info("delivered", slog.String("id", id), address("to", to), slog.String("agent", agent), millis(took), text(reply))
 }
 
 func (e events) failed(id, to, agent, why string) {

@@ -2,73 +2,55 @@ package courier
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"smap/spoolfmt"
 )
 
-// A loop is the state of Run. Only Run's goroutine uses it; deliveries, scans,
-// flushes and sweeps run in goroutines of their own and report to it.
+// A loop is the state of Run. Only Run's goroutine uses it. Whatever may wait for a
+// disk, a program or a server runs beside it and hands back what the loop is to do
+// then: the loop itself never waits for anything but that.
 type loop struct {
-	c    *Courier
-	cfg  *Config
-	ev   events
-	home *lease
-	old  map[*lease]struct{} // spools that were replaced while in use
-	w    watcher
-	scan *scanner
+	c      *Courier
+	cfg    *Config
+	ev     events
+	d      *dispatcher
+	side   *spoolSide
+	chores *chores
 
-	fresh, due queue
-	last       item   // taken from fresh
-	lastDue    item   // taken from due
-	partial    bool   // fresh began after others, which may wait still
-	missed     []item // came while a scan runs, which may not have seen them
-	missedMore bool   // more than are remembered
-	busy       waitlist
-	inflight   map[string]bool // names that a delivery works on; true: committed again meanwhile
-	held       []*heldBack
-	running    int
-	runningDue int
-	agentGate  gate
-	spoolGate  gate
-	odd        said // messages whose trouble was said
-	sum        counts
-	metrics    metrics
-	digest     digest
-
-	nextScan, nextSweep, nextFlush time.Time
-	scanNew, scanCur               bool // wanted
-	from, fromCur                  item // where the scans of new/ and cur/ go on
-	scanning, sweeping, flushing   bool
-	small                          bool // the last scans were short
-	names                          int  // in new/ at the last scan
-	stopping                       bool
-	unread                         [spoolfmt.Bad + 1]bool // boxes that could not be read at the last scan
-
-	reports chan report
-	scans   chan scanned
-	swept   chan upkeep
-	flushed chan upkeep
-	wrote   chan error              // metrics
-	kill    context.CancelCauseFunc // ends the agents when the grace is over
-	agents  context.Context
+	inbox      chan func(now time.Time)
+	out        int // works beside the loop that have not come back
+	deliveries map[string]*delivery
+	once       onceSet // trouble that was logged
+	lost       []error // outcomes that could not be written
+	stopping   bool
+	kill       context.CancelCauseFunc // ends the agents when the grace is over
+	agents     context.Context
 }
 
 func newLoop(c *Courier) *loop {
 	cfg := c.cfg
 	ev := events{cfg.Log}
 	l := &loop{
-		c: c, cfg: &cfg, ev: ev,
-		home: newLease(c.spool), old: make(map[*lease]struct{}),
-		w: watcher{ev: ev}, scan: newScanner(),
-		inflight:  make(map[string]bool),
-		agentGate: gate{what: "agent"}, spoolGate: gate{what: "spool"},
-		reports: make(chan report, 16), scans: make(chan scanned, 2),
-		swept: make(chan upkeep, 1), flushed: make(chan upkeep, 1),
-		wrote: make(chan error, 1), metrics: metrics{started: time.Now()},
+		c: c, cfg: &cfg, ev: ev, d: newDispatcher(), side: newSpoolSide(c.spool, ev), chores: newChores(),
+		inbox: make(chan func(time.Time), 64), deliveries: make(map[string]*delivery),
 	}
+	l.d.configure(l.cfg)
 	l.agents, l.kill = context.WithCancelCause(context.Background())
 	return l
+}
+
+// beside runs work that may wait. What it returns runs in the loop.
+func (l *loop) beside(work func() func(now time.Time)) {
+	l.out++
+	go func() {
+		then := work()
+		l.inbox <- func(now time.Time) {
+			l.out--
+			then(now)
+		}
+	}()
 }
 
 func (l *loop) run(ctx context.Context) error {
@@ -80,9 +62,8 @@ func (l *loop) run(ctx context.Context) error {
 		now := time.Now()
 		l.upkeep(now)
 		l.dispatch(now)
-		if l.cfg.Once && l.drained() {
+		if l.cfg.Once && l.drained(now) {
 			if l.sendDigest(now, true) {
-				l.wantScan()
 				continue
 			}
 			return l.finish()
@@ -92,69 +73,202 @@ func (l *loop) run(ctx context.Context) error {
 		case <-ctx.Done():
 			return l.stop()
 		case <-timer.C:
-		case e, ok := <-l.w.events():
-			l.hint(l.w.read(e, ok))
-		case err, ok := <-l.w.errors():
-			if h := l.w.readError(err, ok); h == hintBroken && err != nil {
-				l.w.broken(err)
-				l.wantScan()
-			} else {
-				l.hint(h, "", spoolfmt.KindOther)
-			}
-		case r := <-l.reports:
-			l.take(r, time.Now())
-		case s := <-l.scans:
-			l.takeScan(s, time.Now())
-		case u := <-l.swept:
-			l.sweeping = false
-			l.endUpkeep(u, "sweep")
-		case u := <-l.flushed:
-			l.flushing = false
-			l.endUpkeep(u, "flush")
-		case err := <-l.wrote:
-			l.metricsWritten(err)
+		case then := <-l.inbox:
+			then(time.Now())
+		case e, ok := <-l.side.w.events():
+			l.hint(l.side.w.read(e, ok))
+		case err, ok := <-l.side.w.errors():
+			l.watchError(l.side.w.readError(err, ok), err)
 		case pong := <-l.c.ping:
 			close(pong)
 		case <-l.c.rescan:
-			l.watchAndScan(time.Now())
+			l.rescan()
 		case cfg := <-l.c.reload:
 			l.reload(cfg)
 		}
 	}
 }
 
-// watchAndScan is the answer to everything that may have been missed: watch
-// first, then look.
-func (l *loop) watchAndScan(now time.Time) {
-	l.nextScan = now.Add(l.cfg.Wakeup)
-	l.checkHome(now)
-	if !l.home.moved {
-		l.w.open(l.home.spool.Path(spoolfmt.New), l.names)
+// dispatch routes messages and starts deliveries, while there is something to start
+// and a slot for it.
+func (l *loop) dispatch(now time.Time) {
+	if l.stopping || l.side.home.moved {
+		return
 	}
-	l.wantScan()
-}
-
-func (l *loop) wantScan() {
-	l.scanNew, l.scanCur = true, true
-	l.from, l.fromCur = item{}, item{}
-}
-
-func (l *loop) hint(h hint, name string, kind spoolfmt.Kind) {
-	switch h {
-	case hintName:
-		if _, working := l.inflight[name]; working {
-			l.inflight[name] = true
-		} else if !l.busy.soon(name, time.Now()) {
-			l.later(item{at: time.Now().UnixNano(), name: name})
+	for {
+		s, ok := l.d.next(now)
+		if !ok {
+			break
 		}
-	case hintScan:
-		l.wantScan()
-	case hintMoved:
-		l.w.close()
-		l.watchAndScan(time.Now())
-	case hintBroken:
-		l.w.close()
-		l.wantScan()
+		l.start(s)
+	}
+	if batch := l.d.toSort(now); len(batch) > 0 {
+		l.sort(batch)
+	}
+	if l.d.refill() && !l.d.intake.wanted() {
+		l.d.intake.wantScan()
+	}
+}
+
+// sort routes messages beside the loop.
+func (l *loop) sort(batch []item) {
+	s := l.sorter()
+	home := l.side.lease()
+	l.beside(func() func(time.Time) {
+		found := make([]sorted, len(batch))
+		for i, it := range batch {
+			found[i] = s.sort(it, false, time.Now())
+		}
+		return func(time.Time) {
+			l.d.sorting = false
+			if l.side.home == home {
+				for _, f := range found {
+					l.d.sorted(f.item, f.places)
+				}
+			}
+			l.side.leave(home)
+		}
+	})
+}
+
+func (l *loop) sorter() *sorter {
+	return &sorter{cfg: l.cfg, spool: l.side.home.spool, keys: l.d.keyers()}
+}
+
+// start starts a delivery, or a part of one that runs.
+func (l *loop) start(s start) {
+	var p *part
+	if s.lane != nil {
+		p = newPart(s.lane, s.item)
+	}
+	if s.join {
+		if d := l.deliveries[s.item.name]; d == nil || !d.join(l.agents, p) {
+			s.lane.end(s.item)
+			l.d.know(s.item.name).again = true // the delivery is at its end: see what is left then
+		}
+		return
+	}
+	home := l.side.lease()
+	d := newDelivery(l.cfg, l.ev, home.spool, s, p)
+	d.keyers, d.replaced = l.d.keyers(), home.old.Load
+	d.tell = func(p *part) { l.inbox <- func(now time.Time) { l.partEnded(p, now) } }
+	d.held = func(err error) { l.inbox <- func(now time.Time) { l.trouble(&l.d.spool, s.item.name, err, now) } }
+	l.deliveries[s.item.name] = d
+	l.beside(func() func(time.Time) {
+		r := d.run(l.agents)
+		return func(now time.Time) {
+			l.side.leave(home)
+			l.ended(r, now)
+		}
+	})
+}
+
+// partEnded gives back the slot of a part.
+func (l *loop) partEnded(p *part, now time.Time) {
+	switch {
+	case p.err != nil:
+		l.trouble(&p.lane.gate, p.item.name, p.err, now)
+	case p.tried:
+		l.reached(&p.lane.gate, p.item.name)
+	}
+	if p.err == nil {
+		p.lane.waits.drop(p.item.name)
+	}
+	p.lane.end(p.item)
+}
+
+// trouble takes in that a message met trouble at a gate. The log has it once when it
+// begins, and once for each message that alone meets it.
+func (l *loop) trouble(g *gate, name string, err error, now time.Time) {
+	shut := g.trouble(name, err, now)
+	if shut && !g.logged || !g.shut && l.once.first(g.what+" "+name) {
+		g.logged = true
+		l.ev.trouble(g.what, err)
+	}
+}
+
+// reached takes in that a message got through a gate.
+func (l *loop) reached(g *gate, name string) {
+	l.once.drop(g.what + " " + name)
+	if g.reached() {
+		l.ev.healed(g.what)
+	}
+}
+
+// ended draws the conclusions of a delivery.
+func (l *loop) ended(r result, now time.Time) {
+	delete(l.deliveries, r.start.item.name)
+	for _, p := range r.ended {
+		l.partEnded(p, now)
+	}
+	again := l.d.ended(r.start)
+	if l.stopping && r.verdict == verdictLost {
+		l.lost = append(l.lost, r.err)
+	}
+	l.logOdd(r)
+	l.place(r, now)
+	if again {
+		l.d.offer(item{at: now.UnixNano(), name: r.start.item.name})
+	}
+	l.account(r, now)
+}
+
+// logOdd logs what is wrong with a message's files, once.
+func (l *loop) logOdd(r result) {
+	switch {
+	case r.verdict == verdictOdd, r.verdict == verdictGone && r.err != nil:
+		if l.once.first(r.item.name) && r.err != nil && !errors.Is(r.err, spoolfmt.ErrGone) {
+			l.ev.trouble(r.item.name, r.err)
+		}
+	case r.verdict != verdictBusy && r.verdict != verdictSpool:
+		l.once.drop(r.start.item.name)
+	}
+}
+
+// place puts a message where it waits from now on.
+func (l *loop) place(r result, now time.Time) {
+	l.d.place(&r, now)
+	switch r.verdict {
+	case verdictBusy:
+		l.logBusy(r, now)
+	case verdictSpool:
+		l.trouble(&l.d.spool, r.item.name, r.err, now)
+	case verdictFinished, verdictAside, verdictDeferred:
+		l.reached(&l.d.spool, r.start.item.name)
+	}
+}
+
+// logBusy logs a message that stays locked, once.
+func (l *loop) logBusy(r result, now time.Time) {
+	e := l.d.looks.state[r.item.name]
+	if e == nil || e.logged || errors.Is(r.err, spoolfmt.ErrAlone) {
+		return
+	}
+	if lasts := now.Sub(e.since); lasts > l.cfg.AgentTimeout+time.Minute || !r.item.cur && lasts > time.Minute {
+		e.logged = true
+		l.ev.busy(r.item.name, lasts)
+	}
+}
+
+// account adds up what deliveries came to.
+func (l *loop) account(r result, now time.Time) {
+	m := &l.chores.metrics
+	m.add(&r)
+	switch {
+	case r.feeding != nil && l.once.first("report"):
+		l.ev.trouble("report", r.feeding)
+	case r.feeding == nil && r.count.fed():
+		l.once.drop("report")
+	}
+	if l.cfg.Once && r.count.fed() {
+		l.d.intake.wantScan() // a report is a message, too, and the event that tells of it may come too late
+	}
+	switch {
+	case r.verdict == verdictFinished:
+		l.chores.wantFlush(now)
+	case r.verdict == verdictAside && r.reason != "":
+		id, _ := spoolfmt.SplitName(r.item.name)
+		l.chores.digest.add(now, id, r.reason)
 	}
 }
 
@@ -164,60 +278,28 @@ const longestSleep = 24 * time.Hour
 // such and those in the spool as the clock shows them, never one with the other:
 // a clock that is set back would make the loop sleep through its rescans.
 func (l *loop) wake(now time.Time) time.Duration {
-	wait := longestSleep
-	sooner := func(t time.Time) {
-		if !t.IsZero() {
-			wait = min(wait, t.Sub(now))
-		}
-	}
-	sooner(l.nextScan)
-	if !l.flushing {
-		sooner(l.nextFlush)
-	}
-	if !l.sweeping && !l.home.moved {
-		sooner(l.nextSweep)
-	}
-	for _, h := range l.held {
-		sooner(h.at)
-	}
-	if l.cfg.Metrics != "" {
-		sooner(l.metrics.next())
-	}
-	if !l.home.moved {
-		sooner(l.digest.due)
-	}
-	if !l.free() {
-		return wait
-	}
-	open := true
-	for _, g := range []*gate{&l.agentGate, &l.spoolGate} {
-		if !g.lets(now, l.running) {
-			open = false
-			if l.running == 0 {
-				sooner(g.until)
-			}
-		}
-	}
-	if open {
-		if look, ok := l.busy.first(now); ok {
-			wait = min(wait, look)
-		}
-		if !l.due.empty() && l.runningDue < l.cfg.maxDeferred() {
-			wait = min(wait, time.Duration(l.due.items[0].at-now.UnixNano()))
-		}
+	wait := l.chores.wake(l.cfg, l.side.home.moved, now)
+	wait = min(wait, l.side.nextScan.Sub(now))
+	if !l.side.home.moved {
+		wait = min(wait, l.d.wake(now))
 	}
 	return wait
 }
 
-// drained tells whether nothing is left that could be done now.
-func (l *loop) drained() bool {
-	if l.running > 0 || l.scanning || l.scanNew || l.scanCur || l.sweeping || len(l.held) > 0 {
-		return false
-	}
-	if l.agentGate.shut || l.spoolGate.shut {
-		return true
-	}
-	now := time.Now()
-	return l.fresh.empty() && !l.fresh.more && !l.partial &&
-		(l.due.empty() || l.due.items[0].at > now.UnixNano()) && !l.busy.before(now.Add(5*time.Second))
+func (l *loop) reload(cfg Config) {
+	old := l.cfg
+	l.cfg = &cfg
+	l.ev = events{cfg.Log}
+	l.side.ev, l.side.w.ev = l.ev, l.ev
+	l.d.configure(l.cfg)
+	l.ev.reload(l.cfg)
+	l.beside(func() func(time.Time) {
+		err := old.close()
+		return func(time.Time) {
+			if err != nil {
+				l.ev.trouble("agent", err)
+			}
+		}
+	})
+	l.rescan()
 }

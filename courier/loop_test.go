@@ -58,16 +58,18 @@ func TestHints(t *testing.T) {
 		{"/spool/new/a.eml", fsnotify.Chmod, hintNothing},
 		{"/spool/new/a.envelope", fsnotify.Rename, hintNothing},
 		{"/spool/new/a.envelope", fsnotify.Write, hintNothing},
+		{"/spool/new/a.envelope", fsnotify.Chmod, hintName}, // its feeder has let go
+		{"/spool/new/a.eml", fsnotify.Chmod, hintNothing},
 		{"/spool/new/-.envelope", fsnotify.Create, hintNothing},
-		{"/spool/new", fsnotify.Chmod, hintNothing},
+		{"/spool/new", fsnotify.Chmod, hintScan},
 		{"/spool/new", fsnotify.Remove, hintMoved},
 		{"/spool/new", fsnotify.Rename, hintMoved},
 	} {
-		if got, _, _ := w.read(fsnotify.Event{Name: c.name, Op: c.op}, true); got != c.want {
+		if got, _ := w.read(fsnotify.Event{Name: c.name, Op: c.op}, true); got != c.want {
 			t.Errorf("%s %v: %d, want %d", c.name, c.op, got, c.want)
 		}
 	}
-	if got, _, _ := w.read(fsnotify.Event{}, false); got != hintBroken {
+	if got, _ := w.read(fsnotify.Event{}, false); got != hintBroken {
 		t.Error("a closed channel")
 	}
 	for err, want := range map[error]hint{fsnotify.ErrEventOverflow: hintScan, os.ErrClosed: hintBroken} {
@@ -95,25 +97,24 @@ func idleLoop(t *testing.T) *loop {
 // TestCameDuringScan: a long scan replaces what is known, and may have passed by
 // what came meanwhile.
 func TestCameDuringScan(t *testing.T) {
-	l := idleLoop(t)
 	now := time.Now()
-	l.scanning = true
-	l.home.users++
-	l.hint(hintName, "n.envelope", spoolfmt.KindEnvelope)
-	l.later(item{at: now.UnixNano(), name: "c.envelope", cur: true})
-	l.takeScan(scanned{box: spoolfmt.New}, now)
-	l.takeScan(scanned{box: spoolfmt.Cur, last: true, home: l.home}, now)
-	if len(l.fresh.items) != 1 || len(l.due.items) != 1 || l.scanning || l.missed != nil {
-		t.Errorf("new %v, cur %v", l.fresh.items, l.due.items)
+	q := intake{scanning: true}
+	q.add(item{at: now.UnixNano(), name: "n.envelope"})
+	q.add(item{at: now.UnixNano(), name: "c.envelope", cur: true})
+	q.take(queue{}, false)
+	q.take(queue{}, true)
+	q.scanned()
+	if len(q.fresh.items) != 1 || len(q.due.items) != 1 || q.scanning || q.missed != nil {
+		t.Errorf("new %v, cur %v", q.fresh.items, q.due.items)
 	}
 	// More than is remembered: another scan.
-	l.scanning, l.scanNew, l.scanCur = true, false, false
-	l.home.users++
+	q.scanning = true
 	for range queueLimit + 1 {
-		l.later(item{at: now.UnixNano(), name: "n.envelope"})
+		q.add(item{at: now.UnixNano(), name: "n.envelope"})
 	}
-	l.takeScan(scanned{box: spoolfmt.New, last: true, home: l.home}, now)
-	if !l.scanNew || !l.scanCur {
+	q.take(queue{}, false)
+	q.scanned()
+	if !q.wantNew || !q.wantCur {
 		t.Error("no other scan")
 	}
 }
@@ -123,25 +124,25 @@ func TestCameDuringScan(t *testing.T) {
 func TestWake(t *testing.T) {
 	l := idleLoop(t)
 	now := time.Now()
-	l.nextScan = now.Add(time.Minute)
-	l.nextSweep = now.Add(time.Hour)
+	l.side.nextScan = now.Add(time.Minute)
+	l.chores.nextSweep, l.chores.nextAging = now.Add(time.Hour), now.Add(time.Hour)
 	for at, want := range map[time.Duration]time.Duration{
 		24 * time.Hour: time.Minute, time.Second: time.Second, -time.Second: -time.Second,
 	} {
-		l.due = queue{items: []item{{at: now.Add(at).UnixNano(), name: "x.envelope", cur: true}}}
+		l.d.intake.due = queue{items: []item{{at: now.Add(at).UnixNano(), name: "x.envelope", cur: true}}}
 		if got := l.wake(now); got != want {
 			t.Errorf("due in %v: sleeps %v, want %v", at, got, want)
 		}
 	}
-	l.due = queue{}
-	l.busy.put(item{name: "y.envelope"}, 3*time.Second, now)
+	l.d.intake.due = queue{}
+	l.d.looks.put(item{name: "y.envelope"}, 3*time.Second, now)
 	if got := l.wake(now); got != 3*time.Second {
 		t.Errorf("sleeps %v", got)
 	}
-	if _, ok := l.busy.next(now.Add(2 * time.Second)); ok {
+	if _, ok := l.d.looks.next(now.Add(2 * time.Second)); ok {
 		t.Error("looks too early")
 	}
-	if it, ok := l.busy.next(now.Add(3 * time.Second)); !ok || it.name != "y.envelope" {
+	if it, ok := l.d.looks.next(now.Add(3 * time.Second)); !ok || it.name != "y.envelope" {
 		t.Error("does not look")
 	}
 }
@@ -211,23 +212,26 @@ func TestReload(t *testing.T) {
 	b.eventually("delivered", b.empty)
 }
 
-// TestBusySaidOnce: a lock that somebody holds for long is said once, and again
-// only when it was let go in between.
-func TestBusySaidOnce(t *testing.T) {
+// TestBusyOnce: a lock that somebody holds for long is logged once, and again only
+// when it was free in between.
+func TestBusyOnce(t *testing.T) {
 	l := idleLoop(t)
 	log := &logged{}
 	l.ev = events{slog.New(slog.NewTextHandler(log, nil))}
 	now := time.Now()
 	it := item{name: "x.envelope"}
+	busy := func(at time.Time) {
+		l.place(result{item: it, start: start{item: it}, verdict: verdictBusy, err: spoolfmt.ErrBusy}, at)
+	}
 	for i := range 10 {
-		l.lookAgain(report{item: it, start: it, err: spoolfmt.ErrBusy}, now.Add(time.Duration(i)*20*time.Second))
+		busy(now.Add(time.Duration(i) * 20 * time.Second))
 	}
 	if n := log.count("msg=busy name=x.envelope for=1m20s"); n != 1 || log.count("msg=busy") != 1 {
 		t.Error(log)
 	}
-	l.busy.drop(it.name)
+	l.d.looks.drop(it.name)
 	for i := range 10 {
-		l.lookAgain(report{item: it, start: it, err: spoolfmt.ErrBusy}, now.Add(time.Hour+time.Duration(i)*20*time.Second))
+		busy(now.Add(time.Hour + time.Duration(i)*20*time.Second))
 	}
 	if log.count("msg=busy") != 2 {
 		t.Error(log)
@@ -261,7 +265,7 @@ func TestLogOfALife(t *testing.T) {
 	b.eventually("aside", func() bool { return b.log.count("msg=aside") == 1 })
 	b.halt()
 	for _, want := range []string{
-		"level=INFO msg=start dir=" + b.dir + " agent=test maxchildren=6\n",
+		"level=INFO msg=start dir=" + b.dir + " agent=test maxchildren=8\n",
 		"level=WARN msg=failed id=" + id + " to=<no@x.test> agent=test text=\"no such \\\"user\\\"?forged=1\"\n",
 		"level=INFO msg=deferred id=" + id + " attempts=1 next=",
 		" waiting=1 text=\"not now\"\n",
@@ -291,7 +295,7 @@ func TestOnceLeavesNothing(t *testing.T) {
 	if err := l.run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if l.w.fs != nil {
+	if l.side.w.fs != nil {
 		t.Error("the watch is open")
 	}
 }
@@ -307,10 +311,10 @@ func TestOnceReports(t *testing.T) {
 		t.Fatal(err)
 	}
 	l := newLoop(c)
-	if l.w.fs, err = fsnotify.NewWatcher(); err != nil { // it watches nothing
+	if l.side.w.fs, err = fsnotify.NewWatcher(); err != nil { // it watches nothing
 		t.Fatal(err)
 	}
-	l.w.dir = c.spool.Path(spoolfmt.New)
+	l.side.w.dir = c.spool.Path(spoolfmt.New)
 	if err := l.run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -350,8 +354,8 @@ func TestUnseen(t *testing.T) {
 		{[]string{tooLong}, true, 2, 0},
 	} {
 		l.takeScan(look(step.names...), time.Now())
-		if l.unread[spoolfmt.New] != step.unread || b.log.count("msg=trouble") != step.lines || len(l.fresh.items) != step.queued {
-			t.Errorf("%.40q: unread %v, %d lines, %d queued; want %+v", step.names, l.unread[spoolfmt.New], b.log.count("msg=trouble"), len(l.fresh.items), step)
+		if l.side.unread[spoolfmt.New] != step.unread || b.log.count("msg=trouble") != step.lines || len(l.d.intake.fresh.items) != step.queued {
+			t.Errorf("%.40q: unread %v, %d lines, %d queued; want %+v", step.names, l.side.unread[spoolfmt.New], b.log.count("msg=trouble"), len(l.d.intake.fresh.items), step)
 		}
 	}
 }
@@ -370,8 +374,7 @@ func TestMetTwice(t *testing.T) {
 	}
 	id := b.message("x\n")
 	for _, want := range []verdict{verdictDeferred, verdictLater} {
-		d := &delivery{cfg: &cfg, ev: events{cfg.Log}, spool: b.feed, item: item{name: id + ".envelope"}}
-		if r := d.run(t.Context()); r.verdict != want || calls != 1 {
+		if r := cfg.delivery(b.feed, id+".envelope").run(t.Context()); r.verdict != want || calls != 1 {
 			t.Fatalf("verdict %d, %d calls", r.verdict, calls)
 		}
 	}
@@ -382,10 +385,6 @@ func TestMetTwice(t *testing.T) {
 // keeps their contents open, would be in the way of all others.
 func TestDeferredGoOn(t *testing.T) {
 	b := newBench(t, all(agent.Result{Outcome: agent.Delivered}))
-	c, err := New(b.cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
 	now := time.Now()
 	for i, name := range []string{"a", "b", "c"} {
 		b.put("cur/"+name+".envelope", "")
@@ -394,28 +393,33 @@ func TestDeferredGoOn(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	l := newLoop(c)
-	l.small = true // scans in the loop itself
-	l.wantScan()
-	l.startScan(now)
-	l.due.items, l.due.more = l.due.items[:1], true // as if more were too many
-	if it, ok := l.next(now); !ok || it.name != "a.envelope" {
+	cfg, err := b.cfg.complete()
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := intake{}
+	scan := func() {
+		s := newScanner().scan(t.Context(), &cfg, b.feed, spoolfmt.Cur, q.fromCur, now)
+		q.wantNew, q.wantCur = false, false
+		q.take(s.queue, true)
+	}
+	q.wantScan()
+	scan()
+	q.due.items, q.due.more = q.due.items[:1], true // as if more were too many
+	if it, ok := q.next(now); !ok || it.name != "a.envelope" {
 		t.Fatalf("first %v %v", it, ok)
 	}
-	if it, ok := l.next(now); ok {
+	if it, ok := q.next(now); ok {
 		t.Fatalf("then %v", it)
 	}
-	l.startScan(now)
-	if it, ok := l.next(now); !ok || it.name != "b.envelope" {
+	scan()
+	if it, ok := q.next(now); !ok || it.name != "b.envelope" {
 		t.Errorf("after the scan that goes on: %v %v", it, ok)
 	}
-	l.wantScan()
-	l.startScan(now)
-	if it, ok := l.next(now); !ok || it.name != "a.envelope" {
+	q.wantScan()
+	scan()
+	if it, ok := q.next(now); !ok || it.name != "a.envelope" {
 		t.Errorf("after a rescan: %v %v", it, ok)
-	}
-	if err := c.spool.Close(); err != nil {
-		t.Error(err)
 	}
 }
 

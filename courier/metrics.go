@@ -6,8 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/renameio/v2"
-
 	"smap/courier/agent"
 	"smap/spoolfmt"
 )
@@ -33,19 +31,72 @@ func (k reportKind) String() string {
 
 // counts are what deliveries add up to, for the log's last line and the metrics.
 type counts struct {
-	recipients [agent.Failed + 1]uint64 // by outcome of an attempt
-	reports    [reportKinds]uint64
-	finished   uint64 // messages, as are the next two
-	deferred   uint64
-	aside      uint64
+	lanes    map[string]*laneCounts
+	reports  [reportKinds]uint64
+	finished uint64 // messages, as are the next two
+	deferred uint64
+	aside    uint64
 }
 
-func (c *counts) add(more counts) {
-	for i, n := range more.recipients {
-		c.recipients[i] += n
+// laneCounts are those of one lane.
+type laneCounts struct {
+	recipients [agent.Failed + 1]uint64 // by outcome of an attempt
+	replies    [replyClasses]uint64     // of servers, by their first digit
+}
+
+const replyClasses = 6
+
+// lane returns the counts of a lane.
+func (c *counts) lane(name string) *laneCounts {
+	if c.lanes == nil {
+		c.lanes = make(map[string]*laneCounts)
 	}
-	for i, n := range more.reports {
+	n := c.lanes[name]
+	if n == nil {
+		n = &laneCounts{}
+		c.lanes[name] = n
+	}
+	return n
+}
+
+// result counts what became of one recipient.
+func (c *counts) result(lane string, r agent.Result) {
+	n := c.lane(lane)
+	n.recipients[r.Outcome]++
+	if r.Reply != "" {
+		if class := int(r.Reply[0] - '0'); class >= 0 && class < replyClasses {
+			n.replies[class]++
+		}
+	}
+}
+
+// fed tells whether reports were fed.
+func (c *counts) fed() bool { return c.reports != [reportKinds]uint64{} }
+
+// add takes in the end of a delivery.
+func (m *metrics) add(r *result) {
+	m.changed = true
+	c := &m.counts
+	for name, more := range r.count.lanes {
+		n := c.lane(name)
+		for i, k := range more.recipients {
+			n.recipients[i] += k
+		}
+		for i, k := range more.replies {
+			n.replies[i] += k
+		}
+	}
+	for i, n := range r.count.reports {
 		c.reports[i] += n
+	}
+	switch r.verdict {
+	case verdictFinished:
+		c.finished++
+		m.age(r.age)
+	case verdictAside:
+		c.aside++
+	case verdictDeferred:
+		c.deferred++
 	}
 }
 
@@ -55,6 +106,7 @@ var ageBuckets = [...]float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1,
 
 // metrics is what the file says besides the counts.
 type metrics struct {
+	counts  counts
 	started time.Time
 	ages    [len(ageBuckets) + 1]uint64
 	sum     float64
@@ -65,9 +117,10 @@ type metrics struct {
 	scan                     time.Duration
 
 	changed bool
-	writing bool
 	last    time.Time // when it was written
 }
+
+func newMetrics() metrics { return metrics{started: time.Now()} }
 
 // age counts a message by its time from arrival to delivery.
 func (m *metrics) age(d time.Duration) {
@@ -96,7 +149,7 @@ func (m *metrics) scanned(s scanned) {
 
 // next is when the file is to be written; zero is not yet.
 func (m *metrics) next() time.Time {
-	if !m.changed || m.writing {
+	if !m.changed {
 		return time.Time{}
 	}
 	return m.last.Add(metricsEvery)
@@ -121,9 +174,32 @@ func label(name, value string) string { return name + "=" + strconv.Quote(value)
 // exposition is the whole file.
 func (l *loop) exposition(now time.Time) string {
 	var e exposition
-	m, c := &l.metrics, &l.sum
+	m := &l.chores.metrics
+	e.totals(&m.counts)
+	e.lanes(l.d, &m.counts)
+	e.boxes(m, now)
+	e.family("smapd_trouble", "gauge", "1 while deliveries pause because this is broken.")
+	e.sample("smapd_trouble", label("what", "agent"), truth(l.d.lane("").gate.shut))
+	e.sample("smapd_trouble", label("what", "spool"), truth(l.d.spool.shut))
+	e.family("smapd_watching", "gauge", "1 while events tell of new mail, 0 while rescans find it.")
+	e.sample("smapd_watching", "", truth(l.side.w.fs != nil))
+	e.family("smapd_rescan_seconds", "gauge", "Duration of the last rescan.")
+	e.sample("smapd_rescan_seconds", "", m.scan.Seconds())
+	e.family("smapd_start_time_seconds", "gauge", "When this process began, in seconds since 1970.")
+	e.sample("smapd_start_time_seconds", "", float64(m.started.Unix()))
+	e.ages(m)
+	return e.String()
+}
+
+func (e *exposition) totals(c *counts) {
+	var all laneCounts
+	for _, n := range c.lanes {
+		for o, k := range n.recipients {
+			all.recipients[o] += k
+		}
+	}
 	e.family("smapd_recipients_total", "counter", "Recipients by what an attempt came to.")
-	for o, n := range c.recipients {
+	for o, n := range all.recipients {
 		e.sample("smapd_recipients_total", label("outcome", agent.Outcome(o).String()), float64(n))
 	}
 	e.family("smapd_messages_total", "counter", "Messages by what an attempt came to.")
@@ -134,8 +210,39 @@ func (l *loop) exposition(now time.Time) string {
 	for k, n := range c.reports {
 		e.sample("smapd_reports_total", label("kind", reportKind(k).String()), float64(n))
 	}
+}
+
+// lanes has a row for each lane.
+func (e *exposition) lanes(d *dispatcher, c *counts) {
+	each := func(name, kind, help string, value func(*lane) float64) {
+		e.family(name, kind, help)
+		for _, l := range d.lanes {
+			e.sample(name, label("lane", l.title()), value(l))
+		}
+	}
 	e.family("smapd_running", "gauge", "Deliveries that run now.")
-	e.sample("smapd_running", "", float64(l.running))
+	e.sample("smapd_running", "", float64(d.running()))
+	each("smapd_lane_running", "gauge", "Deliveries that run now, by lane.", func(l *lane) float64 { return float64(l.running) })
+	each("smapd_lane_waiting", "gauge", "Messages in memory that wait for a slot, by lane.", func(l *lane) float64 { return float64(l.size) })
+	each("smapd_lane_slots", "gauge", "Deliveries that may run, by lane; 0 is paused.", func(l *lane) float64 { return float64(l.slots) })
+	each("smapd_lane_shut", "gauge", "1 while the agent of a lane cannot be reached.", func(l *lane) float64 { return truth(l.gate.shut) })
+	e.family("smapd_lane_recipients_total", "counter", "Recipients by lane and by what an attempt came to.")
+	for _, l := range d.lanes {
+		for o, n := range c.lane(l.name).recipients {
+			e.sample("smapd_lane_recipients_total", label("lane", l.title())+","+label("outcome", agent.Outcome(o).String()), float64(n))
+		}
+	}
+	e.family("smapd_lane_replies_total", "counter", "Replies of servers by lane and by their first digit.")
+	for _, l := range d.lanes {
+		for class, n := range c.lane(l.name).replies {
+			if class == 2 || class > 3 {
+				e.sample("smapd_lane_replies_total", label("lane", l.title())+","+label("class", strconv.Itoa(class)+"yz"), float64(n))
+			}
+		}
+	}
+}
+
+func (e *exposition) boxes(m *metrics, now time.Time) {
 	e.family("smapd_queue_messages", "gauge", "Messages in the spool at the last rescan, by box.")
 	for _, q := range []struct {
 		box string
@@ -146,16 +253,9 @@ func (l *loop) exposition(now time.Time) string {
 	e.family("smapd_oldest_seconds", "gauge", "Age of the oldest message that the last rescan saw, by box.")
 	e.sample("smapd_oldest_seconds", label("box", "new"), age(m.oldestNew, now))
 	e.sample("smapd_oldest_seconds", label("box", "cur"), age(m.oldestCur, now))
-	e.family("smapd_trouble", "gauge", "1 while deliveries pause because this is broken.")
-	for _, g := range []*gate{&l.agentGate, &l.spoolGate} {
-		e.sample("smapd_trouble", label("what", g.what), truth(g.shut))
-	}
-	e.family("smapd_watching", "gauge", "1 while events tell of new mail, 0 while rescans find it.")
-	e.sample("smapd_watching", "", truth(l.w.fs != nil))
-	e.family("smapd_rescan_seconds", "gauge", "Duration of the last rescan.")
-	e.sample("smapd_rescan_seconds", "", m.scan.Seconds())
-	e.family("smapd_start_time_seconds", "gauge", "When this process began, in seconds since 1970.")
-	e.sample("smapd_start_time_seconds", "", float64(m.started.Unix()))
+}
+
+func (e *exposition) ages(m *metrics) {
 	e.family("smapd_delivery_seconds", "histogram", "Seconds from a message's arrival to the end of its delivery.")
 	var n uint64
 	for i, k := range m.ages {
@@ -168,7 +268,6 @@ func (l *loop) exposition(now time.Time) string {
 	}
 	e.sample("smapd_delivery_seconds_sum", "", m.sum)
 	e.sample("smapd_delivery_seconds_count", "", float64(n))
-	return e.String()
 }
 
 func truth(b bool) float64 {
@@ -183,36 +282,4 @@ func age(since, now time.Time) float64 {
 		return 0
 	}
 	return max(now.Sub(since).Seconds(), 0)
-}
-
-// writeMetrics writes the file, beside the deliveries, when it is time.
-func (l *loop) writeMetrics(now time.Time) {
-	at := l.metrics.next()
-	if l.cfg.Metrics == "" || at.IsZero() || now.Before(at) {
-		return
-	}
-	l.metrics.changed, l.metrics.writing, l.metrics.last = false, true, now
-	path, text := l.cfg.Metrics, l.exposition(now)
-	go func() { l.wrote <- renameio.WriteFile(path, []byte(text), 0o644) }()
-}
-
-// metricsWritten notes how that went.
-func (l *loop) metricsWritten(err error) {
-	l.metrics.writing = false
-	switch {
-	case err == nil:
-		l.odd.drop("metrics")
-	case l.odd.once("metrics"):
-		l.ev.trouble("metrics", err)
-	}
-}
-
-// lastMetrics writes the file once more, at the end.
-func (l *loop) lastMetrics() {
-	if l.metrics.writing {
-		l.metricsWritten(<-l.wrote)
-	}
-	if l.cfg.Metrics != "" {
-		l.metricsWritten(renameio.WriteFile(l.cfg.Metrics, []byte(l.exposition(time.Now())), 0o644))
-	}
 }

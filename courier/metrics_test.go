@@ -18,7 +18,7 @@ import (
 var (
 	helpLine   = regexp.MustCompile(`^# HELP ([a-z_]+) (\S.*)$`)
 	typeLine   = regexp.MustCompile(`^# TYPE ([a-z_]+) (counter|gauge|histogram)$`)
-	sampleLine = regexp.MustCompile(`^([a-z_]+)(\{([a-z]+)="([^"\\\n]*)"\})? (\S+)$`)
+	sampleLine = regexp.MustCompile(`^([a-z_]+)(\{[a-z]+="[^"\\\n]*"(?:,[a-z]+="[^"\\\n]*")*\})? (\S+)$`)
 )
 
 // exposed parses a metrics file and returns its samples, keyed as they stand
@@ -55,7 +55,7 @@ func exposed(t *testing.T, text string) map[string]float64 {
 				family = strings.TrimSuffix(family, suffix)
 			}
 		}
-		v, err := strconv.ParseFloat(m[5], 64)
+		v, err := strconv.ParseFloat(m[3], 64)
 		key := m[1] + m[2]
 		if _, twice := samples[key]; family != current || err != nil || twice || math.IsNaN(v) {
 			t.Errorf("%q: family %s, %v, twice %v", line, current, err, twice)
@@ -80,11 +80,11 @@ func checkHistogram(t *testing.T, name, text string, samples map[string]float64)
 	bound, count := math.Inf(-1), 0.0
 	for line := range strings.Lines(text) {
 		m := sampleLine.FindStringSubmatch(strings.TrimSuffix(line, "\n"))
-		if m == nil || m[1] != name+"_bucket" || m[3] != "le" {
+		if m == nil || m[1] != name+"_bucket" || !strings.HasPrefix(m[2], `{le="`) {
 			continue
 		}
-		le, err := strconv.ParseFloat(m[4], 64)
-		n, nerr := strconv.ParseFloat(m[5], 64)
+		le, err := strconv.ParseFloat(strings.TrimSuffix(strings.TrimPrefix(m[2], `{le="`), `"}`), 64)
+		n, nerr := strconv.ParseFloat(m[3], 64)
 		if err != nil || nerr != nil || le <= bound || n < count {
 			t.Errorf("%q after %v and %v", line, bound, count)
 		}
@@ -130,21 +130,25 @@ func TestMetrics(t *testing.T) {
 	}
 	got := exposed(t, string(data))
 	for name, want := range map[string]float64{
-		`smapd_recipients_total{outcome="delivered"}`: 2, // one of them a report's
-		`smapd_recipients_total{outcome="failed"}`:    2,
-		`smapd_recipients_total{outcome="retry"}`:     1,
-		`smapd_messages_total{outcome="finished"}`:    2,
-		`smapd_messages_total{outcome="deferred"}`:    1,
-		`smapd_messages_total{outcome="aside"}`:       1,
-		`smapd_reports_total{kind="failure"}`:         1,
-		`smapd_reports_total{kind="digest"}`:          1,
-		`smapd_queue_messages{box="cur"}`:             1,
-		`smapd_queue_messages{box="bad"}`:             1,
-		`smapd_queue_messages{box="new"}`:             0,
-		`smapd_trouble{what="agent"}`:                 0,
-		`smapd_running`:                               0,
-		`smapd_delivery_seconds_count`:                2,
-		`smapd_delivery_seconds_bucket{le="5"}`:       2,
+		`smapd_recipients_total{outcome="delivered"}`:                  2, // one of them a report's
+		`smapd_recipients_total{outcome="failed"}`:                     2,
+		`smapd_recipients_total{outcome="retry"}`:                      1,
+		`smapd_messages_total{outcome="finished"}`:                     2,
+		`smapd_messages_total{outcome="deferred"}`:                     1,
+		`smapd_messages_total{outcome="aside"}`:                        1,
+		`smapd_reports_total{kind="failure"}`:                          1,
+		`smapd_reports_total{kind="digest"}`:                           1,
+		`smapd_queue_messages{box="cur"}`:                              1,
+		`smapd_queue_messages{box="bad"}`:                              1,
+		`smapd_queue_messages{box="new"}`:                              0,
+		`smapd_trouble{what="agent"}`:                                  0,
+		`smapd_running`:                                                0,
+		`smapd_lane_shut{lane="default"}`:                              0,
+		`smapd_lane_slots{lane="default"}`:                             8,
+		`smapd_lane_recipients_total{lane="default",outcome="failed"}`: 2,
+		`smapd_lane_replies_total{lane="default",class="5yz"}`:         2,
+		`smapd_delivery_seconds_count`:                                 2,
+		`smapd_delivery_seconds_bucket{le="5"}`:                        2,
 	} {
 		if got[name] != want {
 			t.Errorf("%s is %v, want %v", name, got[name], want)

@@ -13,17 +13,20 @@ import (
 // delayAfter is the age at which a sender who asked for it learns of a delay.
 const delayAfter = 4 * time.Hour
 
-// fieldDelay notes in the envelope that the sender was told of a delay.
-const fieldDelay = "X-Smapd-Delay"
+// Fields of the envelope that say what the sender was told already.
+const (
+	fieldDelay  = "X-Smapd-Delay"  // when it was told of a delay
+	fieldFailed = "X-Smapd-Failed" // failures until then were reported
+)
 
 // reports tells whether the sender of this message may get reports at all.
 func (d *delivery) reports() bool {
 	return d.cfg.Bounce && d.env.Sender().Address != ""
 }
 
-// feedReport commits a report to the sender, and returns its id. A crash between
-// this and the record of it makes the report come again, once for each crash: that
-// is better than a sender that never hears.
+// feedReport commits a report to the sender. A crash between this and the record of
+// it makes the report come again, once for each crash: that is better than a sender
+// that never hears.
 func (d *delivery) feedReport(kind reportKind, recipients []dsn.Recipient) error {
 	now := time.Now()
 	r := &dsn.Report{Host: d.cfg.Hostname, ID: d.claim.ID(), Now: now, Arrival: d.arrived(now),
@@ -37,79 +40,113 @@ func (d *delivery) feedReport(kind reportKind, recipients []dsn.Recipient) error
 	return nil
 }
 
-// reportFailure tells the sender of every recipient that failed or, when the
-// message is too old, is still pending. It returns true when there is nobody
-// left whom a person would have to care for: each failure is reported, or was
-// not to be.
-func (d *delivery) reportFailure(expired bool) (bool, error) {
-	if !d.reports() {
-		return false, nil
+// told returns until when failures were reported; zero is never.
+func (d *delivery) told() time.Time {
+	t, err := time.Parse(time.RFC3339Nano, d.env.Get(fieldFailed))
+	if err != nil {
+		return time.Time{}
 	}
+	return t
+}
+
+// stamp returns the time of an outcome: later than the last report of failures, so
+// that the next report has it even if the clock was set back.
+func (d *delivery) stamp(now time.Time) time.Time {
+	now = now.Truncate(time.Microsecond) // as envelopes have it
+	if told := d.told(); !now.After(told) {
+		return told.Add(time.Microsecond)
+	}
+	return now
+}
+
+// reportFailures tells the sender of every recipient that has failed since the last
+// report.
+func (d *delivery) reportFailures() error {
+	if !d.reports() {
+		return nil
+	}
+	told := d.told()
+	newest := told
 	var list []dsn.Recipient
-	var pending []envelope.Path
-	quiet := 0
 	seen := make(map[string]bool)
 	for _, r := range d.env.Recipients() {
-		var n dsn.Recipient
-		switch {
-		case seen[r.Address] || r.Outcome != nil && r.Outcome.Status == envelope.StatusDelivered:
-			continue
-		case r.Outcome != nil:
-			n = dsn.Recipient{Path: r.Path, Action: dsn.Failed, Status: statusIn(r.Outcome.Text), Text: r.Outcome.Text}
-		case expired:
-			n = dsn.Recipient{Path: r.Path, Action: dsn.Failed, Status: "4.4.7", Text: d.last}
-			pending = append(pending, r.Path)
-		default:
+		o := r.Outcome
+		if o == nil || o.Status != envelope.StatusFailed || seen[r.Address] || !o.Time.After(told) || !dsn.Wants(r.Path, "FAILURE") {
 			continue
 		}
 		seen[r.Address] = true
-		if !dsn.Wants(r.Path, "FAILURE") {
-			quiet++
-			continue
+		if o.Time.After(newest) {
+			newest = o.Time
 		}
-		n.Remote = d.remotes[r.Address]
-		list = append(list, n)
+		list = append(list, d.failure(r.Path, o.Text))
 	}
 	if len(list) == 0 {
-		return false, nil // set aside: nobody was told
+		return nil
 	}
-	// What is reported must be written down before: who was told that it failed
-	// must not get it delivered, even if this process dies now.
-	for _, p := range pending {
-		o := envelope.Outcome{Status: envelope.StatusFailed, Time: time.Now(), Text: envelope.CleanText("4.4.7 too old: "+d.last, agent.MaxText)}
-		if err := d.env.SetOutcome(p.Address, o); err != nil {
-			return false, err
-		}
-		d.dirty = true
-	}
+	// What is reported must be written down before: a recipient that was reported as
+	// failed must not get the message later, even if this process dies now.
 	if d.dirty {
 		if err := d.claim.Record(time.Time{}); err != nil {
-			return false, err
+			return err
 		}
 		d.dirty = false
 	}
 	if err := d.feedReport(failureReport, list); err != nil {
-		return false, err
+		return err
 	}
-	d.bounced, d.dirty = true, true // nobody else knows it, until the message is at its end
-	return quiet == 0, nil
+	d.dirty = true // nobody else knows it yet
+	return d.env.Set(fieldFailed, envelope.FormatTime(newest))
 }
 
-// reportDelay warns a sender who asked for it, once, that recipients are
-// waiting.
+// failure is what a report says of a recipient that failed.
+func (d *delivery) failure(to envelope.Path, text string) dsn.Recipient {
+	n := dsn.Recipient{Path: to, Action: dsn.Failed, Status: statusIn(text), Text: text}
+	if r, ok := d.replies[to.Address]; ok && r.Outcome == agent.Failed {
+		n.Remote, n.Reply = r.Remote, r.Reply
+	}
+	return n
+}
+
+// allTold tells whether the sender knows of every failure. Where it did not want to,
+// a person has to.
+func (d *delivery) allTold() bool {
+	told := d.told()
+	if !d.reports() || told.IsZero() {
+		return false
+	}
+	for _, r := range d.env.Recipients() {
+		if o := r.Outcome; o == nil || o.Status == envelope.StatusFailed && (o.Time.After(told) || !dsn.Wants(r.Path, "FAILURE")) {
+			return false
+		}
+	}
+	return true
+}
+
+// delayWanted tells whether a sender is to be told of a delay, and was not yet.
+func delayWanted(cfg *Config, env *envelope.Envelope) bool {
+	if !cfg.Bounce || env.Sender().Address == "" || env.Get(fieldDelay) != "" {
+		return false
+	}
+	for _, p := range env.Pending() {
+		if dsn.Wants(p, "DELAY") {
+			return true
+		}
+	}
+	return false
+}
+
+// reportDelay warns a sender who asked for it, once, that recipients are waiting.
 func (d *delivery) reportDelay(now time.Time) error {
-	if !d.reports() || d.env.Get(fieldDelay) != "" || now.Sub(d.arrived(now)) < delayAfter {
+	if !delayWanted(d.cfg, d.env) || now.Sub(d.arrived(now)) < delayAfter {
 		return nil
 	}
 	var list []dsn.Recipient
 	for _, p := range d.env.Pending() {
 		if dsn.Wants(p, "DELAY") {
-			list = append(list, dsn.Recipient{Path: p, Action: dsn.Delayed, Status: "4.4.1", Text: d.last,
-				Remote: d.remotes[p.Address], Until: d.arrived(now).Add(d.cfg.Schedule.maxAge())})
+			r := d.replies[p.Address]
+			list = append(list, dsn.Recipient{Path: p, Action: dsn.Delayed, Status: "4.4.1", Text: d.lastError(),
+				Remote: r.Remote, Reply: r.Reply, Until: d.arrived(now).Add(d.cfg.Schedule.maxAge())})
 		}
-	}
-	if len(list) == 0 {
-		return nil
 	}
 	if err := d.env.Set(fieldDelay, envelope.FormatTime(now)); err != nil {
 		return err
@@ -133,21 +170,22 @@ func (d *delivery) reportSuccess() error {
 }
 
 // succeeded remembers a delivery whose sender wants to know of it.
-func (d *delivery) succeeded(to string, r agent.Result) {
+func (d *delivery) succeeded(a agent.Agent, to string, r agent.Result) {
 	if r.DSN || !d.reports() {
 		return
 	}
 	for _, p := range d.env.Recipients() {
-		if p.Address == to {
-			if dsn.Wants(p.Path, "SUCCESS") {
-				action := dsn.Relayed
-				if agent.Final(d.agent) {
-					action = dsn.Delivered
-				}
-				d.success = append(d.success, dsn.Recipient{Path: p.Path, Action: action, Status: "2.0.0", Text: r.Text, Remote: r.Remote})
-			}
-			return
+		if p.Address != to {
+			continue
 		}
+		if dsn.Wants(p.Path, "SUCCESS") {
+			action := dsn.Relayed
+			if agent.Final(a) {
+				action = dsn.Delivered
+			}
+			d.success = append(d.success, dsn.Recipient{Path: p.Path, Action: action, Status: "2.0.0", Text: r.Text, Remote: r.Remote, Reply: r.Reply})
+		}
+		return
 	}
 }
 
@@ -157,12 +195,15 @@ func statusIn(text string) string {
 	for _, word := range strings.Fields(text) {
 		class, rest, ok := strings.Cut(word, ".")
 		subject, detail, more := strings.Cut(rest, ".")
-		if ok && more && class == "5" && digits(subject) && digits(detail) {
+		if ok && more && (class == "5" || word == expiredStatus) && digits(subject) && digits(detail) {
 			return word
 		}
 	}
 	return "5.0.0"
 }
+
+// expiredStatus is the status of a recipient that was tried for too long.
+const expiredStatus = "4.4.7"
 
 func digits(s string) bool {
 	return s != "" && len(s) <= 3 && strings.Trim(s, "0123456789") == ""

@@ -15,7 +15,8 @@ const queueLimit = 32768
 type item struct {
 	at   int64
 	name string
-	cur  bool // it stood in cur/, not in new/
+	cur  bool   // it was in cur/, not in new/
+	key  string // of its mail in a lane
 }
 
 func compareItems(a, b item) int {

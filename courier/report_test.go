@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"smap/courier/agent"
+	"smap/spoolfmt"
 	"smap/spoolfmt/envelope"
 )
 
@@ -187,7 +188,7 @@ func (b *bench) reports(a *reporter) []caught {
 
 func newReporter(t *testing.T) (*bench, *reporter) {
 	a := &reporter{results: map[string]agent.Result{
-		"bad":  {Outcome: agent.Failed, Text: "550 5.1.1 no such user", Status: "5.1.1", Remote: "mx.test"},
+		"bad":  {Outcome: agent.Failed, Text: "RCPT: 550 5.1.1 no such user", Status: "5.1.1", Remote: "mx.test", Reply: "550 5.1.1 no such user"},
 		"exit": {Outcome: agent.Failed, Text: "exit 67 (EX_NOUSER): gone", Status: "5.1.1"},
 		"wait": {Text: "450 4.2.0 later", Remote: "mx.test"},
 	}}
@@ -206,17 +207,28 @@ func (b *bench) attempted(id string, a agent.Agent) *delivery {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &delivery{cfg: &cfg, ev: events{cfg.Log}, spool: b.feed, item: item{name: id + ".envelope"}, begin: time.Now()}
+	d := cfg.delivery(b.feed, id+".envelope")
 	if err := d.take(); err != nil {
 		t.Fatal(err)
 	}
 	if err := d.claim.Load(); err != nil {
 		t.Fatal(err)
 	}
-	d.env, d.agent = d.claim.Envelope(), a
-	if _, ok := d.attempt(t.Context(), d.env.Pending()); !ok {
-		t.Fatal("attempt")
-	}
+	d.env = d.claim.Envelope()
+	d.first.agent = a
+	d.runParts(t.Context())
+	return d
+}
+
+// delivery is one for the default lane, of a message in new.
+func (c *Config) delivery(sp *spoolfmt.Spool, name string) *delivery {
+	disp := newDispatcher()
+	disp.configure(c)
+	it := item{name: name}
+	s := start{lane: disp.lanes[0], item: it}
+	d := newDelivery(c, events{c.Log}, sp, s, newPart(s.lane, it))
+	d.begin, d.keyers = time.Now(), disp.keyers()
+	d.tell, d.held, d.replaced = func(*part) {}, func(error) {}, func() bool { return false }
 	return d
 }
 
@@ -257,7 +269,7 @@ func TestFailureReport(t *testing.T) {
 		{"Original-Recipient": "rfc822; Bad+x@example.org", "Final-Recipient": "rfc822; bad@example.org", "Action": "failed",
 			"Status": "5.1.1", "Remote-MTA": "dns; mx.test", "Diagnostic-Code": "smtp; 550 5.1.1 no such user"},
 		{"Original-Recipient": "", "Final-Recipient": "rfc822; exit@example.org", "Action": "failed", "Status": "5.1.1",
-			"Remote-MTA": "", "Diagnostic-Code": "x-smapd; 5.1.1 exit 67 (EX_NOUSER): gone"},
+			"Remote-MTA": "", "Diagnostic-Code": "x-unix; 5.1.1 exit 67 (EX_NOUSER): gone"},
 	}
 	if len(p.rcpts) != len(want) {
 		t.Fatalf("%v", p.rcpts)
@@ -427,24 +439,53 @@ func TestDelayReport(t *testing.T) {
 		b.reports(a)
 		b.due(id)
 	}
-	if len(a.reports) != 1 {
-		t.Fatalf("%d reports", len(a.reports))
+	var delays []parsed
+	for _, r := range a.reports {
+		if p := r.parse(t); p.rcpts[0].Get("Action") == "delayed" {
+			delays = append(delays, p)
+		}
 	}
-	p := a.reports[0].parse(t)
-	if len(p.rcpts) != 2 || p.rcpts[0].Get("Action") != "delayed" || p.kinds[2] != "text/rfc822-headers" {
+	if len(delays) != 1 || len(a.reports) != 2 {
+		t.Fatalf("%d reports, %d of a delay", len(a.reports), len(delays))
+	}
+	p := delays[0]
+	if len(p.rcpts) != 2 || p.kinds[2] != "text/rfc822-headers" {
 		t.Errorf("%v %v", p.rcpts, p.kinds)
 	}
 	if until, err := mail.ParseDate(p.rcpts[0].Get("Will-Retry-Until")); err != nil || until.Before(time.Now().Add(4*24*time.Hour)) {
 		t.Errorf("until %v %v", until, err)
 	}
-	// It goes on: the message is delivered in the end, and the failure that
-	// waited for it is reported.
+	// It goes on, and is delivered in the end. The failure is not reported again.
 	delete(a.results, "wait")
 	delete(a.results, "exit")
 	b.due(id)
 	b.reports(a)
-	if len(a.reports) != 2 || !b.empty() || a.reports[1].parse(t).rcpts[0].Get("Final-Recipient") != "rfc822; bad@x.test" {
+	if len(a.reports) != 2 || !b.empty() {
 		t.Errorf("%d reports, cur %v", len(a.reports), b.names("cur"))
+	}
+}
+
+// TestFailureAtOnce: a permanent failure is reported at the attempt that met it, and
+// once, though another recipient waits.
+func TestFailureAtOnce(t *testing.T) {
+	b, a := newReporter(t)
+	id := b.send("x\n", "a@example.com", "bad@x.test", "wait@x.test")
+	if got := b.reports(a); len(got) != 1 || got[0].parse(t).rcpts[0].Get("Final-Recipient") != "rfc822; bad@x.test" {
+		t.Fatalf("%d reports after the first attempt", len(got))
+	}
+	b.due(id)
+	if got := b.reports(a); len(got) != 1 {
+		t.Errorf("%d reports after the second", len(got))
+	}
+	delete(a.results, "wait")
+	a.results["wait"] = agent.Result{Outcome: agent.Failed, Text: "550 no"}
+	b.due(id)
+	got := b.reports(a)
+	if len(got) != 2 || !b.empty() || len(b.names("bad")) != 0 {
+		t.Fatalf("%d reports, cur %v, bad %v", len(got), b.names("cur"), b.names("bad"))
+	}
+	if p := got[1].parse(t); len(p.rcpts) != 1 || p.rcpts[0].Get("Final-Recipient") != "rfc822; wait@x.test" {
+		t.Errorf("the second report: %v", p.rcpts)
 	}
 }
 
@@ -478,8 +519,8 @@ func TestReportOnceMore(t *testing.T) {
 	b, a := newReporter(t)
 	id := b.send("x\n", "a@example.com", "bad@x.test", "good@x.test")
 	d := b.attempted(id, a)
-	if told, err := d.reportFailure(false); err != nil || !told {
-		t.Fatal(told, err)
+	if err := d.reportFailures(); err != nil || !d.allTold() {
+		t.Fatal(d.allTold(), err)
 	}
 	if err := d.claim.Release(); err != nil { // as the kernel does when we die
 		t.Fatal(err)
@@ -505,7 +546,7 @@ func TestReportedOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 3 {
-		if r := d.conclude(); r.verdict != verdictHeld {
+		if r := d.decide(); r.verdict != verdictLost {
 			t.Fatalf("verdict %d, error %v", r.verdict, r.err)
 		}
 	}
@@ -515,7 +556,7 @@ func TestReportedOnce(t *testing.T) {
 	if err := os.Remove(envelope); err != nil {
 		t.Fatal(err)
 	}
-	if r := d.conclude(); r.verdict != verdictFinished {
+	if r := d.decide(); r.verdict != verdictFinished {
 		t.Errorf("verdict %d, error %v", r.verdict, r.err)
 	}
 }
@@ -591,10 +632,14 @@ func TestBounceAgentMissing(t *testing.T) {
 	b, a := newReporter(t)
 	b.cfg.BounceAgent = &agent.Exec{Argv: []string{"/nonexistent/agent"}}
 	b.send("x\n", "a@example.com", "bad@x.test")
-	b.reports(a)
+	if err := b.once(); !errors.Is(err, ErrUndelivered) {
+		t.Errorf("once: %v", err)
+	}
 	b.send("y\n", "a@example.com", "good@x.test")
-	b.reports(a)
-	if b.log.count("what=agent") != 0 || b.log.count("to=<good@x.test>") != 1 || b.log.count("msg=deferred") != 1 {
+	if err := b.once(); !errors.Is(err, ErrUndelivered) || len(a.reports) != 0 {
+		t.Errorf("once: %v", err)
+	}
+	if b.log.count("what=agent") != 0 || b.log.count("to=<good@x.test>") != 1 || b.log.count(`what="lane reports"`) != 2 {
 		t.Error("log")
 	}
 	if got := b.names("cur"); len(got) != 2 || len(b.names("bad")) != 0 {

@@ -20,17 +20,15 @@ type scanned struct {
 	took   time.Duration
 	err    error
 	unseen error // of a message that could not be looked at; the others are in queue
-	last   bool  // of the boxes that were asked for
-	home   *lease
 }
 
 // A scanner reads the boxes. It is used by one goroutine at a time.
 type scanner struct {
-	said map[spoolfmt.Box]*said
+	logged map[spoolfmt.Box]*onceSet
 }
 
 func newScanner() *scanner {
-	return &scanner{said: map[spoolfmt.Box]*said{spoolfmt.New: {}, spoolfmt.Cur: {}, spoolfmt.Bad: {}}}
+	return &scanner{logged: map[spoolfmt.Box]*onceSet{spoolfmt.New: {}, spoolfmt.Cur: {}, spoolfmt.Bad: {}}}
 }
 
 // scan looks at every name in the box once and keeps the first of them: by
@@ -38,8 +36,8 @@ func newScanner() *scanner {
 func (s *scanner) scan(ctx context.Context, cfg *Config, sp *spoolfmt.Spool, box spoolfmt.Box, after item, now time.Time) scanned {
 	r := scanned{box: box, queue: queue{after: after}}
 	begin := time.Now()
-	said := s.said[box]
-	said.begin()
+	logged := s.logged[box]
+	logged.begin()
 	r.err = sp.Scan(box, func(e spoolfmt.Entry) error {
 		r.names++
 		if r.names%1024 == 0 && ctx.Err() != nil {
@@ -59,7 +57,7 @@ func (s *scanner) scan(ctx context.Context, cfg *Config, sp *spoolfmt.Spool, box
 			}
 		case e.Kind == spoolfmt.KindOther:
 			// A pair is ignored once, by the name that would have committed it.
-			if !strings.HasSuffix(e.Name, spoolfmt.KindContent.Suffix()) && said.once(e.Name) {
+			if !strings.HasSuffix(e.Name, spoolfmt.KindContent.Suffix()) && logged.first(e.Name) {
 				events{cfg.Log}.ignored(box, e.Name, "not a name of the spool format")
 			}
 		}
@@ -67,7 +65,7 @@ func (s *scanner) scan(ctx context.Context, cfg *Config, sp *spoolfmt.Spool, box
 	})
 	r.queue.seal()
 	if r.err == nil {
-		said.end()
+		logged.end()
 	}
 	r.took = time.Since(begin)
 	return r
@@ -84,11 +82,11 @@ func (r *scanned) message(cfg *Config, sp *spoolfmt.Spool, name string, now time
 		return
 	}
 	r.waits++
-	at := info.ModTime
+	at := info.ChangeTime // a feeder cannot set it, to get before others
 	if r.box == spoolfmt.Cur {
-		at = dueTime(at, now, cfg.Schedule.Longest())
+		at = dueTime(info.ModTime, now, cfg.Schedule.Longest())
 	} else {
-		r.age(at)
+		r.age(info.ModTime)
 	}
 	r.queue.add(item{at: at.UnixNano(), name: name, cur: r.box == spoolfmt.Cur})
 }

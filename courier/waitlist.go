@@ -4,9 +4,10 @@ import "time"
 
 const (
 	// firstLook and lastLook bound the time between two looks at a message that
-	// somebody else owns.
-	firstLook = 500 * time.Microsecond
-	lastLook  = time.Second
+	// somebody else has locked. Most feeders touch the envelope when they let go,
+	// and that event comes first.
+	firstLook = time.Millisecond
+	lastLook  = 10 * time.Second
 	// oddLook is the most between two looks at a message whose files gave an
 	// error.
 	oddLook = time.Minute
@@ -24,10 +25,10 @@ type waitlist struct {
 }
 
 type waiting struct {
-	item  item
-	wait  time.Duration
-	since time.Time
-	said  bool
+	item   item
+	wait   time.Duration
+	since  time.Time
+	logged bool
 }
 
 // grow is twice the last wait of that name, within bounds.
@@ -60,12 +61,22 @@ func (w *waitlist) put(it item, wait time.Duration, now time.Time) *waiting {
 	return e
 }
 
-// soon schedules a look now at a name that waits, and tells whether it does.
-func (w *waitlist) soon(name string, now time.Time) bool {
-	if w.state[name] == nil {
-		return false
+// since returns when a name came into the list; without it, now.
+func (w *waitlist) since(name string, now time.Time) time.Time {
+	if e := w.state[name]; e != nil {
+		return e.since
 	}
-	return w.queue.insert(item{at: int64(now.Sub(w.epoch)), name: name})
+	return now
+}
+
+// lasting tells whether all that is in the list has been there for that long.
+func (w *waitlist) lasting(now time.Time, long time.Duration) bool {
+	for _, e := range w.state {
+		if now.Sub(e.since) < long {
+			return false
+		}
+	}
+	return true
 }
 
 // has tells whether the list will look at that name again.

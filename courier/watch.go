@@ -18,7 +18,7 @@ type watcher struct {
 	ev   events
 	fs   *fsnotify.Watcher
 	dir  string
-	lost bool // said
+	lost bool // and logged
 }
 
 // A hint is what an event means for the loop.
@@ -26,8 +26,8 @@ type hint int
 
 const (
 	hintNothing hint = iota
-	hintName         // a message was committed, or its feeder has unlocked it
-	hintScan         // events were lost
+	hintName         // a message was committed
+	hintScan         // events were lost, or a scan is asked for
 	hintBroken       // no more events will come
 	hintMoved        // the directory itself was removed or renamed
 )
@@ -92,30 +92,28 @@ func (w *watcher) close() {
 	}
 }
 
-// read says what an event means, and the name it is about.
-func (w *watcher) read(e fsnotify.Event, ok bool) (hint, string, spoolfmt.Kind) {
-	if !ok {
-		return hintBroken, "", spoolfmt.KindOther
-	}
-	if e.Name == w.dir {
-		if e.Has(fsnotify.Remove) || e.Has(fsnotify.Rename) {
-			return hintMoved, "", spoolfmt.KindOther
-		}
-		return hintNothing, "", spoolfmt.KindOther
-	}
-	// A feeder touches its envelope when it has unlocked the content.
-	if !e.Has(fsnotify.Create) && !e.Has(fsnotify.Chmod) {
-		return hintNothing, "", spoolfmt.KindOther
+// read returns what an event means, and the name that it is about. A feeder touches
+// its envelope once the lock is free (SPOOL-FORMAT.md, Feeding). Whoever changes what
+// waits in cur, as an operator's tool does, touches new itself.
+func (w *watcher) read(e fsnotify.Event, ok bool) (hint, string) {
+	switch {
+	case !ok:
+		return hintBroken, ""
+	case e.Name == w.dir && (e.Has(fsnotify.Remove) || e.Has(fsnotify.Rename)):
+		return hintMoved, ""
+	case e.Name == w.dir && e.Has(fsnotify.Chmod):
+		return hintScan, ""
+	case e.Name == w.dir, !e.Has(fsnotify.Create) && !e.Has(fsnotify.Chmod):
+		return hintNothing, ""
 	}
 	name := filepath.Base(e.Name)
-	_, kind := spoolfmt.SplitName(name)
-	if kind != spoolfmt.KindEnvelope && kind != spoolfmt.KindDrop {
-		return hintNothing, "", kind
+	if _, kind := spoolfmt.SplitName(name); kind != spoolfmt.KindEnvelope && kind != spoolfmt.KindDrop {
+		return hintNothing, ""
 	}
-	return hintName, name, kind
+	return hintName, name
 }
 
-// readError says what an error of the watch means.
+// readError returns what an error of the watch means.
 func (w *watcher) readError(err error, ok bool) hint {
 	switch {
 	case !ok:

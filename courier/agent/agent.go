@@ -79,6 +79,8 @@ type Result struct {
 	Status string
 	// Remote is the name of the server that spoke, empty for a program.
 	Remote string
+	// Reply is that server's reply to a command, code first.
+	Reply string
 	// DSN: the agent has taken over the request for a report of success.
 	DSN bool
 }
@@ -101,6 +103,20 @@ func (e *StartError) Unwrap() error { return e.Err }
 type Grouper interface {
 	// Group returns what the recipients of one call must have in common.
 	Group(to envelope.Path) string
+}
+
+// A Keyer is an agent whose mail for some recipients may hang together, such as the
+// mail for one domain.
+type Keyer interface {
+	// Key returns what that mail has in common.
+	Key(to string) string
+}
+
+// HasLimits tells whether an agent bounds its calls itself, by limits that progress
+// renews.
+func HasLimits(a Agent) bool {
+	_, ok := a.(*Remote)
+	return ok
 }
 
 // Final tells whether mail has arrived when an agent takes it, as opposed to being

@@ -67,6 +67,9 @@ func (a *Exec) MaxRecipients() int {
 	return 0
 }
 
+// Key returns the recipient: a script may hang for one of them.
+func (a *Exec) Key(to string) string { return strings.ToLower(to) }
+
 // Close does nothing.
 func (a *Exec) Close() error { return nil }
 

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"smap/spoolfmt/envelope"
 )
 
 // TLSMode says how a connection is protected.
@@ -95,6 +97,16 @@ func (o *Remote) Name() string {
 		return "lmtp " + o.address
 	}
 	return "smtp " + o.address
+}
+
+// Key returns what may hang together: the mail for a domain or, with LMTP, for one
+// mailbox.
+func (o *Remote) Key(to string) string {
+	if o.LMTP {
+		return strings.ToLower(to)
+	}
+	_, domain := envelope.SplitAddress(to)
+	return strings.ToLower(domain)
 }
 
 // MaxRecipients returns 0.

@@ -185,13 +185,13 @@ func (c *smtpConn) final(r reply) Result {
 		return c.refusal("end of DATA", r)
 	}
 	_, dsn := c.ext["DSN"]
-	return Result{Outcome: Delivered, Text: r.String(), Status: r.status(), Remote: c.name, DSN: dsn}
+	return Result{Outcome: Delivered, Text: r.String(), Status: r.status(), Remote: c.name, Reply: r.String(), DSN: dsn}
 }
 
 // refusal is the result for a reply that is not the one that was asked for. It
 // is never a success, whatever its code.
 func (c *smtpConn) refusal(command string, r reply) Result {
-	res := Result{Text: command + ": " + r.String(), Status: r.status(), Remote: c.name}
+	res := Result{Text: command + ": " + r.String(), Status: r.status(), Remote: c.name, Reply: r.String()}
 	if r.code/100 == 5 {
 		res.Outcome = Failed
 	}

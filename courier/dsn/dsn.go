@@ -46,6 +46,7 @@ type Recipient struct {
 	Status string // the enhanced status code of RFC 3463
 	Text   string
 	Remote string    // the server that spoke; empty for a program
+	Reply  string    // what it said, code first; empty if it is not known
 	Until  time.Time // of a delay: the end of the attempts
 }
 
@@ -183,13 +184,13 @@ func (r *Report) fields(w io.Writer) {
 			kind = "utf-8"
 		}
 		fmt.Fprintf(w, "Final-Recipient: %s; %s\nAction: %s\nStatus: %s\n", kind, complete(n.Path.Address, r.Host), n.Action, n.Status)
-		diagnostic := "x-smapd"
 		if n.Remote != "" {
 			fmt.Fprintf(w, "Remote-MTA: dns; %s\n", r.value(n.Remote, 255))
-			diagnostic = "smtp"
 		}
-		if n.Text != "" {
-			fmt.Fprintf(w, "Diagnostic-Code: %s; %s\n", diagnostic, r.value(n.Text, maxText))
+		if n.Reply != "" {
+			fmt.Fprintf(w, "Diagnostic-Code: smtp; %s\n", r.value(n.Reply, maxText))
+		} else if n.Text != "" {
+			fmt.Fprintf(w, "Diagnostic-Code: x-unix; %s\n", r.value(n.Text, maxText))
 		}
 		fmt.Fprintf(w, "Last-Attempt-Date: %s\n", mailDate(r.Now))
 		if !n.Until.IsZero() {

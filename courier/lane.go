@@ -1,0 +1,217 @@
+package courier
+
+import (
+	"time"
+
+	"smap/courier/agent"
+)
+
+// laneLimit bounds the messages that one lane keeps in memory. The others stay on
+// disk, and a scan finds them when there is room.
+const laneLimit = 8192
+
+// A lane is an agent with its own queue, slots and gate. Nothing in it depends on
+// another lane. Only the loop uses it.
+//
+// A message waits in ready, new mail apart from deferred mail; in blocked, while too
+// many deliveries have its key; or in waits, after its agent could not be reached.
+type lane struct {
+	name  string // empty for the lane of everything that no route matches
+	agent agent.Agent
+	slots int // deliveries at a time; 0 pauses the lane
+	batch int
+
+	ready   [2]queue // new mail, deferred mail
+	turn    int      // whose turn it is
+	blocked map[string]*queue
+	waits   waitlist
+	size    int  // messages in ready, blocked and waits
+	more    bool // messages were turned away
+
+	running  int
+	deferred int            // of those that run
+	keys     map[string]int // deliveries that run, by key
+	gate     gate
+}
+
+func newLane(name string) *lane {
+	what := "agent"
+	if name != "" {
+		what = "lane " + name
+	}
+	return &lane{name: name, blocked: make(map[string]*queue), keys: make(map[string]int), gate: gate{what: what}}
+}
+
+// title is the lane's name in metrics.
+func (l *lane) title() string {
+	if l.name == "" {
+		return defaultLane
+	}
+	return l.name
+}
+
+// share is how many of a lane's slots one kind of mail may have: deferred mail, or
+// the mail for one key. A slot is left for all others.
+func (l *lane) share() int {
+	if l.slots <= 1 {
+		return l.slots
+	}
+	return l.slots - max(1, l.slots/4)
+}
+
+// put takes a message in. False means that the lane is full.
+func (l *lane) put(it item) bool {
+	if l.size >= laneLimit {
+		l.more = true
+		return false
+	}
+	l.size++
+	l.ready[kind(it)].insert(it)
+	return true
+}
+
+func kind(it item) int {
+	if it.cur {
+		return 1
+	}
+	return 0
+}
+
+// hungry tells whether the lane could start a delivery and has none to start.
+func (l *lane) hungry(now time.Time) bool {
+	return l.free(now) && l.ready[0].empty() && l.ready[1].empty()
+}
+
+// free tells whether another delivery may start.
+func (l *lane) free(now time.Time) bool {
+	return l.running < l.slots && l.gate.lets(now)
+}
+
+// next takes the message that is to start now. New and deferred mail take turns, so
+// that neither waits for the other to end; deferred mail never gets the last slot.
+func (l *lane) next(now time.Time) (item, bool) {
+	for {
+		it, ok := l.waits.next(now)
+		if !ok {
+			break
+		}
+		l.ready[kind(it)].insert(it)
+	}
+	if !l.free(now) {
+		return item{}, false
+	}
+	for range 2 {
+		k := l.turn
+		l.turn = 1 - l.turn
+		if k == 1 && l.deferred >= l.share() {
+			continue
+		}
+		for !l.ready[k].empty() {
+			it := l.ready[k].pop()
+			if it.key == "" || l.keys[it.key] < l.share() {
+				l.begin(it)
+				return it, true
+			}
+			l.block(it)
+		}
+	}
+	return item{}, false
+}
+
+func (l *lane) begin(it item) {
+	l.size--
+	l.running++
+	if it.cur {
+		l.deferred++
+	}
+	if it.key != "" {
+		l.keys[it.key]++
+	}
+	l.gate.start(it.name)
+}
+
+// block keeps a message until a delivery of its key has ended.
+func (l *lane) block(it item) {
+	q := l.blocked[it.key]
+	if q == nil {
+		q = &queue{}
+		l.blocked[it.key] = q
+	}
+	q.insert(it)
+}
+
+// end gives the slot of a message back.
+func (l *lane) end(it item) {
+	l.running--
+	if it.cur {
+		l.deferred--
+	}
+	l.gate.end(it.name)
+	if it.key == "" {
+		return
+	}
+	l.keys[it.key]--
+	if l.keys[it.key] == 0 {
+		delete(l.keys, it.key)
+	}
+	if q := l.blocked[it.key]; q != nil {
+		next := q.pop()
+		l.ready[kind(next)].insert(next)
+		if q.empty() {
+			delete(l.blocked, it.key)
+		}
+	}
+}
+
+// unreached keeps a message whose agent could not be reached, for longer each time.
+// False means that there is no room: a scan will find it.
+func (l *lane) unreached(it item, now time.Time) bool {
+	wait := l.waits.grow(it.name, firstProbe, lastProbe)
+	if l.size >= laneLimit || l.waits.put(it, wait, now) == nil {
+		l.more = true
+		return false
+	}
+	l.size++
+	return true
+}
+
+// wake returns when the lane has something to do that no event tells of; zero is
+// never.
+func (l *lane) wake(now time.Time) time.Time {
+	if l.running >= l.slots {
+		return time.Time{}
+	}
+	if l.gate.shut && l.size > 0 {
+		if at := l.gate.wake(); at.After(now) || at.IsZero() {
+			return at
+		}
+	}
+	if wait, ok := l.waits.first(now); ok {
+		return now.Add(max(wait, 0))
+	}
+	return time.Time{}
+}
+
+// clear forgets the messages that wait: they are routed again, or gone with their
+// spool.
+func (l *lane) clear() {
+	l.ready, l.waits, l.size, l.more = [2]queue{}, waitlist{}, 0, false
+	clear(l.blocked)
+}
+
+// each calls f for every message that waits.
+func (l *lane) each(f func(item)) {
+	for _, q := range l.ready {
+		for _, it := range q.items {
+			f(it)
+		}
+	}
+	for _, q := range l.blocked {
+		for _, it := range q.items {
+			f(it)
+		}
+	}
+	for _, it := range l.waits.queue.items {
+		f(it)
+	}
+}

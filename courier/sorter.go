@@ -1,0 +1,145 @@
+package courier
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"time"
+
+	"smap/spoolfmt"
+	"smap/spoolfmt/envelope"
+)
+
+// A sorter reads which lanes messages are for, without claiming them: what it finds
+// is a hint, and the delivery that claims the message finds out again.
+type sorter struct {
+	cfg   *Config
+	spool *spoolfmt.Spool
+	keys  map[string]func(to string) string // by lane
+	buf   []byte
+}
+
+// A sorted is a message with its lanes. Without lanes it is gone.
+type sorted struct {
+	item   item
+	places []place
+	aged   bool // its sender is to be told of a delay, or it is too old
+}
+
+// sort routes one message, and with aging finds out whether its age is a reason to
+// act. What cannot be read, or is malformed, goes to the first
+// lane: the claim says what is wrong with it.
+func (s *sorter) sort(it item, aging bool, now time.Time) sorted {
+	id, kind := spoolfmt.SplitName(it.name)
+	var to []envelope.Path
+	var own, aged bool
+	if kind == spoolfmt.KindDrop {
+		to = s.drop(it)
+	} else {
+		box, env, err := s.read(it, id)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return sorted{item: it}
+		case err == nil:
+			it.cur = it.cur || box == spoolfmt.Cur
+			to, own = env.Pending(), isOwn(s.spool, box, id, env)
+			aged = aging && s.aged(env, box, id, now)
+		}
+	}
+	r := sorted{item: it, aged: aged}
+	for _, p := range to {
+		lane := s.cfg.laneFor(own, p.Address)
+		if !placed(r.places, lane) {
+			r.places = append(r.places, place{lane: lane, key: s.keys[lane](p.Address)})
+		}
+	}
+	if len(r.places) == 0 {
+		r.places = []place{{lane: s.cfg.laneFor(own, "")}}
+	}
+	return r
+}
+
+func placed(places []place, lane string) bool {
+	for _, p := range places {
+		if p.lane == lane {
+			return true
+		}
+	}
+	return false
+}
+
+// read reads an envelope where it is: a message that was found in new may be in cur
+// by now.
+func (s *sorter) read(it item, id string) (spoolfmt.Box, *envelope.Envelope, error) {
+	boxes := []spoolfmt.Box{spoolfmt.New, spoolfmt.Cur}
+	if it.cur {
+		boxes = boxes[1:]
+	}
+	var err error
+	for _, b := range boxes {
+		var env *envelope.Envelope
+		if env, err = s.spool.ReadEnvelope(b, id, s.buf); !errors.Is(err, fs.ErrNotExist) {
+			return b, env, err
+		}
+	}
+	return spoolfmt.Cur, nil, err
+}
+
+// dropPeek is how much of a drop is read to find its recipients.
+const dropPeek = 64 << 10
+
+// drop reads the recipients of a drop, nil where that is not possible.
+func (s *sorter) drop(it item) []envelope.Path {
+	box := spoolfmt.New
+	if it.cur {
+		box = spoolfmt.Cur
+	}
+	f, err := s.spool.Open(box, it.name)
+	if err != nil {
+		return nil
+	}
+	defer f.Close() // only read
+	_, to, err := envelope.ReadDrop(io.LimitReader(f, dropPeek), io.Discard, envelope.Missing{})
+	if err != nil {
+		return nil
+	}
+	return to
+}
+
+// isOwn tells whether a courier fed this message: the field alone proves nothing,
+// since any feeder can write it, but the owner of the file does.
+func isOwn(sp *spoolfmt.Spool, box spoolfmt.Box, id string, env *envelope.Envelope) bool {
+	if env.Get(fieldReport) == "" || env.Sender().Address != "" {
+		return false
+	}
+	info, err := sp.Stat(box, id+spoolfmt.KindContent.Suffix())
+	return err == nil && int(info.UID) == os.Geteuid()
+}
+
+// aged tells whether a message is so old that something is due, even if no agent can
+// be reached.
+func (s *sorter) aged(env *envelope.Envelope, box spoolfmt.Box, id string, now time.Time) bool {
+	age := now.Sub(arrival(s.spool, box, id, env, now))
+	return age >= s.cfg.Schedule.maxAge() || age >= delayAfter && delayWanted(s.cfg, env)
+}
+
+// arrival returns when a message came: what its feeder wrote, unless the file is
+// older. A feeder's clock that is ahead does not make it younger than now. A message
+// that an operator requeued came when it was requeued.
+func arrival(sp *spoolfmt.Spool, box spoolfmt.Box, id string, env *envelope.Envelope, now time.Time) time.Time {
+	at := now
+	if t, err := time.Parse(time.RFC3339Nano, env.Get(fieldRequeued)); err == nil && t.Before(now) {
+		return t
+	}
+	if info, err := sp.Stat(box, id+spoolfmt.KindContent.Suffix()); err == nil && info.ModTime.Before(now) {
+		at = info.ModTime
+	}
+	if t, err := time.Parse(time.RFC3339Nano, env.Get("Received-At")); err == nil && t.Before(at) {
+		at = t
+	}
+	return at
+}
+
+// fieldRequeued is when an operator sent a message on its way again.
+const fieldRequeued = "Requeued-At"

@@ -1,0 +1,106 @@
+package courier
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/renameio/v2"
+
+	"smap/spoolfmt"
+)
+
+// onceGrace is how long a courier that runs once waits for messages that are locked,
+// and for agents that cannot be reached.
+const onceGrace = time.Second
+
+// drained tells, with Config.Once, whether nothing is left that could be done now.
+func (l *loop) drained(now time.Time) bool {
+	if l.out > 0 || !l.d.intake.idle(now) && l.d.hungry(now) || l.d.intake.wanted() {
+		return false
+	}
+	if l.d.spool.shut {
+		return true
+	}
+	if !l.d.looks.lasting(now, onceGrace) {
+		return false
+	}
+	for _, n := range l.d.lanes {
+		if !n.gate.shut && n.slots > 0 && !n.waits.lasting(now, onceGrace) {
+			return false
+		}
+	}
+	return true
+}
+
+// leaves tells whether mail is left that could not be delivered now, and why.
+func (l *loop) leaves(now time.Time) error {
+	switch {
+	case l.d.spool.shut:
+		return fmt.Errorf("%w: spool: %w", ErrUndelivered, l.d.spool.why)
+	case l.side.unread[spoolfmt.New] || l.side.unread[spoolfmt.Cur]:
+		return fmt.Errorf("%w: a box could not be read", ErrUndelivered)
+	}
+	for _, n := range l.d.lanes {
+		switch {
+		case n.gate.why != nil && (n.gate.shut || n.size > 0):
+			return fmt.Errorf("%w: %s: %w", ErrUndelivered, n.gate.what, n.gate.why)
+		case n.size > 0, n.slots == 0 && !l.d.intake.idle(now):
+			return fmt.Errorf("%w: %s is paused", ErrUndelivered, n.gate.what)
+		}
+	}
+	for name, w := range l.d.looks.state {
+		if !w.logged {
+			l.ev.busy(name, now.Sub(w.since))
+		}
+	}
+	for name := range l.d.looks.state {
+		return fmt.Errorf("%w: %s is locked or cannot be read", ErrUndelivered, name)
+	}
+	return nil
+}
+
+// stop ends the loop: nothing new is started, what runs may finish within the
+// grace, then the agents are ended.
+func (l *loop) stop() error {
+	l.stopping = true
+	l.ev.stop(l.d.running())
+	grace := time.NewTimer(l.cfg.StopGrace)
+	defer grace.Stop()
+	for len(l.deliveries) > 0 {
+		select {
+		case then := <-l.inbox:
+			then(time.Now())
+		case pong := <-l.c.ping:
+			close(pong)
+		case <-grace.C:
+			l.kill(errStopping)
+		}
+	}
+	l.sendDigest(time.Now(), true)
+	return l.finish()
+}
+
+// finish waits for what runs beside the loop, and closes everything.
+func (l *loop) finish() error {
+	var left error
+	if l.cfg.Once && !l.stopping {
+		left = l.leaves(time.Now())
+	}
+	l.stopping = true
+	l.side.w.close()
+	l.kill(errStopping)
+	for l.out > 0 {
+		then := <-l.inbox
+		then(time.Now())
+	}
+	errs := append(l.lost, l.side.home.spool.Close(), l.cfg.close())
+	if l.cfg.Metrics != "" {
+		l.choreEnded("metrics", renameio.WriteFile(l.cfg.Metrics, []byte(l.exposition(time.Now())), 0o644), time.Now())
+	}
+	l.ev.stopped(&l.chores.metrics.counts)
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	return left
+}
