@@ -6,7 +6,7 @@ import (
 )
 
 // mailq is the list that programs expect of the command of that name, as Postfix
-// writes it. What was set aside waits for a person, and is not counted.
+// writes it, with the line in which sendmail has the number of messages. What was set aside waits for a person, and is not counted.
 func (a *app) mailq(ctx context.Context) error {
 	f := &filter{states: []string{stateDrop, stateNew, stateDelivering, stateDue, stateDeferred}}
 	requests, octets := 0, int64(0)
@@ -49,7 +49,7 @@ func (a *app) mailq(ctx context.Context) error {
 		if requests == 1 {
 			word = "Request"
 		}
-		_, err = fmt.Fprintf(a.out, "-- %d Kbytes in %d %s.\n", (octets+1023)/1024, requests, word)
+		_, err = fmt.Fprintf(a.out, "\t\tTotal Requests: %[2]d\n-- %[1]d Kbytes in %[2]d %[3]s.\n", (octets+1023)/1024, requests, word)
 	}
 	return err
 }

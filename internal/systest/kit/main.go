@@ -40,6 +40,7 @@ var wanted = []string{
 	"/usr/lib/git-core/git-send-email=git-email libmailtools-perl",
 	"php=php-cli",
 	"lintian",
+	"/usr/lib/nagios/plugins/check_mailq=monitoring-plugins-standard",
 	"systemd-analyze=systemd",
 	"setpriv=util-linux",
 }
