@@ -167,7 +167,7 @@ func TestSuccessors(t *testing.T) {
 func TestClauses(t *testing.T) {
 	seen := map[string]bool{}
 	for _, c := range clauses {
-		if seen[c.name] || c.name == "" || c.meaning == "" || c.usage == "" || len(c.programs) == 0 {
+		if seen[c.name] || c.name == "" || c.usage == "" || len(c.programs) == 0 {
 			t.Errorf("clause %+v", c)
 		}
 		seen[c.name] = true
