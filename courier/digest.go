@@ -64,7 +64,7 @@ func (g *digest) restore(old digest, now time.Time) {
 
 // feed commits the digest.
 func (g *digest) feed(sp *spoolfmt.Spool, cfg *Config, now time.Time) error {
-	_, err := feedOwn(sp, cfg.BadAdmin, digestReport.String(), func(to io.Writer) error {
+	_, err := feedOwn(sp, dsn.Complete(cfg.BadAdmin, cfg.Hostname), digestReport.String(), func(to io.Writer) error {
 		w := bufio.NewWriter(to)
 		dsn.Header(w, cfg.Hostname, cfg.BadAdmin, g.subject(), now)
 		fmt.Fprintf(w, "MIME-Version: 1.0\nContent-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: 8bit\n\n")

@@ -23,7 +23,7 @@ func TestDigest(t *testing.T) {
 	if err := b.once(); err != nil {
 		t.Fatal(err)
 	}
-	if len(a.reports) != 1 || a.reports[0].to != "postmaster" || !b.empty() {
+	if len(a.reports) != 1 || a.reports[0].to != "postmaster@host.test" || !b.empty() {
 		t.Fatalf("%d digests, %v", len(a.reports), b.names("new"))
 	}
 	m, err := mail.ReadMessage(strings.NewReader(a.reports[0].content))

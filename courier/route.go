@@ -127,6 +127,18 @@ func (c *Config) Lane(address string) string {
 	return ""
 }
 
+// OwnLane returns the lane of what the courier itself writes to an address: the agent
+// for that, or the lane that Lane gives.
+func (c *Config) OwnLane(address string) Lane {
+	name := c.laneFor(true, address)
+	for _, l := range c.lanes() {
+		if l.Name == name {
+			return l
+		}
+	}
+	return Lane{Agent: c.Agent}
+}
+
 // laneFor is Lane for a recipient of a message that the courier may have written.
 func (c *Config) laneFor(own bool, address string) string {
 	if own && c.BounceAgent != nil {

@@ -14,6 +14,8 @@ const (
 	kindProgram              // absolute path of a program
 	kindCommand              // absolute path of a program, and arguments
 	kindAgent                // an agent's kind, and what that kind takes
+	kindLane                 // a name, and what kindAgent takes
+	kindLines                // a name, and words that the program itself checks
 	kindInt                  // a number from least to most
 	kindSize                 // octets, from least to most; K, M, G multiply by 1024
 	kindSeconds              // seconds, from least to most; s, m, h, d, w allowed
@@ -111,14 +113,20 @@ var clauses = []entry{
 		note: "/usr/lib/sendmail, else /usr/sbin/sendmail", usage: "sendmail PROGRAM [ARG...]"},
 	{id: Agent, name: "agent", programs: []string{"smapd"}, kind: kindAgent, values: []string{"sendmail", "exec", "lmtp", "smtp", "maildir"},
 		note: "sendmail", usage: "agent KIND [ARG...]"},
+	{id: Lane, name: "lane", programs: []string{"smapd"}, kind: kindLane, values: []string{"sendmail", "exec", "lmtp", "smtp", "maildir"}, list: true,
+		note: "none", usage: "lane NAME KIND [ARG...]"},
+	{id: LaneLimits, name: "lane-limits", programs: []string{"smapd"}, kind: kindLines, list: true,
+		note: "maxchildren and batch", usage: "lane-limits NAME maxchildren|batch N..."},
+	{id: Route, name: "route", programs: []string{"smapd"}, kind: kindLines, list: true,
+		note: "all mail takes agent", usage: "route NAME PATTERN..."},
 	{id: BadDir, name: "baddir", programs: []string{"smapd"}, kind: kindDir,
 		note: "bad in the spool", usage: "baddir DIR"},
 	{id: BadAdmin, name: "badadmin", programs: []string{"smapd"}, kind: kindAddress,
 		standard: "postmaster", usage: "badadmin ADDRESS|none"},
 	{id: Wakeup, name: "wakeup", programs: []string{"smapd"}, kind: kindSeconds, least: 1, most: 86400,
 		standard: "60", usage: "wakeup N"},
-	{id: MaxChildren, name: "maxchildren", programs: []string{"smapd"}, kind: kindInt, least: 1, most: 1000,
-		standard: "6", usage: "maxchildren N"},
+	{id: MaxChildren, name: "maxchildren", programs: []string{"smapd"}, kind: kindInt, least: 0, most: 1000,
+		standard: "8", usage: "maxchildren N"},
 	{id: Batch, name: "batch", programs: []string{"smapd"}, kind: kindInt, least: 1, most: maxRecip,
 		standard: "100", usage: "batch N"},
 	{id: AgentTimeout, name: "agent-timeout", programs: []string{"smapd"}, kind: kindSeconds, least: 1, most: 86400,

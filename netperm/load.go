@@ -122,12 +122,16 @@ func (t *Table) CheckFiles() error {
 					check(r, CheckFile(w))
 				}
 			}
-		case kindAgent:
-			if kind := r.words[0]; kind == "sendmail" || kind == "exec" {
-				check(r, checkProgram(r.words[1]))
+		case kindAgent, kindLane:
+			words := r.words
+			if clauses[r.clause].kind == kindLane {
+				words = words[1:]
 			}
-			if i := authFile(r.words); i > 0 {
-				check(r, CheckFile(r.words[i]))
+			if words[0] == "sendmail" || words[0] == "exec" {
+				check(r, checkProgram(words[1]))
+			}
+			if i := authFile(words); i > 0 {
+				check(r, CheckFile(words[i]))
 			}
 		}
 	}

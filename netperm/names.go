@@ -18,6 +18,7 @@ type (
 	BoolClause      uint8 // read by [Table.Bool]
 	PatternsClause  uint8 // read by [Table.Match]
 	DomainsClause   uint8 // read by [Table.Domains]
+	LinesClause     uint8 // read by [Table.Lines]
 
 	permitClause uint8 // read by [Table.Permit]
 )
@@ -53,6 +54,9 @@ const (
 	Executable   StringClause    = iota
 	Sendmail     WordsClause     = iota
 	Agent        WordsClause     = iota
+	Lane         LinesClause     = iota
+	LaneLimits   LinesClause     = iota
+	Route        LinesClause     = iota
 	BadDir       StringClause    = iota
 	BadAdmin     StringClause    = iota
 	Wakeup       DurationClause  = iota
@@ -74,10 +78,14 @@ func (c DurationsClause) index() int { return int(c) }
 func (c BoolClause) index() int      { return int(c) }
 func (c PatternsClause) index() int  { return int(c) }
 func (c DomainsClause) index() int   { return int(c) }
+func (c LinesClause) index() int     { return int(c) }
 func (c permitClause) index() int    { return int(c) }
 
 // String is the clause's name in a table.
 func (c StringClause) String() string { return clauses[c].name }
+
+// String is the clause's name in a table.
+func (c LinesClause) String() string { return clauses[c].name }
 
 // String is the clause's name in a table.
 func (c WordsClause) String() string { return clauses[c].name }

@@ -35,6 +35,11 @@ func (t *Table) Errorf(c Clause, format string, args ...any) *Error {
 	return errorf(t.file, t.Line(c), c.String(), format, args...)
 }
 
+// ErrorAt is Errorf for one of the rules of a clause.
+func (t *Table) ErrorAt(c LinesClause, l Line, format string, args ...any) *Error {
+	return errorf(t.file, l.Number, c.String(), format, args...)
+}
+
 // rule returns the first rule of a clause, nil if there is none, and the entry.
 func (t *Table) rule(c Clause) (*rule, *entry) {
 	i := c.index()
@@ -72,6 +77,23 @@ func (t *Table) word(c Clause) string {
 // Words returns all values of a clause, those of a list clause from all its
 // rules in order; nil when it is not written.
 func (t *Table) Words(c WordsClause) []string { return t.words(c) }
+
+// A Line is one rule of a clause that may be written any number of times.
+type Line struct {
+	Number int // in the file
+	Words  []string
+}
+
+// Lines returns the rules of a clause, in order.
+func (t *Table) Lines(c LinesClause) []Line {
+	var all []Line
+	for i := range t.rules {
+		if r := &t.rules[i]; r.clause == c.index() {
+			all = append(all, Line{Number: r.line, Words: slices.Clone(r.words)})
+		}
+	}
+	return all
+}
 
 func (t *Table) words(c Clause) []string {
 	r, e := t.rule(c)

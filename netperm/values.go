@@ -35,7 +35,10 @@ func arity(k kind) (least, most int) {
 	switch k {
 	case kindBool:
 		return 0, 1
-	case kindCommand, kindAgent, kindSchedule, kindSet, kindDomains, kindPatterns, kindPermit:
+	case kindCommand, kindAgent, kindLane, kindLines, kindSchedule, kindSet, kindDomains, kindPatterns, kindPermit:
+		if k == kindLane || k == kindLines {
+			return 2, math.MaxInt
+		}
 		return 1, math.MaxInt
 	}
 	return 1, 1
@@ -57,6 +60,10 @@ func (c *entry) check(words []string) string {
 		case kindAgent:
 			if i == 0 {
 				reason = c.checkAgent(words)
+			}
+		case kindLane:
+			if i == 1 {
+				reason = c.checkAgent(words[1:])
 			}
 		case kindInt, kindSize, kindSeconds, kindSchedule:
 			_, reason = c.number(w)

@@ -18,23 +18,16 @@ import (
 // checkAgents looks for agents that every delivery would fail with, or that give
 // the mail back to us.
 func (r *rules) checkAgents() error {
-	for _, clause := range []netperm.WordsClause{netperm.Agent, netperm.BounceAgent} {
-		words := r.table.Words(clause)
-		if len(words) == 0 {
-			if clause == netperm.BounceAgent {
-				continue
-			}
-			words = r.defaultAgent()
-		}
-		switch words[0] {
+	for _, a := range r.agents() {
+		switch a.words[0] {
 		case "sendmail":
-			if err := r.checkLoop(clause, words[1]); err != nil {
+			if err := r.checkLoop(a); err != nil {
 				return err
 			}
 		case "exec":
-			r.checkNoShell(clause, words[1:])
+			r.checkNoShell(a)
 		case "maildir":
-			r.checkMaildir(clause, words[1])
+			r.checkMaildir(a)
 		}
 	}
 	return nil
@@ -51,22 +44,21 @@ func (r *rules) defaultAgent() []string {
 
 // checkLoop refuses smapq as the sendmail program: it would feed each message to
 // the spool from which it came.
-func (r *rules) checkLoop(clause netperm.Clause, program string) error {
+func (r *rules) checkLoop(a namedAgent) error {
+	program := a.words[1]
 	real, err := filepath.EvalSymlinks(program)
 	if err != nil || filepath.Base(real) != "smapq" {
 		return nil // a program that does not exist is reported elsewhere
 	}
-	if !r.table.Has(clause) && r.table.Has(netperm.Sendmail) {
-		clause = netperm.Sendmail
-	}
-	return r.table.Errorf(clause, "%s is %s, which puts mail into the spool: each message would come back; name the mail server's own sendmail, or its address with agent smtp", program, real)
+	return a.fail("%s is %s, which puts mail into the spool: each message would come back; name the mail server's own sendmail, or its address with agent smtp", program, real)
 }
 
 // checkNoShell warns of words that only a shell understands.
-func (r *rules) checkNoShell(clause netperm.Clause, words []string) {
+func (r *rules) checkNoShell(a namedAgent) {
+	words := a.words[1:]
 	for i, w := range words {
 		if i > 0 && strings.IndexAny(strings.TrimLeft(w, "012&"), "|<>;&") == 0 {
-			r.doubts = append(r.doubts, r.table.Errorf(clause,
+			r.doubts = append(r.doubts, a.fail(
 				"%q is an argument of %s: no shell reads this line; put the command into a script", w, words[0]))
 			return
 		}
@@ -74,7 +66,8 @@ func (r *rules) checkNoShell(clause netperm.Clause, words []string) {
 }
 
 // checkMaildir finds out whether the Maildir exists, or can be made.
-func (r *rules) checkMaildir(clause netperm.Clause, dir string) {
+func (r *rules) checkMaildir(a namedAgent) {
+	dir := a.words[1]
 	at := dir
 	st, err := os.Stat(dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -89,7 +82,7 @@ func (r *rules) checkMaildir(clause netperm.Clause, dir string) {
 		err = r.mayWrite(at, st)
 	}
 	if err != nil {
-		r.missing = append(r.missing, r.table.Errorf(clause, "%w: the Maildir %s cannot be made or used", err, dir))
+		r.missing = append(r.missing, a.fail("%w: the Maildir %s cannot be made or used", err, dir))
 	}
 }
 

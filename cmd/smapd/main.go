@@ -20,15 +20,16 @@ import (
 )
 
 type options struct {
-	table   string
-	test    bool
-	detach  bool
-	pidFile string
-	log     string
-	once    bool
-	version bool
-	child   bool
-	inner   bool
+	table     string
+	test      bool
+	addresses []string // with test: what would happen to them
+	detach    bool
+	pidFile   string
+	log       string
+	once      bool
+	version   bool
+	child     bool
+	inner     bool
 }
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
@@ -71,7 +72,7 @@ func parse(args []string, stdout, stderr io.Writer) (options, int) {
 	f := flag.NewFlagSet("smapd", flag.ContinueOnError)
 	f.SetOutput(stderr)
 	f.StringVar(&o.table, "c", netperm.DefaultPath(), "netperm-table to read")
-	f.BoolVar(&o.test, "t", false, "check the table and exit")
+	f.BoolVar(&o.test, "t", false, "check the table and exit; with addresses, print their lanes")
 	f.BoolVar(&o.detach, "d", false, "detach and write a pid file")
 	f.StringVar(&o.pidFile, "p", "/var/run/smapd.pid", "pid file with -d")
 	f.StringVar(&o.log, "log", "", "syslog or stderr, instead of the table's log")
@@ -81,7 +82,7 @@ func parse(args []string, stdout, stderr io.Writer) (options, int) {
 	f.BoolVar(&o.inner, "detached", false, "internal: started by -d")
 	help := f.Bool("h", false, "print this and exit")
 	f.Usage = func() {
-		fmt.Fprintln(f.Output(), "usage: smapd [-c table] [-t] [-d [-p pidfile]] [-log syslog|stderr] [-once] [-version]")
+		fmt.Fprintln(f.Output(), "usage: smapd [-c table] [-t [address...]] [-d [-p pidfile]] [-log syslog|stderr] [-once] [-version]")
 		f.VisitAll(func(fl *flag.Flag) {
 			if fl.Name != "child" && fl.Name != "detached" {
 				fmt.Fprintf(f.Output(), "  -%-8s %s\n", fl.Name, fl.Usage)
@@ -95,6 +96,8 @@ func parse(args []string, stdout, stderr io.Writer) (options, int) {
 		f.SetOutput(stdout)
 		f.Usage()
 		return o, sysexits.OK
+	case f.NArg() > 0 && o.test:
+		o.addresses = f.Args()
 	case f.NArg() > 0:
 		fmt.Fprintf(stderr, "smapd: unexpected argument %q\n", f.Arg(0))
 		return o, sysexits.Usage
@@ -121,7 +124,7 @@ func test(o options, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stderr, "smapd: warning:", w)
 	}
 	fmt.Fprintln(stdout, o.table+": ok")
-	return sysexits.OK
+	return explain(rules, o.addresses, stdout, stderr)
 }
 
 // configErrors prints every error of a table on a line of its own.

@@ -51,7 +51,11 @@ func readRules(path string, root bool) (*rules, error) {
 		return nil, err
 	}
 	r.doubts = append(r.doubts, netperm.UnknownRecipients(text, path)...)
-	_, err = r.config()
+	cfg, err := r.config()
+	if err == nil && cfg.BadAdmin == "" && r.table.String(netperm.BadAdmin) != "none" {
+		r.doubts = append(r.doubts, r.table.Errorf(netperm.BadAdmin,
+			"nobody gets a digest of what is set aside, since no agent delivers on this host: name an address, or none"))
+	}
 	return r, err
 }
 
@@ -74,7 +78,7 @@ func (r *rules) checkFiles() error {
 		if !errors.As(err, &e) {
 			return err
 		}
-		named := e.About(netperm.Agent, netperm.Sendmail, netperm.BounceAgent)
+		named := e.About(netperm.Agent, netperm.Sendmail, netperm.BounceAgent, netperm.Lane)
 		if named && errors.Is(e, os.ErrNotExist) {
 			r.missing = append(r.missing, e)
 		} else {
@@ -104,11 +108,11 @@ func (r *rules) parse(root bool) error {
 
 // readFiles reads the files with secrets that the table names.
 func (r *rules) readFiles() error {
-	for _, clause := range []netperm.WordsClause{netperm.Agent, netperm.BounceAgent} {
-		for _, name := range agent.Files(r.table.Words(clause)) {
+	for _, a := range r.agents() {
+		for _, name := range agent.Files(a.words) {
 			data, err := netperm.ReadFile(name)
 			if err != nil {
-				return r.table.Errorf(clause, "%w", err)
+				return a.fail("%w", err)
 			}
 			r.Files[name] = data
 		}
@@ -140,15 +144,10 @@ func (r *rules) logTo() string {
 // config makes the courier's configuration, without its log.
 func (r *rules) config() (courier.Config, error) {
 	t := r.table
-	mail, err := makeAgent(r, netperm.Agent)
-	if err != nil {
-		return courier.Config{}, err
-	}
 	cfg := courier.Config{
 		Dir:          t.String(netperm.Directory),
 		BadDir:       t.String(netperm.BadDir),
-		Agent:        mail,
-		MaxChildren:  int(t.Int(netperm.MaxChildren)),
+		MaxChildren:  paused(int(t.Int(netperm.MaxChildren))),
 		Batch:        int(t.Int(netperm.Batch)),
 		AgentTimeout: t.Duration(netperm.AgentTimeout),
 		Wakeup:       t.Duration(netperm.Wakeup),
@@ -167,10 +166,11 @@ func (r *rules) config() (courier.Config, error) {
 	if filepath.Clean(cfg.BadDir) == filepath.Join(cfg.Dir, "bad") {
 		cfg.BadDir = ""
 	}
-	if t.Has(netperm.BounceAgent) {
-		if cfg.BounceAgent, err = makeAgent(r, netperm.BounceAgent); err != nil {
-			return courier.Config{}, err
-		}
+	if err := r.setAgents(&cfg); err != nil {
+		return cfg, err
+	}
+	if !t.Has(netperm.BadAdmin) && !agent.Local(cfg.OwnLane(cfg.BadAdmin).Agent) {
+		cfg.BadAdmin = "" // a script, or a server elsewhere, would get it
 	}
 	return cfg, nil
 }

@@ -131,6 +131,19 @@ func Final(a Agent) bool {
 	return false
 }
 
+// Local tells whether an agent can deliver mail for people on this host, such as the
+// administrator: a mail server here, or a mailbox. A script and a server elsewhere
+// cannot.
+func Local(a Agent) bool {
+	switch a := a.(type) {
+	case *Maildir, *Sendmail:
+		return true
+	case *Remote:
+		return a.LMTP || a.Local()
+	}
+	return false
+}
+
 // Same gives every recipient of a job the same result.
 func (j *Job) Same(r Result) []Result {
 	out := make([]Result, len(j.Recipients))

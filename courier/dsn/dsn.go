@@ -105,8 +105,8 @@ func (r *Report) value(s string, limit int) string {
 	}, s)
 }
 
-// complete gives an address of this host its domain, which header fields want.
-func complete(address, host string) string {
+// Complete gives an address of this host its domain.
+func Complete(address, host string) string {
 	if _, domain := envelope.SplitAddress(address); domain == "" {
 		return address + "@" + host
 	}
@@ -151,7 +151,7 @@ func (r *Report) Write(to io.Writer) error {
 // Header writes the header fields that every message of a courier begins with.
 func Header(w io.Writer, host, to, subject string, now time.Time) {
 	fmt.Fprintf(w, "Date: %s\nFrom: Mail Delivery System <MAILER-DAEMON@%s>\nTo: <%s>\nSubject: %s\n",
-		mailDate(now), host, complete(to, host), subject)
+		mailDate(now), host, Complete(to, host), subject)
 	fmt.Fprintf(w, "Message-ID: <%s@%s>\nAuto-Submitted: auto-replied\n", envelope.NewID(now), host)
 }
 
@@ -183,7 +183,7 @@ func (r *Report) fields(w io.Writer) {
 		if !ascii(n.Path.Address) {
 			kind = "utf-8"
 		}
-		fmt.Fprintf(w, "Final-Recipient: %s; %s\nAction: %s\nStatus: %s\n", kind, complete(n.Path.Address, r.Host), n.Action, n.Status)
+		fmt.Fprintf(w, "Final-Recipient: %s; %s\nAction: %s\nStatus: %s\n", kind, Complete(n.Path.Address, r.Host), n.Action, n.Status)
 		if n.Remote != "" {
 			fmt.Fprintf(w, "Remote-MTA: dns; %s\n", r.value(n.Remote, 255))
 		}
