@@ -167,10 +167,7 @@ func (d *delivery) work(ctx context.Context) result {
 		d.last = d.start.why.Error()
 	}
 	d.own = isOwn(d.spool, spoolfmt.Cur, d.claim.ID(), d.env)
-	switch {
-	case !d.roomForOutcomes():
-		return d.setAside("", "the envelope is so long that the outcome of each recipient would not fit into it")
-	case d.first == nil && !d.start.aging:
+	if d.first == nil && !d.start.aging {
 		return d.giveBack(result{verdict: verdictFree})
 	}
 	if due := d.due(); due.After(d.begin) {
@@ -260,10 +257,6 @@ func systemTrouble(err error) bool {
 	}
 	return false
 }
-
-// roomForOutcomes tells whether every outcome could be written into the
-// envelope. A message must not be delivered when that could not be recorded.
-func (d *delivery) roomForOutcomes() bool { return d.env.Room() <= envelope.MaxSize }
 
 // giveBack ends the claim and leaves the message in cur.
 func (d *delivery) giveBack(r result) result {

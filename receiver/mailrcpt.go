@@ -144,13 +144,17 @@ const minInodes = 64
 
 var errFull = errors.New("less room than minfree")
 
+// otherRoom is more than the envelope has besides its recipients: the other fields
+// that we write, and what a drainer writes.
+const otherRoom = envelope.DrainerRoom + 8*maxCommand
+
 func (s *session) rcpt(arg string) Reply {
 	p, r := s.recipient(arg)
-	room := s.listed + 2*len(arg) + envelope.OutcomeRoom
+	room := s.listed + envelope.RecipientRoom(p)
 	switch {
 	case r.Code != 0:
 	case s.MaxRecip > 0 && len(s.recipients) >= s.MaxRecip, len(s.recipients) >= envelope.MaxRecipients,
-		room > envelope.MaxSize-maxCommand:
+		room > envelope.MaxSize-otherRoom:
 		s.excess++
 		r = replyManyRcpts
 	default:

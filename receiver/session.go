@@ -45,7 +45,7 @@ type session struct {
 	sender     envelope.Path
 	utf8       bool // MAIL had SMTPUTF8
 	recipients []envelope.Path
-	listed     int      // octets that the recipients take in an envelope
+	listed     int64    // octets that the recipients take in an envelope
 	content    *content // on its way
 	pace       *pace    // of the content; nil between messages
 

@@ -32,7 +32,7 @@ class Foreign(Malformed):
 
 def valid_id(s):
     return (re.fullmatch(r'[A-Za-z0-9][A-Za-z0-9._=+-]{0,179}', s) is not None
-            and not s.endswith(SUFFIXES))
+            and not s.endswith(SUFFIXES + ('.done',)))
 
 
 def new_id():
@@ -54,7 +54,7 @@ ATEXT = r"A-Za-z0-9!#$%&'*+/=?^_`{|}~\-" + BEYOND
 ATOMS = re.compile(rf'[{ATEXT}]+(?:\.[{ATEXT}]+)*')
 QUOTED = re.compile(rf'"(?:[ !#-\[\]-~{BEYOND}]|\\[ -~])*"')
 LABEL = re.compile(rf'[A-Za-z0-9_{BEYOND}](?:[A-Za-z0-9_{BEYOND}-]*[A-Za-z0-9_{BEYOND}])?')
-LITERAL = re.compile(r'\[[!-Z^-~]+\]')
+LITERAL = re.compile(r'\[[!-;=?A-Z^-~]+\]')
 PARAM = re.compile(rf'([A-Za-z0-9][A-Za-z0-9-]*)(?:=([!-<>-~{BEYOND}]+))?')
 XTEXT = r'(?:[!-*,-<>-~]|\+[0-9A-F]{2})+'
 
@@ -132,14 +132,17 @@ def parse_path(of, value):
             if not known_param(of, m.group(1), m.group(2)):
                 raise Malformed('bad value of ' + m.group(1))
             params.append([m.group(1), m.group(2)])
+    if len(params) > 32:
+        raise Malformed('too many parameters')
     return {'address': address, 'params': params}
 
 
 # 5. Envelope
 
 SINGLE = {n.lower() for n in (
-    'Spool-Format Sender Size SHA256 Received-At Client-Address Client-Name Client-Ident Helo '
-    'Protocol TLS Attempts Next-Attempt Last-Error Set-Aside').split()}
+    'Spool-Format Sender Size CRC32C SHA256 Received-At Client-Address Client-Name Client-Ident Helo '
+    'Protocol TLS Attempts Next-Attempt Last-Error Set-Aside Requeued-At').split()}
+DRAINERS = {'delivered', 'failed', 'attempts', 'next-attempt', 'last-error', 'set-aside', 'requeued-at'}
 TIME = re.compile(r'([0-9]{4})-([0-9]{2})-([0-9]{2})T([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.[0-9]{1,9})?Z')
 BAD_TEXT = re.compile('[\x00-\x1f\x7f-\x9f]')
 
@@ -155,7 +158,7 @@ def check_time(s):
 def parse_outcome(status, value):
     address, rest = cut_path(value)
     m = re.fullmatch(r' ([^ ]+)(?: ([^ ].*))?', rest)
-    if not m or (status == 'failed' and not m.group(2)):
+    if not m or (status == 'failed' and not m.group(2)) or octets(m.group(2) or '') > 256:
         raise Malformed('bad outcome')
     check_time(m.group(1))
     return address, {'status': status, 'time': m.group(1), 'text': m.group(2) or ''}
@@ -194,6 +197,12 @@ def parse_envelope(data):
     for what in ('sender', 'recipients', 'size'):
         if env[what] in (None, []):
             raise Malformed('no ' + what, number)
+    ours = [f for f in env['fields'] if f[0].lower() not in DRAINERS]
+    if len(ours) - len(env['recipients']) > 1000:
+        raise Malformed('too many fields', number)
+    room = sum(octets(r['address']) + 320 for r in env['recipients'])
+    if len(marshal({'fields': ours})) + 4096 + room > MAX_FILE:
+        raise Malformed('no room for the outcomes', number)
     return env
 
 
@@ -224,7 +233,11 @@ def parse_field(env, line, seen, outcomes, number):
         raise Malformed('bad number')
     elif key == 'sha256' and not re.fullmatch(r'[0-9a-f]{64}', value):
         raise Malformed('bad SHA256')
-    elif key in ('received-at', 'next-attempt'):
+    elif key == 'crc32c' and not re.fullmatch(r'[0-9a-f]{8}', value):
+        raise Malformed('bad CRC32C')
+    elif key in ('last-error', 'set-aside') and octets(value) > 1200:
+        raise Malformed('too long')
+    elif key in ('received-at', 'next-attempt', 'requeued-at'):
         check_time(value)
     elif key == 'set-aside':
         if not re.fullmatch(r'[^ ]+ [^ ].*', value):

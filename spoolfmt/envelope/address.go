@@ -123,7 +123,7 @@ func domain(s string) (at int, reason string) {
 			switch c := s[i]; {
 			case c == ']' && i == len(s)-1 && i > 1:
 				return 0, ""
-			case c < 33 || c > 126 || c == '[' || c == '\\' || c == ']':
+			case c < 33 || c > 126 || strings.IndexByte(`<>@[\]`, c) >= 0:
 				return i, "bad address literal"
 			}
 		}

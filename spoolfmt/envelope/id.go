@@ -26,6 +26,7 @@ func (e *IDError) Error() string { return fmt.Sprintf("id %.80q: %s", e.ID, e.Re
 const (
 	ContentSuffix  = ".eml"
 	EnvelopeSuffix = ".envelope"
+	DoneSuffix     = ".done"
 	DropSuffix     = ".mail"
 )
 
@@ -64,7 +65,7 @@ func CheckID(id string) error {
 			}
 		}
 	}
-	for _, suffix := range []string{ContentSuffix, EnvelopeSuffix, DropSuffix} {
+	for _, suffix := range []string{ContentSuffix, EnvelopeSuffix, DoneSuffix, DropSuffix} {
 		if reason == "" && strings.HasSuffix(id, suffix) {
 			reason = "ends in " + suffix
 		}

@@ -19,22 +19,19 @@ const headOfEnvelope = "Spool-Format: 1\nSender: <>\nRecipient: <a>\nSize: 1\n"
 // TestLimits has every limit of an envelope met and exceeded by one.
 func TestLimits(t *testing.T) {
 	repeat := strings.Repeat
-	fill := func(total int) string { // an envelope of that many octets
-		var b strings.Builder
-		b.WriteString(headOfEnvelope)
-		for total-b.Len()-1 > 2*MaxLine {
-			b.WriteString("X: " + repeat("x", MaxLine-4) + "\n")
-		}
-		half := (total - b.Len() - 1) / 2
-		b.WriteString("X: " + repeat("x", half-4) + "\n")
-		b.WriteString("X: " + repeat("x", total-b.Len()-1-4) + "\n\n")
-		return b.String()
-	}
 	tests := []struct {
 		name string
 		make func(over int) string
 	}{
-		{"file", func(n int) string { return fill(MaxSize + n) }},
+		{"room", func(n int) string { return fullEnvelope(MaxSize + n) }},
+		{"fields", func(n int) string { return headOfEnvelope + repeat("X: x\n", MaxFields-3+n) + "Attempts: 1\n\n" }},
+		{"parameters", func(n int) string {
+			params := ""
+			for i := range MaxParams + n {
+				params += fmt.Sprintf(" K%d=x", i)
+			}
+			return headOfEnvelope + "Recipient: <b>" + params + "\n\n"
+		}},
 		{"line", func(n int) string { return headOfEnvelope + "X: " + repeat("x", MaxLine-4+n) + "\n\n" }},
 		{"name", func(n int) string { return headOfEnvelope + repeat("x", 64+n) + ": x\n\n" }},
 		{"recipients", func(n int) string {
@@ -45,6 +42,14 @@ func TestLimits(t *testing.T) {
 		}},
 		{"Attempts", func(n int) string { return headOfEnvelope + "Attempts: " + repeat("9", 9+n) + "\n\n" }},
 		{"SHA256", func(n int) string { return headOfEnvelope + "SHA256: " + repeat("f", 64+n) + "\n\n" }},
+		{"CRC32C", func(n int) string { return headOfEnvelope + "CRC32C: " + repeat("f", 8+n) + "\n\n" }},
+		{"Last-Error", func(n int) string { return headOfEnvelope + "Last-Error: " + repeat("x", 1200+n) + "\n\n" }},
+		{"Set-Aside", func(n int) string {
+			return headOfEnvelope + "Set-Aside: 2026-11-23T20:04:13Z " + repeat("x", 1200-21+n) + "\n\n"
+		}},
+		{"text", func(n int) string {
+			return headOfEnvelope + "Failed: <a> 2026-11-23T20:04:13Z " + repeat("x", 256+n) + "\n\n"
+		}},
 		{"fraction", func(n int) string {
 			return headOfEnvelope + "Received-At: 2026-11-23T20:04:13." + repeat("1", 9+n) + "Z\n\n"
 		}},
@@ -69,6 +74,59 @@ func TestLimits(t *testing.T) {
 		if e != nil || !errors.As(err, &bad) || bad.Line < 1 || bad.Column < 1 {
 			t.Errorf("%s one over its limit: %v", tt.name, err)
 		}
+	}
+}
+
+// fullEnvelope returns an envelope that can grow to that many octets.
+func fullEnvelope(room int) string {
+	var b strings.Builder
+	b.WriteString("Spool-Format: 1\nSender: <>\nSize: 1\n")
+	room -= b.Len() + len("\n") + DrainerRoom
+	for n := 0; room > 3*MaxLine; n++ {
+		p := Path{Address: fmt.Sprintf("%s%04d@%s.example.org", strings.Repeat("x", 200), n, strings.Repeat("y", 60))}
+		b.WriteString("Recipient: " + p.String() + "\n")
+		room -= int(RecipientRoom(p))
+	}
+	for room > 0 {
+		n := min(room, MaxLine)
+		if room > MaxLine {
+			n = MaxLine / 2
+		}
+		b.WriteString("X: " + strings.Repeat("x", n-4) + "\n")
+		room -= n
+	}
+	return b.String() + "\n"
+}
+
+// TestRoomIsEnough: whatever a drainer writes into an envelope without a spare
+// octet, the result is one that every reader accepts.
+func TestRoomIsEnough(t *testing.T) {
+	e, err := Parse([]byte(fullEnvelope(MaxSize)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	long := strings.Repeat("x", MaxLine)
+	at := time.Date(2026, 11, 23, 20, 4, 13, 123456000, time.UTC)
+	for i, r := range e.Recipients() {
+		if err := e.SetOutcome(r.Address, Outcome{StatusDelivered + Status(i%2), at, long}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, value := range map[string]string{
+		"Attempts": "999999999", "Next-Attempt": FormatTime(at), "Last-Error": long[:MaxDrainerText],
+		"Set-Aside": SetAsideValue(at, long),
+	} {
+		if err := e.Set(name, value); err != nil {
+			t.Fatal(err)
+		}
+	}
+	e.put("Requeued-At", FormatTime(at))
+	data, err := e.Marshal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Parse(data); err != nil || int64(len(data)) > e.Room() || e.Room() != MaxSize {
+		t.Errorf("%d octets, room for %d: %v", len(data), e.Room(), err)
 	}
 }
 
@@ -97,13 +155,23 @@ func TestMarshalLimits(t *testing.T) {
 	if _, err := e.Marshal(); err != nil {
 		t.Error(err)
 	}
-	for n := range MaxSize / MaxLine {
-		if err := e.Set(fmt.Sprintf("X%d", n), strings.Repeat("x", MaxLine-20)); err != nil {
+	for n := range MaxFields {
+		if err := e.Set(fmt.Sprintf("X%d", n), "x"); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if _, err := e.Marshal(); err == nil {
-		t.Error("an envelope over the limit of a file is written")
+		t.Error("too many fields are written")
+	}
+	e, err = Parse([]byte(fullEnvelope(MaxSize)))
+	if err == nil {
+		err = e.Set("Y", "z")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := e.Marshal(); err == nil {
+		t.Error("an envelope without room is written")
 	}
 }
 
@@ -196,9 +264,7 @@ func TestOutcomeInjection(t *testing.T) {
 	}
 }
 
-// TestHostileEnvelopes: inputs made to be slow are not. Each path with many
-// parameters costs milliseconds when all are compared with all; see the ratio
-// in TestManyKeywords, which no slow machine upsets.
+// TestHostileEnvelopes: inputs made to be slow are not.
 func TestHostileEnvelopes(t *testing.T) {
 	var params strings.Builder
 	for i := 0; params.Len() < 3900; i++ {
@@ -222,31 +288,6 @@ func TestHostileEnvelopes(t *testing.T) {
 		if took := time.Since(start); took > slowest {
 			t.Errorf("%s took %v", name, took)
 		}
-	}
-}
-
-// TestManyKeywords: twenty times the keywords must not cost much more than
-// twenty times as long; compared each with each they cost four hundred times.
-func TestManyKeywords(t *testing.T) {
-	fastest := func(n int) time.Duration {
-		var b strings.Builder
-		b.WriteString("<a>")
-		for i := range n {
-			fmt.Fprintf(&b, " K%d", i)
-		}
-		best := time.Hour
-		for range 20 {
-			start := time.Now()
-			if _, err := ParsePath(b.String()); err != nil {
-				t.Fatal(err)
-			}
-			best = min(best, time.Since(start))
-		}
-		return best
-	}
-	few, many := fastest(1000), fastest(20000)
-	if many > 160*few { // 20 is linear, 400 quadratic
-		t.Errorf("1000 keywords take %v, 20000 take %v", few, many)
 	}
 }
 

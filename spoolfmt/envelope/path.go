@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"unicode/utf8"
 )
 
 // A Param is an ESMTP parameter of MAIL or RCPT (RFC 5321 4.1.2).
@@ -49,15 +48,6 @@ func (p Path) String() string {
 	return b.String()
 }
 
-// A pathError is a fault at a place in a value.
-type pathError struct {
-	offset int
-	err    error
-}
-
-func (e *pathError) Error() string { return e.err.Error() }
-func (e *pathError) Unwrap() error { return e.err }
-
 // ParsePath reads the value of a Sender or Recipient field. It accepts the null
 // path and any well-formed parameters; [CheckSenderParams] and
 // [CheckRecipientParams] look at those that are known.
@@ -66,18 +56,24 @@ func ParsePath(value string) (Path, error) {
 	if err != nil {
 		return Path{}, err
 	}
-	var seen keywords
+	if n := strings.Count(rest, " "); n > 0 {
+		p.Params = make([]Param, 0, min(n, MaxParams))
+	}
 	for rest != "" {
 		if rest[0] != ' ' {
-			return Path{}, &pathError{at, fmt.Errorf("%+q where a space or the end should be", rest[:1])}
+			return Path{}, &valueError{at, fmt.Errorf("expected a space or the end of the line, got %+q", rest[:1])}
 		}
 		word, _, _ := strings.Cut(rest[1:], " ")
 		param, err := parseParam(word)
-		if err == nil && !seen.add(param.Keyword) {
+		switch {
+		case err != nil:
+		case has(p.Params, param.Keyword):
 			err = fmt.Errorf("parameter %s is repeated", param.Keyword)
+		case len(p.Params) == MaxParams:
+			err = fmt.Errorf("more than %d parameters", MaxParams)
 		}
 		if err != nil {
-			return Path{}, &pathError{at + 1, err}
+			return Path{}, &valueError{at + 1, err}
 		}
 		p.Params = append(p.Params, param)
 		at += 1 + len(word)
@@ -86,44 +82,19 @@ func ParsePath(value string) (Path, error) {
 	return p, nil
 }
 
-// keywords are those of one path. The first few stand in an array, which is
-// all that honest mail needs; a line may hold a thousand, and comparing each
-// with each took three seconds for an envelope of such lines, not a third of one.
-type keywords struct {
-	few  [8]string
-	n    int
-	many map[string]bool
-}
-
-// add tells whether a keyword is new.
-func (k *keywords) add(keyword string) bool {
-	for _, w := range k.few[:k.n] {
-		if strings.EqualFold(w, keyword) {
-			return false
-		}
-	}
-	if k.n < len(k.few) {
-		k.few[k.n] = keyword
-		k.n++
-		return true
-	}
-	if k.many == nil {
-		k.many = make(map[string]bool)
-	}
-	key := strings.ToLower(keyword)
-	known := k.many[key]
-	k.many[key] = true
-	return !known
+// has tells whether a keyword is among the parameters.
+func has(params []Param, keyword string) bool {
+	return slices.ContainsFunc(params, func(x Param) bool { return strings.EqualFold(x.Keyword, keyword) })
 }
 
 // splitPath reads "<address>" and returns what follows and where that is.
 func splitPath(value string) (p Path, rest string, at int, err error) {
 	if !strings.HasPrefix(value, "<") {
-		return p, "", 0, &pathError{0, errors.New(`no "<" before the address`)}
+		return p, "", 0, &valueError{0, errors.New(`no "<" before the address`)}
 	}
 	end := pathEnd(value)
 	if end < 0 {
-		return p, "", 0, &pathError{len(value), errors.New(`no ">" after the address`)}
+		return p, "", 0, &valueError{len(value), errors.New(`no ">" after the address`)}
 	}
 	p.Address = value[1:end]
 	if p.Address != "" {
@@ -133,14 +104,14 @@ func splitPath(value string) (p Path, rest string, at int, err error) {
 			if errors.As(err, &bad) {
 				offset += bad.Offset
 			}
-			return Path{}, "", 0, &pathError{offset, err}
+			return Path{}, "", 0, &valueError{offset, err}
 		}
 	}
 	return p, value[end+1:], end + 1, nil
 }
 
-// pathEnd returns the place of the ">" that ends the address, or -1. A quoted
-// local part and an address literal may hold a ">" too.
+// pathEnd returns the place of the ">" that ends the address, or -1. Only within
+// quotes can an address contain one.
 func pathEnd(value string) int {
 	i := 1
 	if i < len(value) && value[i] == '"' {
@@ -151,15 +122,8 @@ func pathEnd(value string) int {
 		}
 	}
 	for ; i < len(value); i++ {
-		switch {
-		case value[i] == '>':
+		if value[i] == '>' {
 			return i
-		case value[i] == '[' && value[i-1] == '@':
-			n := strings.IndexByte(value[i:], ']')
-			if n < 0 {
-				return -1
-			}
-			i += n
 		}
 	}
 	return -1
@@ -184,113 +148,4 @@ func parseParam(word string) (Param, error) {
 		return Param{}, fmt.Errorf("bad value of parameter %s", keyword)
 	}
 	return Param{Keyword: keyword, Value: value, HasValue: has}, nil
-}
-
-// A paramRule checks the value of one known parameter.
-type paramRule struct {
-	keyword string
-	ok      func(Param) bool
-}
-
-func senderRules() []paramRule {
-	return []paramRule{
-		{"BODY", oneOf("7BIT", "8BITMIME", "BINARYMIME")},
-		{"RET", oneOf("FULL", "HDRS")},
-		{"ENVID", func(p Param) bool { return isXtext(p.Value, 100) }},
-		{"SMTPUTF8", func(p Param) bool { return !p.HasValue }},
-	}
-}
-
-func recipientRules() []paramRule {
-	return []paramRule{
-		{"NOTIFY", func(p Param) bool { return isNotify(p.Value) }},
-		{"ORCPT", func(p Param) bool { return isORCPT(p.Value) }},
-	}
-}
-
-// CheckSenderParams checks the values of BODY, RET, ENVID and SMTPUTF8; others
-// pass.
-func CheckSenderParams(params []Param) error { return checkParams(params, senderRules()) }
-
-// CheckRecipientParams checks the values of NOTIFY and ORCPT (RFC 3461); others
-// pass.
-func CheckRecipientParams(params []Param) error { return checkParams(params, recipientRules()) }
-
-func checkParams(params []Param, rules []paramRule) error {
-	for _, p := range params {
-		for _, r := range rules {
-			if strings.EqualFold(p.Keyword, r.keyword) && !r.ok(p) {
-				return fmt.Errorf("bad value of parameter %s: %+.100q", r.keyword, p.Value)
-			}
-		}
-	}
-	return nil
-}
-
-func oneOf(values ...string) func(Param) bool {
-	return func(p Param) bool {
-		for _, v := range values {
-			if equalASCII(p.Value, v) {
-				return true
-			}
-		}
-		return false
-	}
-}
-
-// equalASCII compares with an ASCII word without regard to case. Unicode folds
-// characters of more than one octet to "k" and "s"; those are others here.
-func equalASCII(s, word string) bool {
-	return len(s) == len(word) && strings.EqualFold(s, word)
-}
-
-// isXtext is RFC 3461 4: printable ASCII but "+" and "=", and "+" with two
-// upper-case hexadecimal digits for the rest.
-func isXtext(s string, most int) bool {
-	for i := 0; i < len(s); i++ {
-		switch c := s[i]; {
-		case c == '+':
-			if i+2 >= len(s) || !isHex(s[i+1]) || !isHex(s[i+2]) {
-				return false
-			}
-			i += 2
-		case c < 33 || c > 126 || c == '=':
-			return false
-		}
-	}
-	return s != "" && len(s) <= most
-}
-
-func isHex(c byte) bool { return isDigit(c) || c >= 'A' && c <= 'F' }
-
-func isNotify(s string) bool {
-	if equalASCII(s, "NEVER") {
-		return true
-	}
-	var seen [3]bool
-	for _, word := range strings.Split(s, ",") {
-		i := slices.IndexFunc([]string{"SUCCESS", "FAILURE", "DELAY"}, func(w string) bool { return equalASCII(word, w) })
-		if i < 0 || seen[i] {
-			return false
-		}
-		seen[i] = true
-	}
-	return true
-}
-
-// isORCPT is atom ";" xtext; RFC 6533's utf-8-address goes beyond ASCII.
-func isORCPT(s string) bool {
-	kind, address, ok := strings.Cut(s, ";")
-	if !ok || kind == "" || len(s) > 500 {
-		return false
-	}
-	for i := 0; i < len(kind); i++ {
-		if !isAtext(kind[i]) || kind[i] >= utf8.RuneSelf {
-			return false
-		}
-	}
-	if equalASCII(kind, "utf-8") {
-		return address != ""
-	}
-	return isXtext(address, 500)
 }
