@@ -31,16 +31,27 @@ func (t *Table) Identity() (uid, gid int, err error) {
 	return t.identity(passwdFile, groupFile)
 }
 
+// LookupIdentity resolves lookup-userid, with the user's own group.
+func (t *Table) LookupIdentity() (uid, gid int, err error) {
+	return t.account(LookupUserID, "", passwdFile, groupFile)
+}
+
 func (t *Table) identity(passwd, group string) (uid, gid int, err error) {
 	if !t.Has(UserID) {
 		return -1, -1, nil
 	}
-	user, grp := t.String(UserID), t.String(GroupID)
+	return t.account(UserID, t.String(GroupID), passwd, group)
+}
+
+// account resolves the user that a clause names, with a group of its own if grp
+// is empty.
+func (t *Table) account(c StringClause, grp, passwd, group string) (uid, gid int, err error) {
+	user := t.String(c)
 	id, numeric := parseID(user)
 	if !numeric || grp == "" {
-		fields, err := account(passwd, user, numeric, 7)
+		fields, err := findAccount(passwd, user, numeric, 7)
 		if err != nil {
-			return -1, -1, t.Errorf(UserID, "%w", err)
+			return -1, -1, t.Errorf(c, "%w", err)
 		}
 		primary, ok := uint32(0), true
 		if fields != nil {
@@ -51,11 +62,11 @@ func (t *Table) identity(passwd, group string) (uid, gid int, err error) {
 		}
 		switch {
 		case !ok:
-			return -1, -1, t.Errorf(UserID, "the line of %s in %s is malformed", quoted(user), passwd)
+			return -1, -1, t.Errorf(c, "the line of %s in %s is malformed", quoted(user), passwd)
 		case fields == nil && !numeric:
-			return -1, -1, t.Errorf(UserID, "no user %s in %s; for a user that is listed elsewhere, write the number and a groupid", quoted(user), passwd)
+			return -1, -1, t.Errorf(c, "no user %s in %s; for a user that is listed elsewhere, write the number and a groupid", quoted(user), passwd)
 		case fields == nil:
-			return -1, -1, t.Errorf(UserID, "user %s is not in %s, so its group is unknown; write a groupid", user, passwd)
+			return -1, -1, t.Errorf(c, "user %s is not in %s, so its group is unknown; write a groupid", user, passwd)
 		}
 		gid = int(primary)
 	}
@@ -66,11 +77,11 @@ func (t *Table) identity(passwd, group string) (uid, gid int, err error) {
 	}
 	switch {
 	case id == 0:
-		return -1, -1, t.Errorf(UserID, "%s is root", quoted(user))
+		return -1, -1, t.Errorf(c, "%s is root", quoted(user))
 	case gid == 0 && grp != "":
 		return -1, -1, t.Errorf(GroupID, "%s is root's group", quoted(grp))
 	case gid == 0:
-		return -1, -1, t.Errorf(UserID, "the group of %s is root's; write a groupid", quoted(user))
+		return -1, -1, t.Errorf(c, "the group of %s is root's; write a groupid", quoted(user))
 	}
 	return int(id), gid, nil
 }
@@ -79,7 +90,7 @@ func (t *Table) groupID(file, grp string) (int, error) {
 	if id, ok := parseID(grp); ok {
 		return int(id), nil
 	}
-	fields, err := account(file, grp, false, 4)
+	fields, err := findAccount(file, grp, false, 4)
 	if err != nil {
 		return -1, t.Errorf(GroupID, "%w", err)
 	}
@@ -93,11 +104,11 @@ func (t *Table) groupID(file, grp string) (int, error) {
 	return int(id), nil
 }
 
-// account finds the first line of a passwd or group file with the given name, or
+// findAccount finds the first line of a passwd or group file with the given name, or
 // number, and returns its fields; nil if there is none. Lines with another
 // number of fields are somebody else's problem and skipped, as libc does, and so
 // are the "+" and "-" lines of NIS.
-func account(file, want string, byNumber bool, fields int) ([]string, error) {
+func findAccount(file, want string, byNumber bool, fields int) ([]string, error) {
 	// Package os would make a poller, with its threads, to find out that a file on
 	// a disk does not need one.
 	fd, err := unix.Open(file, unix.O_RDONLY|unix.O_CLOEXEC, 0)

@@ -29,6 +29,7 @@ const (
 	GroupID      StringClause    = iota
 	Directory    StringClause    = iota
 	Log          StringClause    = iota
+	LogRequired  BoolClause      = iota
 	Timeout      DurationClause  = iota
 	MaxBytes     IntClause       = iota
 	MaxRecip     IntClause       = iota
@@ -36,10 +37,13 @@ const (
 	MinFree      IntClause       = iota
 	MaxSessions  IntClause       = iota
 	MaxPerClient IntClause       = iota
+	SessionsFile StringClause    = iota
 	Hostname     StringClause    = iota
 	Offer        WordsClause     = iota
 	ProxyHosts   PatternsClause  = iota
+	LenientHosts PatternsClause  = iota
 	MinRate      IntClause       = iota
+	GreetDelay   DurationClause  = iota
 	IdleExit     DurationClause  = iota
 	hosts        permitClause    = iota
 	LocalDomains DomainsClause   = iota
@@ -50,6 +54,7 @@ const (
 	TLSRequired  BoolClause      = iota
 	Names        BoolClause      = iota
 	Ident        BoolClause      = iota
+	LookupUserID StringClause    = iota
 	Sandbox      StringClause    = iota
 	Executable   StringClause    = iota
 	Sendmail     WordsClause     = iota

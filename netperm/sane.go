@@ -55,6 +55,9 @@ func (p *parser) saneIdentity() {
 			p.failAt(c, "%s must not be root", t.program)
 		}
 	}
+	if id, ok := parseID(t.String(LookupUserID)); ok && id == 0 || t.String(LookupUserID) == "root" {
+		p.failAt(LookupUserID, "must not be root")
+	}
 	if t.Has(GroupID) && !t.Has(UserID) {
 		p.warnAt(GroupID, "not used without userid")
 	}

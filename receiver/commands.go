@@ -87,6 +87,7 @@ func (s *session) outOfOrder(verb string) Reply {
 // execute parses one command line and carries it out.
 func (s *session) execute(line string) Reply {
 	s.credentials = s.credentials || isAuth(line)
+	line = withoutTab(line)
 	if badText(line) {
 		s.alarm("control characters in a command", "line", s.loggable(line))
 		return replyControl
@@ -111,6 +112,17 @@ func (s *session) execute(line string) Reply {
 		return c.do(s, arg)
 	}
 	return replyUnknown
+}
+
+// withoutTab takes tabs away that some clients send after the colon of MAIL and
+// RCPT.
+func withoutTab(line string) string {
+	const verb = len("MAIL")
+	colon := strings.IndexByte(line, ':')
+	if colon < verb || !equal("MAIL", line[:verb]) && !equal("RCPT", line[:verb]) {
+		return line
+	}
+	return line[:colon+1] + strings.TrimLeft(line[colon+1:], " \t")
 }
 
 // tooIdle counts a command that may come only so often.
@@ -159,9 +171,9 @@ func (s *session) rset(string) Reply {
 func (s *session) quit(string) Reply {
 	s.over = !s.in.waiting() && s.tls == nil // TLS has an end of its own
 	if !s.esmtp {
-		return replyFor(221, "", "Closing connection").closing()
+		return replyQuitHelo
 	}
-	return replyFor(221, "2.0.0", s.Hostname, " Closing connection").closing()
+	return replyQuit(s.Hostname)
 }
 
 func (s *session) debug(string) Reply {

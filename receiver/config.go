@@ -13,6 +13,7 @@ type Config struct {
 	Spool    Spool
 	Log      *slog.Logger
 
+	GreetDelay time.Duration // before the greeting; who talks earlier is refused
 	Timeout    time.Duration // for one command line, and between octets of content
 	MaxBytes   int64         // of a content
 	MaxRecip   int           // recipients of a message
@@ -28,12 +29,13 @@ type Config struct {
 	// Local tells whether recipients of a domain, in whatever case, are accepted
 	// from anyone.
 	Local func(domain string) bool
-	// Known tells whether a local recipient exists; nil knows all.
-	Known func(address string) (bool, error)
+	// Known starts the look-ups of one session: the function that it returns tells
+	// whether a local recipient exists. nil knows all.
+	Known func() func(address string) (bool, error)
 	Now   func() time.Time
 }
 
-// TLS are the facts of a secure connection.
+// TLS describes a secure connection.
 type TLS struct {
 	Version string // "TLSv1.3"
 	Cipher  string // "TLS_AES_128_GCM_SHA256"
@@ -48,8 +50,8 @@ type Client struct {
 	Name  string     // verified reverse name, or empty
 	Ident string     // what its ident server says, or empty
 	Relay bool       // it may send to any domain
-	// Early tells whether it sent something already; nil never does.
-	Early func() bool
+	// Lenient is set for a host whose lines may end in LF or CR CR LF.
+	Lenient bool
 }
 
 // address is the client in logs and envelopes.

@@ -31,6 +31,7 @@ type content struct {
 	own   int64 // octets that we added: they are not the client's
 	spare int64 // octets that came after the fault
 	fault *Reply
+	skip  *skipper // not nil when the decoder has lost the lines
 
 	begun bool   // the first octets are in the draft
 	first []byte // those that are held back until then
@@ -92,26 +93,45 @@ func (c *content) abort() {
 // take decodes transmitted octets and keeps what they stand for. It returns how
 // many it used. An error means that the session cannot go on.
 func (c *content) take(p []byte) (used int, err error) {
-	out, used, err := c.d.decode(p)
-	if err != nil {
-		return used, err
+	var out []byte
+	if c.skip != nil {
+		used = c.skip.skip(p)
+	} else if out, used, err = c.d.decode(p); err != nil {
+		c.badLine(err)
+	}
+	if c.fault == nil {
+		c.check(out)
 	}
 	if c.fault != nil {
-		if c.spare += int64(used); c.spare > maxRefusedContent {
+		c.spare += int64(used)
+		if c.spare > maxRefusedContent {
 			return used, errRefused
 		}
 		return used, nil
 	}
-	c.check(out)
-	if c.fault == nil && c.s.MaxBytes > 0 && c.draft.Size()-c.own+int64(len(out)) > c.s.MaxBytes {
+	if c.s.MaxBytes > 0 && c.draft.Size()-c.own+int64(len(out)) > c.s.MaxBytes {
 		c.fail(replyTooBig)
-	}
-	if c.fault == nil {
-		if err := c.write(out); err != nil {
-			c.systemFault("write message", err)
-		}
+	} else if err := c.write(out); err != nil {
+		c.systemFault("write message", err)
 	}
 	return used, nil
+}
+
+// badLine refuses a message whose line ends are uncertain, or that has NUL. It is
+// read to its end; then the session is over.
+func (c *content) badLine(err error) {
+	c.s.alarm("line without CR LF in a message")
+	c.abort()
+	fault := replyBareLine
+	c.fault = &fault
+	if !errors.Is(err, errNUL) {
+		c.skip = &skipper{last: []byte(c.d.tail)}
+	}
+}
+
+// ended tells whether the message of a DATA is complete.
+func (c *content) ended() bool {
+	return c.d.state == lineEnd || c.skip != nil && c.skip.ended
 }
 
 // check counts the Received fields of the header.
@@ -172,9 +192,9 @@ func (c *content) finish() Reply {
 	s.accepted(size)
 	s.log.Info("message", "id", id, "sender", s.sender.Address, "recipients", len(s.recipients), "size", size)
 	if s.esmtp {
-		return replyFor(250, "2.0.0", "Mail accepted, id ", id)
+		return replyAcceptedAs(id)
 	}
-	return replyFor(250, "", "Mail accepted")
+	return replyAccepted
 }
 
 // envelope is the message's, as the spool wants it.

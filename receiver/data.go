@@ -16,7 +16,10 @@ func (s *session) data(string) Reply {
 	}
 	s.content = c
 	s.say(replyEnterMail)
-	for c.d.state != lineEnd {
+	if s.loose != nil {
+		s.loose.message()
+	}
+	for !c.ended() {
 		if _, err := s.more(c, math.MaxInt64); err != nil {
 			return s.broken(c, err)
 		}
@@ -31,6 +34,9 @@ func (s *session) bdat(arg string) Reply {
 	announced, err := strconv.ParseUint(size, 10, 63)
 	if err != nil || isLast && !equal("LAST", strings.TrimLeft(last, " ")) {
 		return replyBdatSyntax
+	}
+	if s.loose != nil { // the octets that arrive are not those that were sent
+		return replyNoBdat
 	}
 	n := int64(announced)
 	c, ordered := s.content, s.phase&(Rcpt|Chunks) != 0
@@ -51,13 +57,14 @@ func (s *session) bdat(arg string) Reply {
 		}
 	}
 	switch {
-	case isLast && c.d.state == lineCR:
-		return s.broken(c, errBareLine)
+	case isLast && c.d.state == lineCR && c.skip == nil:
+		c.badLine(errBareLine)
+		return s.endContent(c)
 	case isLast || c.fault != nil:
 		return s.endContent(c)
 	}
 	s.phase = Chunks
-	return replyFor(250, "2.0.0", size, " octets received")
+	return replyChunk(size)
 }
 
 var errSlow = errors.New("the client sends too slowly")
@@ -91,15 +98,12 @@ func (s *session) broken(c *content, err error) Reply {
 	slow := errors.Is(err, os.ErrDeadlineExceeded) && s.pace.over()
 	s.reset()
 	switch {
-	case errors.Is(err, errBareLine):
-		s.alarm("line without CR LF in a message")
-		return replyBareLine
-	case errors.Is(err, errRefused):
+	case c.fault != nil && c.fault.Close, errors.Is(err, errRefused):
 		return c.fault.closing()
 	case slow, errors.Is(err, errSlow):
-		return s.tooSlow()
+		return replyTooSlow(s.Hostname)
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return s.timeout()
+		return replyTimeout(s.Hostname)
 	}
-	return replyFor(421, "4.4.2", s.Hostname, " Connection lost").closing()
+	return replyLost(s.Hostname)
 }

@@ -127,22 +127,24 @@ func options(t *testing.T, s *stage, comment string) {
 		"tls-required": func(string) { c.RequireTLS = true },
 		"local-domain": func(v string) { c.Local = func(d string) bool { return d == v } },
 		"recipients": func(v string) {
-			c.Known = func(a string) (bool, error) {
+			known := func(a string) (bool, error) {
 				if strings.HasPrefix(a, "error") {
 					return false, unix.EIO
 				}
 				return strings.Contains(" "+v+" ", " "+strings.ToLower(a)+" "), nil
 			}
+			c.Known = func() func(string) (bool, error) { return known }
 		},
-		"relay":  func(string) { s.client.Relay = true },
-		"early":  func(string) { s.client.Early = func() bool { return true } },
-		"client": func(v string) { s.client.Addr = netip.MustParseAddr(v) },
-		"local":  func(string) { s.client.Addr = netip.Addr{} },
-		"name":   func(v string) { s.client.Name = v },
-		"ident":  func(v string) { s.client.Ident = v },
-		"free":   func(v string) { spool.bytes = uint64(number(v)) },
-		"inodes": func(v string) { spool.inodes = uint64(number(v)) },
-		"fail":   func(v string) { spool.step, spool.err = v, unix.ENOSPC },
+		"relay":       func(string) { s.client.Relay = true },
+		"greet-delay": func(v string) { c.GreetDelay = time.Duration(number(v)) * time.Millisecond },
+		"lenient":     func(string) { s.client.Lenient = true },
+		"client":      func(v string) { s.client.Addr = netip.MustParseAddr(v) },
+		"local":       func(string) { s.client.Addr = netip.Addr{} },
+		"name":        func(v string) { s.client.Name = v },
+		"ident":       func(v string) { s.client.Ident = v },
+		"free":        func(v string) { spool.bytes = uint64(number(v)) },
+		"inodes":      func(v string) { spool.inodes = uint64(number(v)) },
+		"fail":        func(v string) { spool.step, spool.err = v, unix.ENOSPC },
 	}
 	for line := range strings.Lines(comment) {
 		line = strings.TrimSuffix(line, "\n")

@@ -1,6 +1,9 @@
 package receiver
 
-import "bytes"
+import (
+	"bytes"
+	"fmt"
+)
 
 // A decoder turns what DATA and BDAT transmit into content: CR LF becomes LF
 // and, for DATA, dot-stuffing is taken off and the line with a lone dot found.
@@ -8,8 +11,12 @@ import "bytes"
 // not CR LF is errBareLine (RFC 5321 2.3.8, 4.1.1.4), and so is NUL.
 type decoder struct {
 	state decodeState
-	dots  bool // DATA: dots at the beginning of lines count
+	dots  bool   // DATA: dots at the beginning of lines count
+	tail  string // what ended in errBareLine, as far as a skipper needs it
 }
+
+// errNUL is returned with all that was decoded: the ends of lines are certain.
+var errNUL = fmt.Errorf("NUL: %w", errBareLine)
 
 type decodeState int
 
@@ -38,22 +45,31 @@ func (d *decoder) decode(p []byte) (out []byte, used int, err error) {
 		case lineText:
 			line := rest
 			if n := bytes.IndexByte(rest, '\r'); n >= 0 {
-				line, d.state = rest[:n], lineCR
-				used++
+				line = rest[:n]
 			}
-			if bytes.IndexByte(line, '\n') >= 0 {
-				return nil, used, errBareLine
+			if n := bytes.IndexByte(line, '\n'); n >= 0 {
+				d.tail = "\n"
+				return nil, used + n + 1, errBareLine
 			}
 			out = append(out, line...)
 			used += len(line)
+			if len(line) < len(rest) {
+				d.state = lineCR
+				used++
+			}
 		case lineDot: // a stuffed one, which goes, unless the line ends here
 			d.state = lineText
-			if rest[0] == '\r' {
+			switch rest[0] {
+			case '\r':
 				d.state = lineDotCR
 				used++
+			case '\n':
+				d.tail = "\n.\n"
+				return nil, used + 1, errBareLine
 			}
 		case lineCR, lineDotCR:
 			if rest[0] != '\n' {
+				d.tail = "\r"
 				return nil, used, errBareLine
 			}
 			used++
@@ -66,7 +82,7 @@ func (d *decoder) decode(p []byte) (out []byte, used int, err error) {
 		}
 	}
 	if bytes.IndexByte(out, 0) >= 0 {
-		return nil, used, errBareLine
+		return out, used, errNUL
 	}
 	return out, used, nil
 }

@@ -3,15 +3,15 @@ package receiver
 import (
 	"errors"
 	"strconv"
-	"strings"
 )
 
 // maxHeloName is the longest name in HELO and EHLO: RFC 5321 4.5.3.1.2.
 const maxHeloName = 255
 
-// hello takes a client's name; the transaction, if there is one, is over.
+// hello takes a client's name, which may be odd: nothing depends on it. The
+// transaction, if there is one, is over.
 func (s *session) hello(name string) bool {
-	if name == "" || len(name) > maxHeloName || strings.ContainsAny(name, " ()<>\"\\") || !ascii(name) {
+	if name == "" || len(name) > maxHeloName || !ascii(name) {
 		return false
 	}
 	s.reset()
@@ -24,7 +24,7 @@ func (s *session) helo(name string) Reply {
 		return replyHeloName
 	}
 	s.esmtp = false
-	return replyFor(250, "", "(", name, ") pleased to meet you.")
+	return replyHelo(name)
 }
 
 func (s *session) ehlo(name string) Reply {
@@ -32,16 +32,18 @@ func (s *session) ehlo(name string) Reply {
 		return replyHeloName
 	}
 	s.esmtp = true
-	r := replyFor(250, "", s.Hostname, " pleased to meet you")
-	r.More = []string{"8BITMIME", "PIPELINING", "CHUNKING", "ENHANCEDSTATUSCODES", "SIZE"}
-	if s.MaxBytes > 0 {
-		r.More[4] = "SIZE " + strconv.FormatInt(s.MaxBytes, 10)
-	}
+	r := replyEhlo(s.Hostname)
 	offer := func(keyword string, on bool) {
 		if on {
 			r.More = append(r.More, keyword)
 		}
 	}
+	offer("8BITMIME", true)
+	offer("PIPELINING", true)
+	offer("CHUNKING", s.loose == nil)
+	offer("ENHANCEDSTATUSCODES", true)
+	offer("SIZE", s.MaxBytes == 0)
+	offer("SIZE "+strconv.FormatInt(s.MaxBytes, 10), s.MaxBytes > 0)
 	offer("DSN", s.OfferDSN)
 	offer("SMTPUTF8", s.OfferUTF8)
 	offer("STARTTLS", s.StartTLS != nil && s.tls == nil)
@@ -64,20 +66,24 @@ func (s *session) startTLS(string) Reply {
 	s.say(replyStartTLS)
 	err := errors.Join(s.await(), s.flush())
 	var conn Conn
-	var facts TLS
+	var with TLS
 	if err == nil {
-		conn, facts, err = s.StartTLS(s.conn)
+		conn, with, err = s.StartTLS(s.conn)
 	}
 	if err != nil {
 		s.log.Info("tls", "error", err)
-		return replyFor(421, "4.7.0", s.Hostname, " TLS failed").closing()
+		return replyTLSFailed(s.Hostname)
 	}
 	s.mu.Lock()
 	s.conn = conn
 	s.mu.Unlock()
 	s.in.conn = conn
-	s.tls, s.phase, s.esmtp, s.heloName = &facts, Connected, false, ""
-	s.log.Info("tls", "version", facts.Version, "cipher", facts.Cipher)
+	if s.loose != nil {
+		s.loose = &lenient{Conn: conn, commands: s.loose.commands}
+		s.in.conn = s.loose
+	}
+	s.tls, s.phase, s.esmtp, s.heloName = &with, Connected, false, ""
+	s.log.Info("tls", "version", with.Version, "cipher", with.Cipher)
 	return Reply{}
 }
 

@@ -9,58 +9,6 @@ import (
 	"smap/spoolfmt/envelope"
 )
 
-// parse reads the path and parameters of MAIL and RCPT, "FROM:<path> X=1".
-// Blanks after the colon and between parameters, which RFC 5321 does not allow,
-// are harmless and not rare; Postfix and Exim accept them as well. An address
-// without brackets is not: where it ends would be a guess.
-func (s *session) parse(arg, keyword string, syntax Reply) (envelope.Path, Reply) {
-	n := min(len(keyword), len(arg))
-	value, ok := withoutRoute(strings.TrimLeft(arg[n:], " "))
-	if !ok || !equal(keyword, arg[:n]) {
-		return envelope.Path{}, syntax
-	}
-	end := strings.LastIndexByte(value, '>') // blanks before it may be the address's
-	for strings.Contains(value[end:], "  ") {
-		value = value[:end] + strings.ReplaceAll(value[end:], "  ", " ")
-	}
-	p, err := envelope.ParsePath(strings.Clone(value)) // it is kept; the line with all its blanks is not
-	var bad *envelope.AddressError
-	switch {
-	case errors.As(err, &bad):
-		return p, s.badAddress(keyword, bad)
-	case err != nil:
-		return p, replyFor(501, "5.5.4", err.Error()).asFault()
-	case len(p.Params) > 0 && !s.esmtp:
-		return p, replyFor(555, "5.5.4", "Parameters need EHLO").asFault()
-	}
-	return p, Reply{}
-}
-
-// withoutRoute takes the source route off, "<@a,@b:address>", which RFC 5321
-// says to accept and ignore. It tells whether the path has brackets, and names
-// in its route.
-func withoutRoute(path string) (string, bool) {
-	if !strings.HasPrefix(path, "<@") {
-		return path, strings.HasPrefix(path, "<") && strings.Contains(path, ">")
-	}
-	route, rest, ok := strings.Cut(path[1:], ":")
-	for hop := range strings.SplitSeq(route, ",") {
-		ok = ok && strings.HasPrefix(hop, "@") && envelope.CheckAddress("x"+hop) == nil
-	}
-	return "<" + rest, ok && strings.Contains(rest, ">")
-}
-
-func (s *session) badAddress(keyword string, bad *envelope.AddressError) Reply {
-	if bad.Dangerous() {
-		s.alarm("dangerous address", "address", bad.Address)
-	}
-	enhanced := "5.1.3"
-	if keyword == "FROM:" {
-		enhanced = "5.1.7"
-	}
-	return replyFor(553, enhanced, "Bad address: ", bad.Reason)
-}
-
 func (s *session) mail(arg string) Reply {
 	if s.RequireTLS && s.tls == nil {
 		return replyTLSFirst
@@ -82,14 +30,14 @@ func (s *session) mail(arg string) Reply {
 	}
 	s.sender, s.utf8, s.phase = p, utf8, Sender
 	s.log.Info("from", "sender", p.Address, "size", size)
-	return replyFor(250, "2.1.0", "<", p.Address, ">... Sender Ok")
+	return replySender(p.Address)
 }
 
 // mailParams checks MAIL's parameters against what EHLO offers. SIZE is for us
 // and stays here; the others go into the envelope.
 func (s *session) mailParams(p *envelope.Path) (size int64, r Reply) {
 	if err := envelope.CheckSenderParams(p.Params); err != nil {
-		return 0, replyFor(501, "5.5.4", err.Error()).asFault()
+		return 0, replySyntax(err).asFault()
 	}
 	kept := p.Params[:0]
 	for _, x := range p.Params {
@@ -98,7 +46,7 @@ func (s *session) mailParams(p *envelope.Path) (size int64, r Reply) {
 		case "SIZE":
 			n, err := strconv.ParseUint(x.Value, 10, 63)
 			if err != nil && !errors.Is(err, strconv.ErrRange) {
-				return 0, replyFor(501, "5.5.4", "SIZE is not a number").asFault()
+				return 0, replySize
 			}
 			size = int64(min(n, math.MaxInt64))
 			continue
@@ -111,7 +59,7 @@ func (s *session) mailParams(p *envelope.Path) (size int64, r Reply) {
 			offered = s.OfferDSN
 		}
 		if !offered {
-			return 0, replyFor(555, "5.5.4", "Parameter ", x.Keyword, " is not offered").asFault()
+			return 0, replyNotOffered(x.Keyword)
 		}
 		kept = append(kept, x)
 	}
@@ -149,6 +97,9 @@ var errFull = errors.New("less room than minfree")
 const otherRoom = envelope.DrainerRoom + 8*maxCommand
 
 func (s *session) rcpt(arg string) Reply {
+	if s.unused > maxUnused {
+		return s.enough("recipients without a message")
+	}
 	p, r := s.recipient(arg)
 	room := s.listed + envelope.RecipientRoom(p)
 	switch {
@@ -162,14 +113,15 @@ func (s *session) rcpt(arg string) Reply {
 	}
 	if r.Code != 0 {
 		s.refused++
-		if s.excess > maxExcess || s.refused-s.excess > maxRefused {
+		s.refusedNow++
+		if s.excess > maxExcess || s.refusedNow-s.excess > maxRefused {
 			return s.enough("refused recipients")
 		}
 		return r
 	}
 	s.recipients, s.listed, s.phase = append(s.recipients, p), room, Rcpt
 	s.log.Info("to", "recipient", p.Address)
-	return replyFor(250, "2.1.5", "<", p.Address, "> OK")
+	return replyRecipient(p.Address)
 }
 
 // recipient reads RCPT's argument and checks it against what EHLO offers.
@@ -185,11 +137,11 @@ func (s *session) recipient(arg string) (envelope.Path, Reply) {
 	}
 	for _, x := range p.Params {
 		if !s.OfferDSN || !equal("NOTIFY", x.Keyword) && !equal("ORCPT", x.Keyword) {
-			return p, replyFor(555, "5.5.4", "Parameter ", x.Keyword, " is not offered").asFault()
+			return p, replyNotOffered(x.Keyword)
 		}
 	}
 	if err := envelope.CheckRecipientParams(p.Params); err != nil {
-		return p, replyFor(501, "5.5.4", err.Error()).asFault()
+		return p, replySyntax(err).asFault()
 	}
 	return p, Reply{}
 }

@@ -22,8 +22,16 @@ type timed struct {
 	sending sync.WaitGroup // what says something in the background
 }
 
-// inBubble runs f with a client of a session that has this configuration.
+// inBubble runs f with a client that was greeted by a session of this configuration.
 func inBubble(t *testing.T, change func(*Config), f func(c *timed)) {
+	inBubbleBefore(t, change, func(c *timed) {
+		c.hear("220 ")
+		f(c)
+	})
+}
+
+// inBubbleBefore runs f before the greeting.
+func inBubbleBefore(t *testing.T, change func(*Config), f func(c *timed)) {
 	synctest.Test(t, func(t *testing.T) {
 		config := everything(new(memorySpool))
 		config.Timeout, config.MinRate = 5*time.Minute, 100
@@ -37,7 +45,6 @@ func inBubble(t *testing.T, change func(*Config), f func(c *timed)) {
 			defer theirs.Close()
 			Serve(context.Background(), config, Client{}, theirs)
 		}()
-		c.hear("220 ")
 		f(c)
 		ours.Close()
 		<-c.done

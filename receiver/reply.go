@@ -18,7 +18,8 @@ type Reply struct {
 	rule     string   // for the log: what in the table would allow it
 }
 
-// Every text that a client can read is in this file.
+// Every text that a client can read is in this file. Those of the Firewall
+// Toolkit's dialogue are as they were in 1996.
 var (
 	replyNoop       = Reply{Code: 250, Enhanced: "2.0.0", Text: "OK"}
 	replyReset      = Reply{Code: 250, Enhanced: "2.0.0", Text: "Reset state"}
@@ -35,7 +36,7 @@ var (
 	replyLongLine   = Reply{Code: 500, Enhanced: "5.5.2", Text: "Line too long", fault: true}
 	replyControl    = Reply{Code: 500, Enhanced: "5.5.2", Text: "Command with control characters or invalid UTF-8", fault: true}
 	replyNoArgument = Reply{Code: 501, Enhanced: "5.5.4", Text: "No argument allowed", fault: true}
-	replyHeloName   = Reply{Code: 501, Enhanced: "5.5.4", Text: "HELO and EHLO require a domain or an address literal", fault: true}
+	replyHeloName   = Reply{Code: 501, Enhanced: "5.5.4", Text: "HELO and EHLO need a name of at most 255 ASCII characters", fault: true}
 	replyHeloFirst  = Reply{Code: 503, Enhanced: "5.5.1", Text: "Say HELO or EHLO first", fault: true}
 	replyNested     = Reply{Code: 503, Enhanced: "5.5.1", Text: "Sender already specified", fault: true}
 	replyNeedMail   = Reply{Code: 503, Enhanced: "5.5.1", Text: "Need MAIL first"}
@@ -48,6 +49,13 @@ var (
 	replyMailSyntax = Reply{Code: 501, Enhanced: "5.5.4", Text: "Syntax: MAIL FROM:<address> [parameters]", fault: true}
 	replyRcptSyntax = Reply{Code: 501, Enhanced: "5.5.4", Text: "Syntax: RCPT TO:<address> [parameters]", fault: true}
 	replyBdatSyntax = Reply{Code: 501, Enhanced: "5.5.4", Text: "Syntax: BDAT octets [LAST]", fault: true, Close: true}
+	replyNoBdat     = Reply{Code: 502, Enhanced: "5.5.1", Text: "BDAT is not offered", Close: true}
+	replyAccepted   = Reply{Code: 250, Text: "Mail accepted"}
+	replyQuitHelo   = Reply{Code: 221, Text: "Closing connection", Close: true}
+	replyParamsHelo = Reply{Code: 555, Enhanced: "5.5.4", Text: "Parameters need EHLO", fault: true}
+	replySize       = Reply{Code: 501, Enhanced: "5.5.4", Text: "SIZE is not a number", fault: true}
+	replyExpands    = Reply{Code: 553, Enhanced: "5.1.3", Text: "Bad address: it begins an expansion"}
+	replyBadLiteral = Reply{Code: 553, Enhanced: "5.1.3", Text: "Bad address: the literal holds no address"}
 	replyNullRcpt   = Reply{Code: 553, Enhanced: "5.1.3", Text: "A recipient needs an address", fault: true}
 	replyNeedUTF8   = Reply{Code: 553, Enhanced: "5.6.7", Text: "Address beyond ASCII needs the SMTPUTF8 parameter"}
 	replyNoDomain   = Reply{Code: 553, Enhanced: "5.1.3", Text: "Recipient needs a domain"}
@@ -59,6 +67,67 @@ var (
 	replyBareLine   = Reply{Code: 550, Enhanced: "5.5.2", Text: "Lines must end in CR LF, and NUL is not allowed", Close: true}
 	replyEarly      = Reply{Code: 554, Enhanced: "5.5.0", Text: "You talk before your turn", Close: true}
 )
+
+// Replies whose text depends on something.
+
+func replyReady(host string) Reply       { return replyFor(220, "", host, " SMTP/smap Ready.") }
+func replyHelo(name string) Reply        { return replyFor(250, "", "(", name, ") pleased to meet you.") }
+func replyEhlo(host string) Reply        { return replyFor(250, "", host, " pleased to meet you") }
+func replySender(address string) Reply   { return replyFor(250, "2.1.0", "<", address, ">... Sender Ok") }
+func replyRecipient(addr string) Reply   { return replyFor(250, "2.1.5", "<", addr, "> OK") }
+func replyChunk(size string) Reply       { return replyFor(250, "2.0.0", size, " octets received") }
+func replyAcceptedAs(id string) Reply    { return replyFor(250, "2.0.0", "Mail accepted, id ", id) }
+func replySyntax(err error) Reply        { return replyFor(501, "5.5.4", err.Error()) }
+func replyBadSender(reason string) Reply { return replyFor(553, "5.1.7", "Bad address: ", reason) }
+func replyBadRcpt(reason string) Reply   { return replyFor(553, "5.1.3", "Bad address: ", reason) }
+func replyNoRelay(address string) Reply {
+	return replyFor(550, "5.7.1", "<", address, ">... Relaying denied")
+}
+func replyUnknownUser(address string) Reply {
+	return replyFor(550, "5.1.1", "<", address, ">... User unknown")
+}
+func replyNotOffered(keyword string) Reply {
+	return replyFor(555, "5.5.4", "Parameter ", keyword, " is not offered").asFault()
+}
+
+// Replies that end a session.
+
+func replyQuit(host string) Reply {
+	return replyFor(221, "2.0.0", host, " Closing connection").closing()
+}
+func replyStopping(host string) Reply {
+	return replyFor(421, "4.3.2", host, " Shutting down, try again").closing()
+}
+func replyTimeout(host string) Reply {
+	return replyFor(421, "4.4.2", host, " Timeout, closing connection").closing()
+}
+func replyTooSlow(host string) Reply {
+	return replyFor(421, "4.4.2", host, " Too slow, closing connection").closing()
+}
+func replyLost(host string) Reply {
+	return replyFor(421, "4.4.2", host, " Connection lost").closing()
+}
+func replyEnough(host, what string) Reply {
+	return replyFor(421, "4.7.0", host, " Too many ", what).closing()
+}
+func replyTLSFailed(host string) Reply {
+	return replyFor(421, "4.7.0", host, " TLS failed").closing()
+}
+
+// Lines for clients that get no session.
+
+// Unavailable is for a client that cannot be served now.
+func Unavailable(host string) string {
+	return "421 " + host + " Service not available, try again later"
+}
+
+// NoLog is for a client that cannot be served because nothing would be logged.
+func NoLog(host string) string {
+	return "421 " + host + " Service not available: no log, try again later"
+}
+
+// Denied is for a client that the table does not let in.
+func Denied(host string) string { return "554 " + host + " You are not permitted to talk here" }
 
 func replyFor(code int, enhanced string, text ...string) Reply {
 	return Reply{Code: code, Enhanced: enhanced, Text: strings.Join(text, "")}

@@ -16,12 +16,14 @@ import (
 // or try in vain to; an accepted message sets the count back.
 const maxIdle = 100
 
-// maxRefused is how many recipients of a session may be refused; maxExcess is
-// how many may come beyond maxrecip. A client with a long list says them all
-// before it sends the message to those that were accepted, so there are many.
+// maxRefused is how many recipients of a message may be refused; maxExcess is how
+// many may come beyond maxrecip. A client with a long list says them all before it
+// sends the message to those that were accepted. maxUnused is how many recipients
+// may be accepted that no message follows; an accepted message sets the count back.
 const (
 	maxRefused = 100
 	maxExcess  = 10_000
+	maxUnused  = 1000
 )
 
 // maxTimeouts is how often its timeout a client may take for the commands of one
@@ -36,6 +38,7 @@ type session struct {
 	conn   Conn
 	in     input
 	out    []byte
+	loose  *lenient // between conn and in, for a lenient host
 	log    *slog.Logger
 
 	phase      Phase
@@ -49,13 +52,16 @@ type session struct {
 	content    *content // on its way
 	pace       *pace    // of the content; nil between messages
 
-	faults, refused, excess, idle int
-	messages                      int
-	octets                        int64
-	since                         time.Time // the beginning, or the last message
+	faults, idle, unused int
+	refused              int // recipients
+	refusedNow, excess   int // those of the present message
+	messages             int
+	octets               int64
+	since                time.Time // the beginning, or the last message
 
-	over        bool // the client has said its last
-	credentials bool // the last known command was AUTH
+	over        bool                               // the client has said its last
+	credentials bool                               // the last known command was AUTH
+	known       func(address string) (bool, error) // of this session; see Config.Known
 
 	mu       sync.Mutex
 	stopping bool // the server ends
@@ -68,6 +74,10 @@ func newSession(c Config, client Client, conn Conn) *session {
 		s.Now = time.Now
 	}
 	s.in = input{conn: conn, begin: s.await, flush: s.flush, waited: s.waited, buf: make([]byte, readBuffer)}
+	if client.Lenient {
+		s.loose = &lenient{Conn: conn}
+		s.in.conn = s.loose
+	}
 	s.log = c.Log.With("client", client.address())
 	return s
 }
@@ -142,6 +152,11 @@ func (s *session) deadline() time.Time {
 			until = now.Add(d)
 		}
 	}
+	if s.content != nil && s.content.skip != nil {
+		if last := now.Add(s.content.skip.patience()); until.IsZero() || last.Before(until) {
+			until = last
+		}
+	}
 	return until
 }
 
@@ -154,12 +169,12 @@ func (s *session) waited(d time.Duration, octets int) {
 
 // run is the session; it returns why it ended.
 func (s *session) run() string {
-	if s.client.Early != nil && s.client.Early() {
-		s.alarm("input before the greeting")
-		s.say(replyEarly)
-		return "early talker"
+	if s.GreetDelay > 0 {
+		if why := s.waitToGreet(); why != "" {
+			return why
+		}
 	}
-	s.say(replyFor(220, "", s.Hostname, " SMTP/smap Ready."))
+	s.say(replyReady(s.Hostname))
 	for {
 		line, err := s.in.line()
 		command, reply := string(line), replyLongLine
@@ -184,6 +199,25 @@ func (s *session) run() string {
 	}
 }
 
+// waitToGreet has the client wait for the greeting, and returns why the session
+// ends if it does not.
+func (s *session) waitToGreet() string {
+	_ = s.conn.SetReadDeadline(time.Now().Add(s.GreetDelay))
+	err := s.in.fill()
+	s.mu.Lock()
+	stopping := s.stopping
+	s.mu.Unlock()
+	switch {
+	case err == nil:
+		s.alarm("input before the greeting")
+		s.say(replyEarly)
+		return "early talker"
+	case !errors.Is(err, os.ErrDeadlineExceeded) || stopping:
+		return s.ended(err)
+	}
+	return ""
+}
+
 // ended says a last word, where one is due, when reading fails.
 func (s *session) ended(err error) string {
 	switch {
@@ -199,17 +233,17 @@ func (s *session) ended(err error) string {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		if s.stopping {
-			s.say(replyFor(421, "4.3.2", s.Hostname, " Shutting down, try again").closing())
+			s.say(replyStopping(s.Hostname))
 			return "shutdown"
 		}
 		if s.pace != nil && s.pace.over() {
-			s.say(s.tooSlow())
+			s.say(replyTooSlow(s.Hostname))
 			return "too slow"
 		}
-		s.say(s.timeout())
+		s.say(replyTimeout(s.Hostname))
 		return "timeout"
 	case errors.Is(err, errSlow):
-		s.say(s.tooSlow())
+		s.say(replyTooSlow(s.Hostname))
 		return "too slow"
 	}
 	s.over = true
@@ -217,17 +251,7 @@ func (s *session) ended(err error) string {
 }
 
 // enough ends a session that goes beyond a limit.
-func (s *session) enough(what string) Reply {
-	return replyFor(421, "4.7.0", s.Hostname, " Too many ", what).closing()
-}
-
-func (s *session) timeout() Reply {
-	return replyFor(421, "4.4.2", s.Hostname, " Timeout, closing connection").closing()
-}
-
-func (s *session) tooSlow() Reply {
-	return replyFor(421, "4.4.2", s.Hostname, " Too slow, closing connection").closing()
-}
+func (s *session) enough(what string) Reply { return replyEnough(s.Hostname, what) }
 
 // say adds a reply to those that go out when the client's input is used up
 // (RFC 2920), or at once when they are many or the last.
@@ -258,6 +282,8 @@ func (s *session) reset() {
 		s.content = nil
 	}
 	s.pace = nil
+	s.unused += len(s.recipients)
+	s.refusedNow, s.excess = 0, 0
 	s.sender, s.recipients, s.listed, s.utf8 = envelope.Path{}, nil, 0, false
 	if s.phase != Connected {
 		s.phase = Greeted
@@ -268,7 +294,7 @@ func (s *session) reset() {
 func (s *session) accepted(size int64) {
 	s.messages++
 	s.octets += size
-	s.idle, s.since = 0, time.Now()
+	s.idle, s.unused, s.since = 0, -len(s.recipients), time.Now() // reset adds these
 }
 
 // alarm logs what looks like an attack, under the word that administrators of

@@ -45,6 +45,7 @@ func configure(t *netperm.Table, hostname func() (string, error), log *slog.Logg
 		StartTLS:   secure,
 		Hostname:   name,
 		Log:        log,
+		GreetDelay: t.Duration(netperm.GreetDelay),
 		Timeout:    t.Duration(netperm.Timeout),
 		MaxBytes:   t.Int(netperm.MaxBytes),
 		MaxRecip:   int(t.Int(netperm.MaxRecip)),

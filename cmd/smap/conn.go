@@ -63,7 +63,7 @@ func standardInput() visitor {
 
 // sayUnavailable tells a client that we cannot serve it now.
 func sayUnavailable(conn receiver.Conn, hostname string) {
-	say(conn, "421 "+hostname+" Service not available, try again later")
+	say(conn, receiver.Unavailable(hostname))
 }
 
 // say sends a client its only line, if it is still there.

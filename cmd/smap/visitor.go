@@ -23,15 +23,10 @@ type visitor struct {
 	conn  receiver.Conn
 	peer  netip.AddrPort        // invalid when it is not from the network
 	local func() netip.AddrPort // our end
-	early func() bool
 }
 
 func visitorOn(fd int, peer unix.Sockaddr, conn receiver.Conn) visitor {
-	return visitor{conn: conn, peer: sockets.Address(peer), local: func() netip.AddrPort { return sockets.Local(fd) }, early: func() bool {
-		// Not poll: it takes the end of a connection, as of a port scan, for input.
-		n, _, err := unix.Recvfrom(fd, make([]byte, 1), unix.MSG_PEEK|unix.MSG_DONTWAIT)
-		return err == nil && n > 0
-	}}
+	return visitor{conn: conn, peer: sockets.Address(peer), local: func() netip.AddrPort { return sockets.Local(fd) }}
 }
 
 // meet finds out who has come, and serves it if it may be served. room counts
@@ -48,7 +43,7 @@ func (s *setup) meet(ctx context.Context, v visitor, room *limiter) {
 		}
 		defer done()
 	}
-	client := receiver.Client{Addr: v.peer.Addr(), Early: v.early}
+	client := receiver.Client{Addr: v.peer.Addr()}
 	if s.lookup != nil && v.peer.IsValid() {
 		facts, err := s.lookup.Ask(lookup.Question{Client: v.peer, Server: v.local(), Name: s.table.Bool(netperm.Names), Ident: s.table.Bool(netperm.Ident)})
 		if err != nil {
@@ -59,7 +54,7 @@ func (s *setup) meet(ctx context.Context, v visitor, room *limiter) {
 	}
 	if !s.admit(&client) {
 		s.config.Log.Warn("securityalert: deny", "client", client.Addr.String(), "name", client.Name)
-		say(v.conn, "554 "+s.config.Hostname+" You are not permitted to talk here")
+		say(v.conn, receiver.Denied(s.config.Hostname))
 	} else if !receiver.Serve(ctx, s.config, client, v.conn) {
 		return
 	}
@@ -103,5 +98,6 @@ func (s *setup) admit(c *receiver.Client) bool {
 	host := netperm.Host{Addr: c.Addr, Name: c.Name}
 	// A balancer that does not say for whom it speaks may speak for a stranger.
 	c.Relay = s.table.Match(netperm.RelayHosts, host) && !s.table.Match(netperm.ProxyHosts, netperm.Host{Addr: c.Addr})
+	c.Lenient = s.table.Match(netperm.LenientHosts, host)
 	return s.table.Permit(host).Allowed
 }

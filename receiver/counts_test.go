@@ -1,0 +1,63 @@
+package receiver
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestRefusedPerMessage: a list with many addresses that are gone is sent in
+// several messages, each with its own count of refused recipients.
+func TestRefusedPerMessage(t *testing.T) {
+	var b strings.Builder
+	b.WriteString("EHLO c.test\r\n")
+	for range 3 {
+		b.WriteString("MAIL FROM:<a@c.test>\r\n")
+		for i := range maxRefused {
+			fmt.Fprintf(&b, "RCPT TO:<b%d@elsewhere.test>\r\n", i)
+		}
+		b.WriteString("RCPT TO:<b@local.test>\r\nDATA\r\ntext\r\n.\r\n")
+	}
+	replies, committed := runReel(t, b.String()+"QUIT\r\n")
+	if len(committed) != 3 {
+		t.Errorf("%d messages; the last reply is %q", len(committed), replies[len(replies)-1])
+	}
+}
+
+// TestUnusedRecipients: recipients that never get a message count.
+func TestUnusedRecipients(t *testing.T) {
+	s := everything(new(memorySpool))
+	s.MaxRecip = 0
+	many := strings.Repeat("RCPT TO:<b@local.test>\r\n", maxUnused)
+	conn := &reel{pieces: []string{"EHLO c.test\r\n", "MAIL FROM:<a@c.test>\r\n", many, "DATA\r\ntext\r\n.\r\n", "MAIL FROM:<a@c.test>\r\n", many, "RSET\r\n",
+		"MAIL FROM:<a@c.test>\r\n", "RCPT TO:<b@local.test>\r\n", "RSET\r\n", "MAIL FROM:<a@c.test>\r\n", "RCPT TO:<b@local.test>\r\n", "NOOP\r\n"}}
+	Serve(t.Context(), s, Client{}, conn)
+	replies := conn.replies()
+	if last := replies[len(replies)-1]; !strings.HasPrefix(last, "421 4.7.0 ") || !strings.Contains(last, "recipients without a message") {
+		t.Errorf("the last reply is %q", last)
+	}
+	if n := strings.Count(conn.out.String(), "accepted"); n != 1 {
+		t.Errorf("%d messages", n)
+	}
+}
+
+// TestGreetDelay: whoever waits is greeted, and whoever does not is not, with
+// certainty.
+func TestGreetDelay(t *testing.T) {
+	delay := func(c *Config) { c.GreetDelay = 5 * time.Second }
+	inBubbleBefore(t, delay, func(c *timed) {
+		began := time.Now()
+		c.hear("220 ")
+		if took := time.Since(began); took != 5*time.Second {
+			t.Errorf("it took %v", took)
+		}
+		c.say("HELO c.test\r\n")
+		c.hear("250 ")
+	})
+	inBubbleBefore(t, delay, func(c *timed) {
+		time.Sleep(4999 * time.Millisecond)
+		c.say("HELO c.test\r\n")
+		c.hear("554 ")
+	})
+}
