@@ -1,6 +1,7 @@
 package netperm
 
 import (
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -186,6 +187,28 @@ func (t *Table) Permit(h Host) Decision {
 		}
 	}
 	return Decision{Allowed: !permits}
+}
+
+// Denied reports whether the permit-hosts and deny-hosts rules refuse an address
+// whatever its name is, so that nobody has to look that up.
+func (t *Table) Denied(addr netip.Addr) bool {
+	permits := false
+	for i := range t.rules {
+		r := &t.rules[i]
+		if clauses[r.clause].kind != kindPermit {
+			continue
+		}
+		permits = permits || !r.deny
+		for _, p := range r.patterns {
+			switch {
+			case p.IsName():
+				return false // it may match
+			case p.Match(Host{Addr: addr}):
+				return r.deny
+			}
+		}
+	}
+	return permits
 }
 
 // namePattern returns the first rule with a name pattern, and the pattern; nil

@@ -3,6 +3,7 @@ package netperm
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"strings"
 	"testing"
@@ -216,5 +217,31 @@ func TestGlobIsQuick(t *testing.T) {
 func TestZeroPattern(t *testing.T) {
 	if (Pattern{}).Match(Host{Name: "x"}) || (Pattern{}).IsName() || (Pattern{}).String() != "" {
 		t.Error("the zero pattern is not nothing")
+	}
+}
+
+// TestDenied: an address is refused early only where no name could change that.
+func TestDenied(t *testing.T) {
+	for _, x := range []struct {
+		rules string
+		want  bool
+	}{
+		{"", false},
+		{"smap: deny-hosts 192.0.2.0/24\n", true},
+		{"smap: deny-hosts *\n", true},
+		{"smap: deny-hosts 198.51.100.1\n", false},
+		{"smap: permit-hosts 198.51.100.1\n", true},
+		{"smap: permit-hosts 192.0.2.1\nsmap: deny-hosts *\n", false},
+		{"smap: permit-hosts *.example.com\nsmap: deny-hosts *\n", false},
+		{"smap: deny-hosts unknown\n", false},
+		{"smap: deny-hosts 192.0.2.* *.example.com\n", true},
+	} {
+		table, err := Parse([]byte("smap: directory /x\nsmap: names yes\n"+x.rules), "table", Options{Program: "smap"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := table.Denied(netip.MustParseAddr("192.0.2.1")); got != x.want {
+			t.Errorf("%q: %v", x.rules, got)
+		}
 	}
 }

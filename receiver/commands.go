@@ -63,6 +63,8 @@ var commands = []command{
 	{"GET", anyPhase, false, true, (*session).attack},
 	{"POST", anyPhase, false, true, (*session).attack},
 	{"CONNECT", anyPhase, false, true, (*session).attack},
+	// A stranger who would like to be another.
+	{"PROXY", anyPhase, false, true, (*session).attack},
 }
 
 func says(r Reply) func(*session, string) Reply {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"net"
+	"net/netip"
 	"strings"
 	"sync"
 	"testing"
@@ -43,7 +44,7 @@ func inBubbleBefore(t *testing.T, change func(*Config), f func(c *timed)) {
 		go func() {
 			defer close(c.done)
 			defer theirs.Close()
-			Serve(context.Background(), config, Client{}, theirs)
+			Serve(context.Background(), config, Client{Addr: netip.MustParseAddr("192.0.2.1")}, theirs)
 		}()
 		f(c)
 		ours.Close()

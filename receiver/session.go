@@ -169,7 +169,7 @@ func (s *session) waited(d time.Duration, octets int) {
 
 // run is the session; it returns why it ended.
 func (s *session) run() string {
-	if s.GreetDelay > 0 {
+	if s.GreetDelay > 0 && s.client.Addr.IsValid() {
 		if why := s.waitToGreet(); why != "" {
 			return why
 		}

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"time"
 
-	"smap/internal/addrlist"
 	"smap/internal/lookup"
 	"smap/netperm"
 	"smap/receiver"
@@ -15,13 +14,16 @@ import (
 type setup struct {
 	table      *netperm.Table
 	config     receiver.Config
-	lookup     *lookup.Client // nil: the table asks for no look-ups
-	lookupLost func()         // what to do when its child is gone
+	lookup     *lookup.Client                        // nil: the table asks for no look-ups
+	lookupLost func()                                // what to do when its child is gone
+	countLater bool                                  // slots will be asked once the client is known
+	slots      *slots                                // of a process for one connection; nil: none
+	wasRefused func(now time.Time) (n int, log bool) // of a server; see limiter
 }
 
 // configure reads the files that the table names and fills a receiver's
-// configuration. hostname is os.Hostname.
-func configure(t *netperm.Table, hostname func() (string, error), log *slog.Logger) (*setup, error) {
+// configuration. hostname is os.Hostname; server tells that many are served.
+func configure(t *netperm.Table, server bool, hostname func() (string, error), log *slog.Logger) (*setup, error) {
 	s := &setup{table: t, lookupLost: func() {}}
 	name := t.String(netperm.Hostname)
 	if name == "" && hostname != nil {
@@ -58,12 +60,6 @@ func configure(t *netperm.Table, hostname func() (string, error), log *slog.Logg
 		Local:      local.Contain,
 		Now:        time.Now,
 	}
-	if path := t.String(netperm.Recipients); path != "" {
-		f, err := netperm.OpenFile(path)
-		if err != nil {
-			return nil, t.Errorf(netperm.Recipients, "%w", err)
-		}
-		s.config.Known = addrlist.New(f).Contains
-	}
-	return s, nil
+	s.config.Known, err = knownRecipients(t, server)
+	return s, err
 }

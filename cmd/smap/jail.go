@@ -15,7 +15,8 @@ import (
 
 // imprison gives up root and the file system, opens the spool, and gives up what
 // a feeder does not need.
-func imprison(t *netperm.Table, uid, gid int, log *slog.Logger, server bool) (*spoolfmt.Spool, error) {
+func (s *setup) imprison(uid, gid int, server bool) (*spoolfmt.Spool, error) {
+	t, log := s.table, s.config.Log
 	dir, err := dropRoot(t, uid, gid, log, server)
 	if err != nil {
 		return nil, err
@@ -24,7 +25,7 @@ func imprison(t *netperm.Table, uid, gid int, log *slog.Logger, server bool) (*s
 	if err != nil {
 		return nil, fmt.Errorf("directory %s: %w; smapq init makes a spool", t.String(netperm.Directory), err)
 	}
-	return spool, lockUp(t, log, spool, server)
+	return spool, s.lockUp(spool, server)
 }
 
 // dropRoot returns where the spool is from then on.
@@ -50,7 +51,8 @@ const cgoNote = "smap was built with cgo and cannot confine its threads; build i
 
 // lockUp puts the process into its sandbox, as far as the table asks for one.
 // A process for one connection says nothing of a sandbox that is complete.
-func lockUp(t *netperm.Table, log *slog.Logger, spool *spoolfmt.Spool, server bool) error {
+func (s *setup) lockUp(spool *spoolfmt.Spool, server bool) error {
+	t, log := s.table, s.config.Log
 	mode := t.String(netperm.Sandbox)
 	if builtWithCgo {
 		log.Warn("sandbox", "note", cgoNote)
@@ -64,12 +66,13 @@ func lockUp(t *netperm.Table, log *slog.Logger, spool *spoolfmt.Spool, server bo
 		New: spool.Fd(spoolfmt.New), NewPath: spool.Path(spoolfmt.New),
 		MaxOpen: openFiles,
 		Accept:  server,
+		Lock:    s.countLater,
 	}
 	if n := t.Int(netperm.MaxBytes); n > 0 {
 		needs.MaxFile = uint64(n) + envelope.MaxSize // also room for our header
 	}
 	if server {
-		needs.MaxOpen += perSession * uint64(t.Int(netperm.MaxSessions))
+		needs.MaxOpen += perSession * uint64(t.Int(netperm.MaxSessions)+reserved)
 	}
 	active, missing := jail.Enter(needs)
 	lacks := strings.Join(missing, "; ")

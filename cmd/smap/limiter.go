@@ -30,11 +30,16 @@ func newLimiter(max, maxEach int, idle func(bool)) *limiter {
 // refused.
 const refusedEvery = time.Second
 
-// enter counts a session, unless there are as many as there may be.
-func (l *limiter) enter() bool {
+// enter counts a session, unless there are as many as there may be. Those of hosts
+// that may relay have some room of their own.
+func (l *limiter) enter(relay bool) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.all >= l.max {
+	max := l.max
+	if relay {
+		max += reserved
+	}
+	if l.all >= max {
 		l.refused++
 		return false
 	}

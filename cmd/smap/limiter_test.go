@@ -28,7 +28,7 @@ func TestLimiter(t *testing.T) {
 	resting := true
 	l := newLimiter(2, 1, func(b bool) { resting = b })
 	a, b := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")
-	if !l.enter() || resting || !l.enter() || l.enter() || l.refused != 1 {
+	if !l.enter(false) || resting || !l.enter(false) || l.enter(false) || l.refused != 1 {
 		t.Errorf("all %d, turned away %d", l.all, l.refused)
 	}
 	done, ok := l.client(a)
@@ -56,7 +56,25 @@ func TestLimiter(t *testing.T) {
 		t.Error("rests with a session")
 	}
 	l.leave()
-	if !resting || !l.enter() {
+	if !resting || !l.enter(false) {
 		t.Error("does not rest, or has no room again")
+	}
+}
+
+// TestReserved: strangers cannot keep out hosts that may relay.
+func TestReserved(t *testing.T) {
+	l := newLimiter(2, 100, func(bool) {})
+	for i := range 2 {
+		if !l.enter(false) {
+			t.Fatalf("no room for session %d", i)
+		}
+	}
+	for i := range reserved {
+		if l.enter(false) || !l.enter(true) {
+			t.Fatalf("session %d", i)
+		}
+	}
+	if l.enter(true) {
+		t.Error("there is no end of room")
 	}
 }

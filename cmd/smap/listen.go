@@ -30,7 +30,7 @@ func serveChild(o options) int {
 		last++
 	}
 	line, listeners := supervise.Attach(last), sockets.Inherit(sockets.First, o.child)
-	s, code := prepare(o)
+	s, code := prepare(o, nil)
 	if code != exitOK {
 		return code
 	}
@@ -42,6 +42,7 @@ func serveChild(o options) int {
 		idle = idling(s.table.Duration(netperm.IdleExit), stop)
 	}
 	server := &server{setup: s, limiter: newLimiter(int(s.table.Int(netperm.MaxSessions)), int(s.table.Int(netperm.MaxPerClient)), idle)}
+	s.wasRefused = server.limiter.wasRefused
 	var accepting sync.WaitGroup
 	for _, f := range listeners {
 		s.config.Log.Info("listen", "address", boundTo(f))
@@ -124,8 +125,12 @@ func (s *server) accept(ctx context.Context, f *os.File) {
 // start begins a session, if there is room for one more. Without room it is over
 // at once, so that any number of clients hears of it quickly.
 func (s *server) start(ctx context.Context, v visitor, conn *os.File) {
-	if !s.enter() {
-		s.turnAway(v, "maxsessions", s.limiter)
+	if s.denied(v) {
+		_ = conn.Close() // it has nothing to wait for
+		return
+	}
+	if !s.enter(s.isRelay(v)) {
+		s.turnAway(v, limitSessions)
 		_ = conn.Close() // the client has its reply, or is gone
 		return
 	}
@@ -137,7 +142,7 @@ func (s *server) start(ctx context.Context, v visitor, conn *os.File) {
 			_ = conn.Close() // the client has its replies, or is gone
 			s.leave()
 		}()
-		s.meet(ctx, v, s.limiter)
+		s.meet(ctx, v, s.limiter.client)
 	})
 }
 

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/netip"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -154,7 +155,7 @@ func checkTable(path string) int {
 		for _, w := range slices.Concat(t.Warnings(), netperm.SharedUser(path), t.Replaceable(), t.Spoolless()) {
 			fmt.Fprintln(os.Stderr, "smap: warning:", w)
 		}
-		_, err = configure(t, nil, slog.New(slog.DiscardHandler))
+		_, err = configure(t, true, nil, slog.New(slog.DiscardHandler))
 	}
 	if err == nil {
 		_, _, err = t.Identity()
@@ -188,8 +189,9 @@ func openLog(o options, t *netperm.Table) (*slog.Logger, io.Closer, error) {
 // prepare does everything that needs root or the world outside the chroot, and
 // then leaves both: table, log and files first, then root and the file system,
 // then the spool, then the sandbox. Nothing has been read from a client by then.
-// A failure is logged, and the exit code is not exitOK.
-func prepare(o options) (*setup, int) {
+// A failure is logged, and the exit code is not exitOK. first decides, before all
+// that is costly, whether to go on; nil always does.
+func prepare(o options, first func(*setup) bool) (*setup, int) {
 	t, err := netperm.Load(o.table, "smap")
 	log, closer, lerr := openLog(o, t)
 	if lerr != nil {
@@ -206,7 +208,7 @@ func prepare(o options) (*setup, int) {
 	sockets.CloseOthers(o.child + 2)
 	var s *setup
 	if err == nil {
-		s, err = configure(t, os.Hostname, log)
+		s, err = configure(t, o.child > 0, os.Hostname, log)
 	}
 	var uid, gid int
 	if err == nil && os.Geteuid() == 0 {
@@ -215,11 +217,14 @@ func prepare(o options) (*setup, int) {
 	if err != nil {
 		return nil, configError(log, err)
 	}
+	if first != nil && !first(s) {
+		return nil, exitOK
+	}
 	if s.lookup, err = startLookup(t, uid, gid); err != nil {
 		log.Error("fwtksyserr: start", "error", err)
 		return nil, exitOS
 	}
-	spool, err := imprison(t, uid, gid, log, o.child > 0)
+	spool, err := s.imprison(uid, gid, o.child > 0)
 	if err != nil {
 		log.Error("fwtksyserr: start", "error", err)
 		return nil, exitOS
@@ -244,11 +249,14 @@ func startLookup(t *netperm.Table, uid, gid int) (*lookup.Client, error) {
 // session serves the one client whose connection is standard input.
 func session(o options) int {
 	v := standardInput()
-	s, code := prepare(o)
-	if code != exitOK {
+	s, code := prepare(o, func(s *setup) bool { return !s.denied(v) && s.takeSlots(v) })
+	switch {
+	case code != exitOK:
 		name, _ := os.Hostname() // the table's may be what is wrong
 		sayUnavailable(v.conn, name)
 		return code
+	case s == nil:
+		return exitOK // turned away
 	}
 	if !v.peer.IsValid() && sockets.Remote(0) {
 		// Reset before we could ask who it is: no local client, to whom no rule applies.
@@ -263,7 +271,11 @@ func session(o options) int {
 	}()
 	// TERM simply ends us, since the runtime takes long to begin to listen for it:
 	// nothing has been promised that is not in the spool.
-	s.meet(context.Background(), v, nil)
+	var count func(netip.Addr) (func(), bool)
+	if s.countLater {
+		count = s.takeClientSlot
+	}
+	s.meet(context.Background(), v, count)
 	return exitOK
 }
 

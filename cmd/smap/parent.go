@@ -40,17 +40,24 @@ func serve(o options, sockets []*os.File) int {
 	}
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, unix.SIGTERM, unix.SIGINT, unix.SIGHUP)
+	recipients := &watcher{log: log, reload: hangUp(signals)}
+	recipients.follow(t.String(netperm.Recipients))
+	done := make(chan struct{})
+	defer close(done)
+	go recipients.run(done)
 	parent := supervise.Parent{
 		Log:     log,
 		Grace:   drainTime + 10*time.Second,
 		Once:    o.idle, // who has no work ends, and we do
 		Command: func() (*exec.Cmd, error) { return childCommand(o, sockets, relay) },
 		Reload: func() (bool, error) {
-			_, err := netperm.Load(o.table, "smap")
+			t, err := netperm.Load(o.table, "smap")
 			if err != nil {
 				configError(log, err)
+				return true, err
 			}
-			return true, err
+			recipients.follow(t.String(netperm.Recipients))
+			return true, nil
 		},
 	}
 	code, err := parent.Run(signals)

@@ -120,12 +120,12 @@ func TestSyslog(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := newClient(ours)
-	err := c.dialogue("S~ 220 \nC: helo \"a client=forged\"\nS~ 501 \nC: helo \\x1b[2J\nS~ 500 \nC: helo c\nS~ 250 \nC: quit\nS~ 221 \nend")
+	err := c.dialogue("S~ 220 \nC: \"a client=forged\"\nS~ 500 \nC: helo \\x1b[2J\nS~ 500 \nC: helo c\nS~ 250 \nC: quit\nS~ 221 \nend")
 	if err = errors.Join(err, ours.Close(), cmd.Wait()); err != nil {
 		t.Error(err)
 	}
 	d.logged("<22>smap[", "]: connect client=127.0.0.1 name=unknown")
-	d.logged("<22>smap[", `command="helo \"a client=forged\"" reply="501 5.5.4 HELO and EHLO require a domain or an address literal"`)
+	d.logged("<22>smap[", `command="\"a client=forged\"" reply="500 5.5.1 Command unrecognized"`)
 
 	// A table that is wrong is told to the log as well.
 	bad := filepath.Join(dir, "bad")

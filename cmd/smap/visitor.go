@@ -29,42 +29,76 @@ func visitorOn(fd int, peer unix.Sockaddr, conn receiver.Conn) visitor {
 	return visitor{conn: conn, peer: sockets.Address(peer), local: func() netip.AddrPort { return sockets.Local(fd) }}
 }
 
-// meet finds out who has come, and serves it if it may be served. room counts
-// the sessions of one client; nil counts none.
-func (s *setup) meet(ctx context.Context, v visitor, room *limiter) {
+// Limits, as the log names them.
+const (
+	limitSessions = "maxsessions"
+	limitClient   = "maxperclient"
+)
+
+// reserved is how many sessions beyond maxsessions hosts in relay-hosts may have,
+// so that strangers cannot keep our own mail out.
+const reserved = 16
+
+// meet finds out who has come, and serves it if it may be served. count counts the
+// sessions of one client; nil counts none.
+func (s *setup) meet(ctx context.Context, v visitor, count func(netip.Addr) (done func(), ok bool)) {
 	if !s.behindProxy(&v) {
 		return
 	}
-	if room != nil {
-		done, ok := room.client(v.peer.Addr())
+	if count != nil {
+		done, ok := count(v.peer.Addr())
 		if !ok {
-			s.turnAway(v, "maxperclient", room)
+			s.turnAway(v, limitClient)
 			return
 		}
 		defer done()
 	}
 	client := receiver.Client{Addr: v.peer.Addr()}
 	if s.lookup != nil && v.peer.IsValid() {
-		facts, err := s.lookup.Ask(lookup.Question{Client: v.peer, Server: v.local(), Name: s.table.Bool(netperm.Names), Ident: s.table.Bool(netperm.Ident)})
+		answer, err := s.lookup.Ask(lookup.Question{Client: v.peer, Server: v.local(), Name: s.table.Bool(netperm.Names), Ident: s.table.Bool(netperm.Ident)})
 		if err != nil {
 			s.config.Log.Error("fwtksyserr: lookup", "error", err)
 			s.lookupLost()
 		}
-		client.Name, client.Ident = facts.Name, facts.Ident
+		client.Name, client.Ident = answer.Name, answer.Ident
 	}
 	if !s.admit(&client) {
-		s.config.Log.Warn("securityalert: deny", "client", client.Addr.String(), "name", client.Name)
-		say(v.conn, receiver.Denied(s.config.Hostname))
+		s.deny(v, client.Name)
 	} else if !receiver.Serve(ctx, s.config, client, v.conn) {
 		return
 	}
 	linger(v.conn)
 }
 
+// denied tells whether a client is refused by its address alone, and tells it so.
+// Nothing is held for it: no session, no look-up.
+func (s *setup) denied(v visitor) bool {
+	if !v.peer.IsValid() || s.isProxy(v) || !s.table.Denied(v.peer.Addr()) {
+		return false
+	}
+	s.deny(v, "")
+	return true
+}
+
+func (s *setup) deny(v visitor, name string) {
+	s.config.Log.Warn("securityalert: deny", "client", v.peer.Addr().String(), "name", name)
+	say(v.conn, receiver.Denied(s.config.Hostname))
+}
+
+// isProxy tells whether a load balancer that the table trusts has come.
+func (s *setup) isProxy(v visitor) bool {
+	return v.peer.IsValid() && s.table.Match(netperm.ProxyHosts, netperm.Host{Addr: v.peer.Addr()})
+}
+
+// isRelay tells whether a host has come that may relay, whatever its name is.
+func (s *setup) isRelay(v visitor) bool {
+	return v.peer.IsValid() && s.table.Match(netperm.RelayHosts, netperm.Host{Addr: v.peer.Addr()})
+}
+
 // behindProxy puts the client in the place of a load balancer that the table
 // trusts. Others that send a PROXY header talk before their turn.
 func (s *setup) behindProxy(v *visitor) bool {
-	if !v.peer.IsValid() || !s.table.Match(netperm.ProxyHosts, netperm.Host{Addr: v.peer.Addr()}) {
+	if !s.isProxy(*v) {
 		return true
 	}
 	_ = v.conn.SetReadDeadline(time.Now().Add(proxyTime)) // a connection without deadlines has no peer
@@ -83,8 +117,12 @@ func (s *setup) behindProxy(v *visitor) bool {
 }
 
 // turnAway tells a client to come again when there is more room.
-func (s *setup) turnAway(v visitor, limit string, room *limiter) {
-	if n, say := room.wasRefused(time.Now()); say {
+func (s *setup) turnAway(v visitor, limit string) {
+	n, log := 1, true
+	if s.wasRefused != nil {
+		n, log = s.wasRefused(time.Now())
+	}
+	if log {
 		s.config.Log.Warn("busy", "client", v.peer.Addr().String(), "limit", limit, "refused", n)
 	}
 	sayUnavailable(v.conn, s.config.Hostname)

@@ -14,6 +14,8 @@ type Needs struct {
 	MaxOpen uint64
 	// Accept tells that it accepts connections from sockets that are open.
 	Accept bool
+	// Lock tells that it takes record locks on files that are open.
+	Lock bool
 }
 
 // A part is one mechanism of the system's. It can be used alone.

@@ -34,6 +34,9 @@ func rulesFor(j *Needs, pid uint32) []seccomp.Rule {
 	rules = seccomp.All(seccomp.All(rules, seccomp.Kill, killed...), seccomp.Kill, killedArch...)
 	// Whoever ends the reading of a socket that listens ends it for the parent, too.
 	rules = append(rules, seccomp.Rule{Call: unix.SYS_SHUTDOWN, Arg: 1, Mask: seccomp.Whole, Want: unix.SHUT_WR, Verdict: seccomp.Allow})
+	if j.Lock {
+		rules = append(rules, seccomp.Rule{Call: unix.SYS_FCNTL, Arg: 1, Mask: seccomp.Whole, Want: unix.F_SETLK, Verdict: seccomp.Allow})
+	}
 	if j.Accept {
 		rules = append(rules, seccomp.Rule{Call: unix.SYS_ACCEPT4, Verdict: seccomp.Allow})
 	}

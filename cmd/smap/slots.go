@@ -1,0 +1,157 @@
+package main
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"smap/netperm"
+)
+
+// Processes for one connection count their sessions with locks on single octets
+// of a file, which end with the process however it ends. The octets mean:
+//
+//	0 to max+reserved          a session each
+//	clientBase+n*clientRange   sessions of one client, whose number is n
+//	keyLock                    somebody writes the key
+//
+// A client's number is a hash with the key that the file begins with, so that
+// nobody can choose an address that has the same number as another.
+const (
+	clientRange = 1 << 17 // more than maxperclient can be
+	clientBase  = 1 << 40
+	clientBits  = 44
+	keyLock     = 1 << 39
+	keySize     = 16
+)
+
+// slots is that file.
+type slots struct {
+	f                  *os.File
+	key                [keySize]byte
+	sessions, eachHost int64
+}
+
+// takeSlots takes what the limits leave for a session of this process, and tells
+// whether it may go on. Behind a load balancer the client is not known yet.
+func (s *setup) takeSlots(v visitor) bool {
+	if !v.peer.IsValid() {
+		return true
+	}
+	taken, err := openSlots(s.table.String(netperm.SessionsFile), s.table.Int(netperm.MaxSessions), s.table.Int(netperm.MaxPerClient))
+	limit := ""
+	if err == nil {
+		s.slots, s.countLater = taken, s.isProxy(v)
+		limit, err = taken.enter(s.isRelay(v))
+	}
+	if err == nil && limit == "" && !s.countLater {
+		limit, err = taken.client(v.peer.Addr())
+	}
+	if err != nil {
+		s.config.Log.Warn("limits", "note", "maxsessions and maxperclient do not hold", "error", err)
+	}
+	if limit != "" {
+		s.turnAway(v, limit)
+	}
+	return limit == ""
+}
+
+// takeClientSlot takes the slot of a client that a load balancer has named.
+func (s *setup) takeClientSlot(addr netip.Addr) (done func(), ok bool) {
+	limit, err := s.slots.client(addr)
+	if err != nil {
+		s.config.Log.Warn("limits", "note", "maxperclient does not hold", "error", err)
+	}
+	return func() {}, limit == ""
+}
+
+// openSlots opens the file, and makes it if need be. Nobody else may write there.
+func openSlots(path string, sessions, each int64) (*slots, error) {
+	fd, err := unix.Open(path, unix.O_RDWR|unix.O_CREAT|unix.O_NOFOLLOW|unix.O_CLOEXEC|unix.O_NONBLOCK, 0o600)
+	if err != nil {
+		return nil, &os.PathError{Op: "open", Path: path, Err: err}
+	}
+	s := &slots{f: os.NewFile(uintptr(fd), path), sessions: sessions, eachHost: each}
+	var st unix.Stat_t
+	err = unix.Fstat(fd, &st)
+	switch {
+	case err != nil:
+	case st.Mode&unix.S_IFMT != unix.S_IFREG || int(st.Uid) != os.Geteuid() || st.Mode&0o022 != 0:
+		err = errors.New("it must be a file of ours that nobody else can write")
+	default:
+		err = s.readKey()
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("%s: %w", path, err), s.f.Close())
+	}
+	return s, nil
+}
+
+// readKey reads the key, or writes one into a file that is new.
+func (s *slots) readKey() error {
+	if n, _ := s.f.ReadAt(s.key[:], 0); n == keySize {
+		return nil
+	}
+	lock := unix.Flock_t{Type: unix.F_WRLCK, Start: keyLock, Len: 1}
+	if err := unix.FcntlFlock(s.f.Fd(), unix.F_SETLKW, &lock); err != nil {
+		return err
+	}
+	n, err := s.f.ReadAt(s.key[:], 0) // others may have been here
+	if n < keySize {
+		_, _ = rand.Read(s.key[:]) // it never fails
+		_, err = s.f.WriteAt(s.key[:], 0)
+	}
+	lock.Type = unix.F_UNLCK
+	return errors.Join(err, unix.FcntlFlock(s.f.Fd(), unix.F_SETLK, &lock))
+}
+
+// enter takes a slot for this process. It returns the limit that has been reached,
+// or "".
+func (s *slots) enter(relay bool) (limit string, err error) {
+	most := s.sessions
+	if relay {
+		most += reserved
+	}
+	ok, err := s.lockOne(0, most)
+	if err != nil || ok {
+		return "", err
+	}
+	return limitSessions, nil
+}
+
+// client takes a slot for a session of one client.
+func (s *slots) client(addr netip.Addr) (limit string, err error) {
+	b, err := network(addr).MarshalBinary()
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256(append(s.key[:], b...))
+	n := int64(binary.BigEndian.Uint64(sum[:]) >> (64 - clientBits))
+	ok, err := s.lockOne(clientBase+n*clientRange, s.eachHost)
+	if err != nil || ok {
+		return "", err
+	}
+	return limitClient, nil
+}
+
+// lockOne locks one of n octets that nobody else has, and tells whether there is
+// one. It begins somewhere, since the first ones are taken.
+func (s *slots) lockOne(base, n int64) (bool, error) {
+	begin := int64(os.Getpid()) % n
+	for i := range n {
+		lock := unix.Flock_t{Type: unix.F_WRLCK, Start: base + (begin+i)%n, Len: 1}
+		switch err := unix.FcntlFlock(s.f.Fd(), unix.F_SETLK, &lock); {
+		case err == nil:
+			return true, nil
+		case err != unix.EAGAIN && err != unix.EACCES:
+			return false, err
+		}
+	}
+	return false, nil
+}

@@ -1,0 +1,170 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// TestInetdLimits opens many connections, each with a process of its own as inetd
+// starts them: no more than maxsessions are greeted, all others hear 421, and
+// their processes are gone at once.
+func TestInetdLimits(t *testing.T) {
+	const sessions, clients = 10, 100
+	dir := t.TempDir()
+	bin, table := install(t, dir, fmt.Sprintf("smap: maxsessions %d\nsmap: sessions-file %s/sessions\n", sessions, dir))
+	var open []*visit
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	greeted, refused := 0, 0
+	for range clients {
+		wg.Go(func() {
+			v := startVisit(t, bin, table)
+			line := firstLine(t, v.conn)
+			mu.Lock()
+			defer mu.Unlock()
+			switch {
+			case strings.HasPrefix(line, "220 "):
+				greeted++
+				open = append(open, v)
+			case strings.HasPrefix(line, "421 "):
+				refused++
+				v.gone(t, time.Now())
+			default:
+				t.Errorf("neither 220 nor 421: %q", line)
+			}
+		})
+	}
+	wg.Wait()
+	if greeted != sessions || refused != clients-sessions {
+		t.Errorf("%d were greeted and %d refused, of %d", greeted, refused, clients)
+	}
+	// A place is free again when its process ends, however it ends.
+	if err := open[0].cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	<-open[0].done
+	v := startVisit(t, bin, table)
+	if line := firstLine(t, v.conn); !strings.HasPrefix(line, "220 ") {
+		t.Errorf("with one place free again: %q", line)
+	}
+	for _, v := range append(open[1:], v) {
+		v.conn.Close()
+		<-v.done
+	}
+}
+
+// TestInetdPerClient: one client cannot have all places, and another is served.
+func TestInetdPerClient(t *testing.T) {
+	dir := t.TempDir()
+	bin, table := install(t, dir, fmt.Sprintf("smap: maxperclient 2\nsmap: sessions-file %s/sessions\n", dir))
+	var all []*visit
+	for i, want := range []string{"220 ", "220 ", "421 "} {
+		v := startVisit(t, bin, table)
+		if line := firstLine(t, v.conn); !strings.HasPrefix(line, want) {
+			t.Errorf("session %d: %q, want %q", i, line, want)
+		}
+		all = append(all, v)
+	}
+	for _, v := range all {
+		v.conn.Close()
+		<-v.done
+	}
+}
+
+// TestInetdNoFile: a file that cannot be used is logged, and mail goes on.
+func TestInetdNoFile(t *testing.T) {
+	dir := t.TempDir()
+	bin, table := install(t, dir, fmt.Sprintf("smap: sessions-file %s/missing/sessions\n", dir))
+	v := startVisit(t, bin, table)
+	if line := firstLine(t, v.conn); !strings.HasPrefix(line, "220 ") {
+		t.Errorf("%q", line)
+	}
+	v.conn.Close()
+	<-v.done
+	if log := v.log.String(); !strings.Contains(log, "limits note=") || !strings.Contains(log, "no such file") {
+		t.Errorf("log:\n%s", log)
+	}
+}
+
+// TestSlotsDistrust: a file that others can write is none of ours.
+func TestSlotsDistrust(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "sessions")
+	if err := errors.Join(os.WriteFile(path, nil, 0o600), os.Chmod(path, 0o622)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := openSlots(path, 1, 1); err == nil {
+		t.Error("a file that others can write was taken")
+	}
+	if err := os.Symlink(path, path+"2"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := openSlots(path+"2", 1, 1); err == nil {
+		t.Error("a link was followed")
+	}
+	a, err := openSlots(filepath.Join(dir, "new"), 1, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := openSlots(filepath.Join(dir, "new"), 1, 1)
+	if err != nil || a.key != b.key {
+		t.Errorf("the second process has key %x, the first %x; %v", b.key, a.key, err)
+	}
+	if limit, err := a.client(netip.MustParseAddr("2001:db8::1")); limit != "" || err != nil {
+		t.Errorf("%q, %v", limit, err)
+	}
+}
+
+// A visit is a process for one connection, and the client's end of that.
+type visit struct {
+	conn net.Conn
+	cmd  *exec.Cmd
+	log  *strings.Builder
+	done chan struct{}
+}
+
+func startVisit(t *testing.T, bin, table string, args ...string) *visit {
+	t.Helper()
+	ours, theirs, err := connection()
+	if err != nil {
+		t.Error(err)
+		return nil
+	}
+	v := &visit{conn: ours, log: new(strings.Builder), done: make(chan struct{})}
+	v.cmd = exec.Command(bin, append([]string{"-c", table, "-log", "stderr"}, args...)...)
+	v.cmd.Stdin, v.cmd.Stdout, v.cmd.Stderr = theirs, theirs, v.log
+	if err := errors.Join(v.cmd.Start(), theirs.Close()); err != nil {
+		t.Error(err)
+	}
+	go func() {
+		defer close(v.done)
+		_ = v.cmd.Wait() // it may have been killed
+	}()
+	t.Cleanup(func() { ours.Close() })
+	return v
+}
+
+// gone wants the process to have ended within a second.
+func (v *visit) gone(t *testing.T, since time.Time) {
+	t.Helper()
+	_, _ = io.Copy(io.Discard, v.conn)
+	select {
+	case <-v.done:
+	case <-time.After(patience):
+		t.Error("the process of a client that was refused does not end")
+		return
+	}
+	if took := time.Since(since); took > time.Second {
+		t.Errorf("it took %v to end", took)
+	}
+}
