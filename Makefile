@@ -11,7 +11,7 @@ VERSION  = $(shell .ci/version)
 LINK     = -s -w -X smap/netperm.defaultPath=$(TABLE) -X smap/internal/version.release=$(VERSION)
 BUILD    = $(GO) build -trimpath -ldflags='$(LINK)'
 
-.PHONY: help build test check lint cross reach coverage coverage-all unit reader test-system bench fuzz model mutants proof soak vuln release reproducible demo install uninstall html deb clean
+.PHONY: help build test check lint cross reach coverage coverage-all unit reader test-system bench fuzz model mutants proof soak guests vuln release reproducible demo install uninstall html deb clean
 
 help:
 	@echo 'make build        the programs, in bin/'
@@ -24,6 +24,7 @@ help:
 	@echo 'make mutants      changes that break spoolfmt and the dot reader: the tests must notice'
 	@echo 'make proof        as root: the model, mutants, many crash states, every fault, cuts of file systems; see PROOF.md'
 	@echo 'make soak         as root: an hour of mixed load, kills and reloads; SOAK=5m is shorter'
+	@echo 'make guests       as root: other kernels and machines under QEMU, every flush of five file systems; hours'
 	@echo 'make coverage-all as root: what unit tests, scripts and injected faults reach together, package by package'
 	@echo 'make reach        the packages that what strangers send can reach, with their lines'
 	@echo 'make install      what is in bin/, manuals, completions and an example table, below $$(DESTDIR)$$(PREFIX)'
@@ -99,6 +100,11 @@ proof: build model mutants reproducible
 soak: build
 	@.ci/need root
 	SOAK=$${SOAK:-1h} $(GO) test -tags system -count=1 -timeout 24h -v -run 'TestSoak$$' ./internal/systest/soak
+
+# Nothing of it needs virtualisation by the processor. Logs are in build/guests.
+guests: build
+	@.ci/need root
+	$(GO) test -tags 'system guests' -count=1 -timeout 12h -v ./internal/systest/guests
 
 # The database is not reachable from every machine, so this is no gate.
 vuln:

@@ -250,9 +250,7 @@ func expected(cell, without string, abi int) string {
 func TestInside(t *testing.T) {
 	needRoot(t)
 	abi, err := landlock.Version()
-	if err != nil {
-		t.Skipf("this kernel has no Landlock, with which all of SECURITY.md's table was made: %v", err)
-	}
+	without := err != nil // of an older kernel the columns that need no Landlock are true
 	s := newSite(t)
 	rows := table(t)
 	if len(rows) < 40 {
@@ -265,7 +263,7 @@ func TestInside(t *testing.T) {
 			t.Parallel()
 			for column, cell := range r.want {
 				want := expected(cell, r.want["user"], abi)
-				if want == "*" {
+				if want == "*" || without && (column == "landlock" || column == "not root" || column == "all") {
 					continue
 				}
 				got := s.try(t, column, r.attempt)
@@ -304,6 +302,9 @@ func TestLogFile(t *testing.T) {
 // TestThreads looks at every thread of a process that is in the jail, and came
 // there with groups and without.
 func TestThreads(t *testing.T) {
+	if _, err := landlock.Version(); err != nil {
+		t.Skipf("the whole jail needs Landlock: %v", err)
+	}
 	s := newSite(t)
 	id := strconv.Itoa(nobody)
 	for _, c := range []struct {

@@ -32,8 +32,14 @@ type guest struct {
 // programs are what every guest has in /bin.
 var programs = []string{"./cmd/smap", "./cmd/smapd", "./cmd/smapq", "./internal/tools/guest"}
 
-const passwd = "root:x:0:0::/:/bin/sh\nsmap:x:1001:1000::/:/bin/false\nsmapd:x:1002:1002::/:/bin/false\n"
-const group = "root:x:0:\nsmapfeed:x:1000:\nsmapd:x:1002:\n"
+// accounts are a guest's, with the numbers that the test's own accounts have on this machine, which mounts its disks too.
+func accounts(t *testing.T) (passwd, group string) {
+	t.Helper()
+	smap, feeders := kit.IDs(t, kit.SmapUser)
+	smapd, own := kit.IDs(t, kit.SmapdUser)
+	return fmt.Sprintf("root:x:0:0::/:/bin/sh\nsmap:x:%d:%d::/:/bin/false\nsmapd:x:%d:%d::/:/bin/false\n", smap, feeders, smapd, own),
+		fmt.Sprintf("root:x:0:\nsmapfeed:x:%d:\nsmapd:x:%d:\n", feeders, own)
+}
 
 // build compiles what go build takes for the guest's machine.
 func (g *guest) build(t *testing.T, out string, args ...string) string {
@@ -55,6 +61,7 @@ func (g *guest) pack(t *testing.T, dir, kernel string) string {
 	a := initramfs.NewWriter(z)
 	a.Device("dev/console", 5, 1)
 	a.Dir("etc")
+	passwd, group := accounts(t)
 	a.File("etc/passwd", 0o644, []byte(passwd))
 	a.File("etc/group", 0o644, []byte(group))
 	a.File("jobs", 0o644, []byte(strings.Join(g.jobs, "\n")+"\n"))

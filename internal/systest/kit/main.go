@@ -48,17 +48,24 @@ var wanted = []string{
 // Main runs the tests of a folder, as its TestMain: as root, with all that they call installed, and never while another
 // folder's tests run, because they share accounts, Postfix's configuration, and the machine's time.
 func Main(m *testing.M) int {
-	if os.Getuid() != 0 {
-		fmt.Fprintln(os.Stderr, "systest: must run as root, on a machine that nobody misses")
-		return 77
-	}
 	lock, err := alone()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "systest:", err)
 		return 69
 	}
 	defer lock.Close()
-	if out, err := exec.Command(Tree(".ci", "need"), wanted...).CombinedOutput(); err != nil {
+	defer restorePostfix()
+	return Beside(m, wanted...)
+}
+
+// Beside is Main for tests that share nothing but accounts, take hours, and can run beside others. They name the commands
+// that they call, each with the Debian package that has it.
+func Beside(m *testing.M, commands ...string) int {
+	if os.Getuid() != 0 {
+		fmt.Fprintln(os.Stderr, "systest: must run as root, on a machine that nobody misses")
+		return 77
+	}
+	if out, err := exec.Command(Tree(".ci", "need"), commands...).CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "systest: %v\n%s", err, out)
 		return 69
 	}
@@ -66,7 +73,6 @@ func Main(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, "systest:", err)
 		return 69
 	}
-	defer restorePostfix()
 	return m.Run()
 }
 

@@ -159,10 +159,21 @@ func Run(t *testing.T, name string, args ...string) string {
 	return feed(t, "", name, args...)
 }
 
-// feed is run with something on standard input.
+// feed is Run with something on standard input.
 func feed(t *testing.T, input, name string, args ...string) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	return feedLong(t, 5*time.Minute, input, name, args...)
+}
+
+// RunLong is Run for what takes longer than five minutes.
+func RunLong(t *testing.T, limit time.Duration, name string, args ...string) string {
+	t.Helper()
+	return feedLong(t, limit, "", name, args...)
+}
+
+func feedLong(t *testing.T, limit time.Duration, input, name string, args ...string) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Stdin = strings.NewReader(input)

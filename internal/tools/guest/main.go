@@ -7,7 +7,8 @@
 //	guest way                one message from a client through smap, the spool and smapd into a maildir
 //	guest sandbox            what smap says of its sandbox, for each mode
 //	guest load DEVICE FS N   N messages on a disk whose writes are logged; see load.go
-//	guest check DEVICE FS    what is left of them after a power cut; see check.go
+//	guest without-sync COMMAND...  the command, whose syncs do nothing
+//	guest check ...          what is left of them after power cuts; see check.go
 package main
 
 import (
@@ -40,6 +41,12 @@ func job(args []string) error {
 			return err
 		}
 		return load(args[1], args[2], n, args[4:])
+	}
+	if len(args) > 1 && args[0] == "without-sync" {
+		return withoutSync(args[1:])
+	}
+	if len(args) > 1 && args[0] == "check" {
+		return check(args[1:])
 	}
 	return errors.New("usage: guest way | sandbox | load DEVICE FS N [no-sync]")
 }

@@ -11,15 +11,14 @@ import (
 	"net/smtp"
 	"os"
 	"os/exec"
+	"os/user"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
 	"time"
 )
-
-// The accounts that the host has put into the guest's /etc/passwd.
-const smapdUID = 1002
 
 // smtpAddress is where smap listens.
 const smtpAddress = "127.0.0.1:25"
@@ -91,7 +90,12 @@ func way() error {
 		return err
 	}
 	maildir := filepath.Join(dir, "Maildir")
-	if err := errors.Join(os.Chmod(dir, 0o755), os.Mkdir(maildir, 0o700), os.Chown(maildir, smapdUID, smapdUID)); err != nil {
+	owner, err := user.Lookup("smapd")
+	if err != nil {
+		return err
+	}
+	uid, err := strconv.Atoi(owner.Uid)
+	if err := errors.Join(err, os.Chmod(dir, 0o755), os.Mkdir(maildir, 0o700), os.Chown(maildir, uid, -1)); err != nil {
 		return err
 	}
 	table, err := site(dir, "smapd: agent maildir "+maildir)
