@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"sync"
+	"time"
 
 	"smap/spoolfmt/envelope"
 )
@@ -111,8 +113,7 @@ func (s *Spool) lockDrop(box Box, name string) (*os.File, error) {
 
 // oneName removes the second name of a locked drop that a crash left in the
 // middle of a move: SPOOL-FORMAT.md, Moves by link and unlink. Any other second
-// name does no harm. A feeder has one for a moment, so the first look only
-// remembers it.
+// name does no harm; a feeder has one for a moment.
 func (s *Spool) oneName(f *os.File, box Box, name string) error {
 	st, err := fstat(int(f.Fd()))
 	if err != nil {
@@ -121,11 +122,9 @@ func (s *Spool) oneName(f *os.File, box Box, name string) error {
 	if st.Nlink == 1 {
 		return nil
 	}
-	what := sighting{state: ErrLinked, id: box.String() + "/" + name, inode: uint64(st.Ino)}
-	if !s.odd.lasted(s.now(), what) {
-		return ErrLinked
+	if !s.drops.mayLook(s.now()) {
+		return ErrBusy
 	}
-	s.odd.forget(what)
 	// A drop has different ids in new and in cur.
 	other := New
 	if box == New {
@@ -156,6 +155,24 @@ func (s *Spool) oneName(f *os.File, box Box, name string) error {
 		}
 	}
 	return nil
+}
+
+// A pace bounds how often something happens.
+type pace struct {
+	mu   sync.Mutex
+	last time.Time
+}
+
+// mayLook allows one look in a second. It reads all of a box, and a feeder can
+// give a second name to as many drops as it likes.
+func (p *pace) mayLook(now time.Time) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if d := now.Sub(p.last); d >= 0 && d < time.Second {
+		return false
+	}
+	p.last = now
+	return true
 }
 
 // removeOlder removes the name that a move should have removed.

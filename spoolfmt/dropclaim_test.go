@@ -227,6 +227,39 @@ func TestDropRemoved(t *testing.T) {
 	}
 }
 
+// TestLinkedDrops: drops that keep a second name are taken, but not all at once: to
+// look for that name costs a look at all of a box.
+func TestLinkedDrops(t *testing.T) {
+	x := newTestSpool(t)
+	looks := 0
+	for _, name := range []string{"a", "b", "c"} {
+		x.put("tmp/"+name, testMail)
+		x.link("tmp/"+name, "new/"+name+".mail")
+	}
+	for range 3 {
+		for _, name := range x.namesIn("new") {
+			c, err := x.ClaimDrop(strings.TrimPrefix(name, "new/"))
+			if errors.Is(err, ErrBusy) {
+				continue
+			}
+			if err == nil {
+				looks++
+				err = c.Release()
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		if left := len(x.namesIn("new")); left != 3-looks {
+			t.Fatalf("%d looks, %d left", looks, left)
+		}
+		x.pass(time.Second)
+	}
+	if looks != 3 {
+		t.Errorf("%d were taken", looks)
+	}
+}
+
 // TestDropGrows: a feeder that goes on writing adds nothing to the message. The
 // drop's size counts at the time when it is locked.
 func TestDropGrows(t *testing.T) {

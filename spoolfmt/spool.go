@@ -60,6 +60,7 @@ type Spool struct {
 
 	commits  committer
 	odd      sightings // anomalies that may pass
+	drops    pace      // looks for the other names of drops
 	finished finished  // delivered, to be made durable by Flush
 	rooms    rooms     // reserved files nobody used
 }
