@@ -93,7 +93,7 @@ func (d *dispatcher) offer(it item) {
 // toSort returns messages that should be routed now, so that no lane that could
 // start a delivery stays idle.
 func (d *dispatcher) toSort(now time.Time) []item {
-	if d.sorting || !d.hungry(now) {
+	if d.sorting || !d.hungry() {
 		return nil
 	}
 	var batch []item
@@ -106,13 +106,29 @@ func (d *dispatcher) toSort(now time.Time) []item {
 			batch = append(batch, it)
 		}
 	}
+	if l, ok := d.only(); ok {
+		for _, it := range batch {
+			d.put(l, it, "")
+		}
+		return nil
+	}
 	d.sorting = len(batch) > 0
 	return batch
 }
 
-func (d *dispatcher) hungry(now time.Time) bool {
+// only returns the lane if there is one for all mail, and it does not matter for whom
+// the mail is: then nothing has to be routed.
+func (d *dispatcher) only() (*lane, bool) {
+	if len(d.lanes) != 1 {
+		return nil, false
+	}
+	_, keyed := d.lanes[0].agent.(agent.Keyer)
+	return d.lanes[0], !keyed
+}
+
+func (d *dispatcher) hungry() bool {
 	for _, l := range d.lanes {
-		if l.hungry(now) {
+		if l.hungry() {
 			return true
 		}
 	}
@@ -384,7 +400,7 @@ func (d *dispatcher) wake(now time.Time) time.Duration {
 	if look, ok := d.looks.first(now); ok && !d.looking {
 		wait = min(wait, look)
 	}
-	if !d.sorting && !d.intake.due.empty() && d.hungry(now) {
+	if !d.sorting && !d.intake.due.empty() && d.hungry() {
 		wait = min(wait, time.Duration(d.intake.due.items[0].at-now.UnixNano()))
 	}
 	return wait

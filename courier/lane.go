@@ -77,9 +77,10 @@ func kind(it item) int {
 	return 0
 }
 
-// hungry tells whether the lane could start a delivery and has none to start.
-func (l *lane) hungry(now time.Time) bool {
-	return l.free(now) && l.ready[0].empty() && l.ready[1].empty()
+// hungry tells whether the lane should be given messages, so that none of its slots
+// stays free while messages are routed.
+func (l *lane) hungry() bool {
+	return l.slots > 0 && len(l.ready[0].items)+len(l.ready[1].items) < sortBatch
 }
 
 // free tells whether another delivery may start.

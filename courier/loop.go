@@ -95,15 +95,15 @@ func (l *loop) dispatch(now time.Time) {
 	if l.stopping || l.side.home.moved {
 		return
 	}
+	if batch := l.d.toSort(now); len(batch) > 0 {
+		l.sort(batch)
+	}
 	for {
 		s, ok := l.d.next(now)
 		if !ok {
 			break
 		}
 		l.start(s)
-	}
-	if batch := l.d.toSort(now); len(batch) > 0 {
-		l.sort(batch)
 	}
 	if l.d.refill() && !l.d.intake.wanted() {
 		l.d.intake.wantScan()

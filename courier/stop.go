@@ -16,7 +16,7 @@ const onceGrace = time.Second
 
 // drained tells, with Config.Once, whether nothing is left that could be done now.
 func (l *loop) drained(now time.Time) bool {
-	if l.out > 0 || !l.d.intake.idle(now) && l.d.hungry(now) || l.d.intake.wanted() {
+	if l.out > 0 || !l.d.intake.idle(now) && l.d.hungry() || l.d.intake.wanted() {
 		return false
 	}
 	if l.d.spool.shut {
