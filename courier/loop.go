@@ -261,7 +261,10 @@ func (l *loop) account(r result, now time.Time) {
 		l.once.drop("report")
 	}
 	if l.cfg.Once && r.count.fed() {
-		l.d.intake.wantScan() // a report is a message, too, and the event that tells of it may come too late
+		// A report is a message, too. The event that tells of it may come too late, or
+		// have come while it was locked.
+		l.d.intake.wantScan()
+		l.d.looks.hurry(now)
 	}
 	switch {
 	case r.verdict == verdictFinished:

@@ -22,11 +22,11 @@ func (l *loop) drained(now time.Time) bool {
 	if l.d.spool.shut {
 		return true
 	}
-	if !l.d.looks.lasting(now, onceGrace) {
+	if !l.d.looks.lasting(onceGrace) {
 		return false
 	}
 	for _, n := range l.d.lanes {
-		if !n.gate.shut && n.slots > 0 && !n.waits.lasting(now, onceGrace) {
+		if !n.gate.shut && n.slots > 0 && !n.waits.lasting(onceGrace) {
 			return false
 		}
 	}

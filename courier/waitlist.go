@@ -28,6 +28,7 @@ type waiting struct {
 	item   item
 	wait   time.Duration
 	since  time.Time
+	looked time.Time // the last look
 	logged bool
 }
 
@@ -53,7 +54,7 @@ func (w *waitlist) put(it item, wait time.Duration, now time.Time) *waiting {
 		e = &waiting{since: now}
 		w.state[it.name] = e
 	}
-	e.item, e.wait = it, wait
+	e.item, e.wait, e.looked = it, wait, now
 	if !w.queue.insert(item{at: int64(now.Sub(w.epoch) + wait), name: it.name}) {
 		delete(w.state, it.name)
 		return nil
@@ -69,10 +70,20 @@ func (w *waitlist) since(name string, now time.Time) time.Time {
 	return now
 }
 
-// lasting tells whether all that is in the list has been there for that long.
-func (w *waitlist) lasting(now time.Time, long time.Duration) bool {
+// hurry makes a look at everything in the list due, as if it had just come.
+func (w *waitlist) hurry(now time.Time) {
+	w.queue = queue{}
 	for _, e := range w.state {
-		if now.Sub(e.since) < long {
+		e.since = now
+		w.put(e.item, 0, now)
+	}
+}
+
+// lasting tells whether everything in the list was still there at a look that long
+// after the first.
+func (w *waitlist) lasting(long time.Duration) bool {
+	for _, e := range w.state {
+		if e.looked.Sub(e.since) < long {
 			return false
 		}
 	}
