@@ -3,15 +3,15 @@ package courier
 import "time"
 
 // An intake has the messages that scans and events told of, and decides in which
-// order they are routed: new mail by its arrival, deferred mail by the time of its
-// next attempt, the two in turn. It knows nothing of lanes.
+// order they are routed. Three sources take turns: what events tell of, new mail that
+// a scan found, by its arrival, and deferred mail, by the time of its next attempt.
+// So nothing waits for a backlog of another kind. It knows nothing of lanes.
 type intake struct {
-	fresh, due    queue
-	last, lastDue item // the last that was taken of each
-	turnDue       bool
+	events, fresh, due queue
+	last, lastDue      item // the last that was taken of fresh and due
+	turn               int
 
-	partial    bool   // fresh began after others, which may still wait
-	missed     []item // came while a scan runs, which may not have seen them
+	missed     []item // deferred while a scan runs, which may not have seen them
 	missedMore bool   // more than are remembered
 	scanning   bool
 
@@ -28,9 +28,13 @@ func (q *intake) wantScan() {
 // wanted tells whether a scan is wanted or runs.
 func (q *intake) wanted() bool { return q.scanning || q.wantNew || q.wantCur }
 
-// add remembers a message for its time.
+// add remembers a message: new mail that an event told of, or deferred mail.
 func (q *intake) add(it item) {
-	q.box(it.cur).insert(it)
+	if !it.cur {
+		q.events.insert(it)
+		return
+	}
+	q.due.insert(it)
 	if !q.scanning {
 		return
 	}
@@ -40,27 +44,35 @@ func (q *intake) add(it item) {
 	}
 }
 
-// box is the queue of new or of cur.
-func (q *intake) box(cur bool) *queue {
-	if cur {
-		return &q.due
-	}
-	return &q.fresh
-}
-
 // next takes the next message that is ready. Where a scan left out messages, it asks
 // for another one that goes on after the last.
 func (q *intake) next(now time.Time) (item, bool) {
-	q.turnDue = !q.turnDue
-	for range 2 {
-		if q.turnDue {
-			if it, ok := q.nextDue(now); ok {
-				return it, true
-			}
-		} else if it, ok := q.nextFresh(); ok {
+	for range 3 {
+		q.turn = (q.turn + 1) % 3
+		var it item
+		var ok bool
+		switch q.turn {
+		case 0:
+			it, ok = q.nextEvent()
+		case 1:
+			it, ok = q.nextFresh()
+		case 2:
+			it, ok = q.nextDue(now)
+		}
+		if ok {
 			return it, true
 		}
-		q.turnDue = !q.turnDue
+	}
+	return item{}, false
+}
+
+func (q *intake) nextEvent() (item, bool) {
+	if !q.events.empty() {
+		return q.events.pop(), true
+	}
+	if q.events.more { // a scan finds those that there was no room for
+		q.events = queue{}
+		q.wantNew, q.from = true, item{}
 	}
 	return item{}, false
 }
@@ -94,23 +106,23 @@ func (q *intake) dueAt(now time.Time) bool {
 
 // idle tells whether nothing is ready and no scan would find more.
 func (q *intake) idle(now time.Time) bool {
-	return !q.wanted() && q.fresh.empty() && !q.fresh.more && !q.dueAt(now) && !(q.due.empty() && q.due.more)
+	return !q.wanted() && q.events.empty() && !q.events.more && q.fresh.empty() && !q.fresh.more &&
+		!q.dueAt(now) && !(q.due.empty() && q.due.more)
 }
 
-// take puts what a scan found in the place of what was known before it.
+// take puts what a scan found in the place of what an earlier one found.
 func (q *intake) take(found queue, cur bool) {
-	*q.box(cur) = found
 	if !cur {
-		q.partial = found.after.name != ""
+		q.fresh = found
+		return
 	}
+	q.due = found
 	for _, it := range q.missed {
-		if it.cur == cur {
-			q.box(cur).insert(it)
-		}
+		q.due.insert(it)
 	}
 }
 
-// scanned is the end of a scan that ran beside the loop.
+// scanned is the end of a scan.
 func (q *intake) scanned() {
 	q.scanning = false
 	if q.missedMore {
@@ -121,5 +133,5 @@ func (q *intake) scanned() {
 
 // forget drops everything: the spool is another one.
 func (q *intake) forget() {
-	q.fresh, q.due, q.missed = queue{}, queue{}, nil
+	q.events, q.fresh, q.due, q.missed = queue{}, queue{}, queue{}, nil
 }

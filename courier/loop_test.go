@@ -104,18 +104,30 @@ func TestCameDuringScan(t *testing.T) {
 	q.take(queue{}, false)
 	q.take(queue{}, true)
 	q.scanned()
-	if len(q.fresh.items) != 1 || len(q.due.items) != 1 || q.scanning || q.missed != nil {
-		t.Errorf("new %v, cur %v", q.fresh.items, q.due.items)
+	if len(q.events.items) != 1 || len(q.due.items) != 1 || q.scanning || q.missed != nil {
+		t.Errorf("events %v, cur %v", q.events.items, q.due.items)
 	}
 	// More than is remembered: another scan.
 	q.scanning = true
 	for range queueLimit + 1 {
-		q.add(item{at: now.UnixNano(), name: "n.envelope"})
+		q.add(item{at: now.UnixNano(), name: "c.envelope", cur: true})
 	}
-	q.take(queue{}, false)
+	q.take(queue{}, true)
 	q.scanned()
 	if !q.wantNew || !q.wantCur {
 		t.Error("no other scan")
+	}
+	q = intake{}
+	for range queueLimit + 1 {
+		q.add(item{at: now.UnixNano(), name: "n.envelope"})
+	}
+	for {
+		if _, ok := q.next(now); !ok {
+			break
+		}
+	}
+	if !q.wantNew {
+		t.Error("more events than there is room for, and no scan")
 	}
 }
 

@@ -1,0 +1,129 @@
+package courier
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"smap/courier/agent"
+)
+
+func testLane(slots int) *lane {
+	l := newLane("x")
+	l.agent, l.slots, l.batch = all(agent.Result{}), slots, 100
+	return l
+}
+
+// TestLaneTurns: new and deferred mail start in turn, and deferred mail never gets
+// the last slot.
+func TestLaneTurns(t *testing.T) {
+	l, now := testLane(4), time.Now()
+	for i := range 10 {
+		l.put(item{at: int64(i), name: fmt.Sprint("n", i)})
+		l.put(item{at: int64(i), name: fmt.Sprint("d", i), cur: true})
+	}
+	fresh := 0
+	for range 4 {
+		it, ok := l.next(now)
+		if !ok {
+			t.Fatal("a free slot stays free")
+		}
+		if !it.cur {
+			fresh++
+		}
+	}
+	if _, ok := l.next(now); ok || fresh != 2 {
+		t.Errorf("%d of 4 were new, and a fifth started: %v", fresh, ok)
+	}
+	l, now = testLane(4), time.Now()
+	for i := range 10 {
+		l.put(item{at: int64(i), name: fmt.Sprint("d", i), cur: true})
+	}
+	n := 0
+	for {
+		if _, ok := l.next(now); !ok {
+			break
+		}
+		n++
+	}
+	if n != 3 {
+		t.Errorf("deferred mail has %d of 4 slots", n)
+	}
+}
+
+// TestLaneFull: a lane turns messages away, and its memory is bounded.
+func TestLaneFull(t *testing.T) {
+	l := testLane(1)
+	for i := range laneLimit + 10 {
+		if ok := l.put(item{at: int64(i), name: fmt.Sprint(i)}); ok != (i < laneLimit) {
+			t.Fatalf("%d: %v", i, ok)
+		}
+	}
+	if !l.more || l.size != laneLimit {
+		t.Errorf("more %v, size %d", l.more, l.size)
+	}
+}
+
+// TestLaneWaits: a message whose agent was not reached starts again after a wait that
+// grows.
+func TestLaneWaits(t *testing.T) {
+	l, now := testLane(1), time.Now()
+	l.put(item{name: "m"})
+	for _, want := range []time.Duration{firstProbe, 2 * firstProbe, 4 * firstProbe} {
+		it, ok := l.next(now)
+		if !ok {
+			t.Fatal("does not start")
+		}
+		l.gate.trouble(it.name, errors.New("down"), now)
+		l.end(it)
+		l.unreached(it, now)
+		if _, ok := l.next(now.Add(want - time.Millisecond)); ok {
+			t.Fatalf("starts before %v", want)
+		}
+		if wake := l.wake(now); wake.Sub(now) != want {
+			t.Errorf("wakes after %v, want %v", wake.Sub(now), want)
+		}
+		now = now.Add(want)
+	}
+}
+
+// TestGate: one message's trouble shuts nothing. Another message's does; then one
+// message at a time is a probe, and another one each time.
+func TestGate(t *testing.T) {
+	g, now := gate{what: "agent"}, time.Now()
+	bad := errors.New("down")
+	for range 5 {
+		if g.trouble("poison", bad, now) || !g.lets(now) {
+			t.Fatal("one message shuts the gate")
+		}
+	}
+	g.reached()
+	if g.trouble("a", bad, now) || !g.trouble("b", bad, now) || g.lets(now) {
+		t.Fatal("two messages do not shut the gate")
+	}
+	g.trouble("c", bad, now) // had started before: not a probe
+	now = g.until
+	if !g.lets(now) {
+		t.Fatal("no probe")
+	}
+	g.start("c")
+	if g.lets(now) {
+		t.Error("two probes at a time")
+	}
+	g.trouble("c", bad, now)
+	g.end("c")
+	if g.lets(now) || g.until.Sub(now) != 2*firstProbe {
+		t.Errorf("the next probe after %v", g.until.Sub(now))
+	}
+	now = g.until
+	g.start("d")
+	g.end("d") // it was locked: the place is free
+	if !g.lets(now) {
+		t.Error("a probe that met nothing keeps the others out")
+	}
+	g.logged = true
+	if !g.reached() || !g.lets(now) {
+		t.Error("does not open")
+	}
+}

@@ -1,0 +1,347 @@
+package courier
+
+import (
+	"container/heap"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"smap/courier/agent"
+)
+
+// A simulation runs the dispatcher, and what the loop concludes of deliveries, with a
+// clock of its own: no goroutine, no file, no waiting.
+type simulation struct {
+	t      *testing.T
+	l      *loop
+	now    time.Time
+	events simEvents
+	seq    int
+	disk   map[string]*simMessage // in new and cur
+	waits  map[string][]time.Duration
+	timer  time.Time
+	starts int
+	behave map[string]func(*simMessage) (time.Duration, *part, verdict)
+}
+
+type simMessage struct {
+	name    string
+	lane    string
+	key     string
+	locked  bool
+	cur     bool
+	arrived time.Time
+	due     time.Time
+}
+
+type simEvent struct {
+	at   time.Time
+	seq  int
+	then func()
+}
+
+type simEvents []simEvent
+
+func (e simEvents) Len() int { return len(e) }
+func (e simEvents) Less(i, j int) bool {
+	return e[i].at.Before(e[j].at) || e[i].at.Equal(e[j].at) && e[i].seq < e[j].seq
+}
+func (e simEvents) Swap(i, j int) { e[i], e[j] = e[j], e[i] }
+func (e *simEvents) Push(x any)   { *e = append(*e, x.(simEvent)) }
+func (e *simEvents) Pop() any {
+	old := *e
+	x := old[len(old)-1]
+	*e = old[:len(old)-1]
+	return x
+}
+
+// What the parts of a delivery cost that are ours.
+const (
+	simSort  = 20 * time.Microsecond
+	simClaim = 50 * time.Microsecond
+	simScan  = 100 * time.Millisecond
+)
+
+func newSimulation(t *testing.T, lanes ...string) *simulation {
+	t.Helper()
+	cfg := Config{Dir: "/spool", Agent: all(agent.Result{}), Log: slog.New(slog.DiscardHandler)}
+	for _, name := range lanes {
+		cfg.Lanes = append(cfg.Lanes, Lane{Name: name, Agent: all(agent.Result{})})
+	}
+	cfg, err := cfg.complete()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &simulation{t: t, now: time.Unix(1_800_000_000, 0), disk: make(map[string]*simMessage), waits: make(map[string][]time.Duration),
+		behave: make(map[string]func(*simMessage) (time.Duration, *part, verdict))}
+	s.l = &loop{cfg: &cfg, ev: events{cfg.Log}, d: newDispatcher(), chores: newChores(), deliveries: make(map[string]*delivery)}
+	s.l.d.configure(&cfg)
+	s.after(0, s.rescan)
+	return s
+}
+
+func (s *simulation) after(d time.Duration, then func()) {
+	s.seq++
+	heap.Push(&s.events, simEvent{s.now.Add(max(d, 0)), s.seq, then})
+}
+
+// rescan is what a visit does, once a minute.
+func (s *simulation) rescan() {
+	s.l.d.intake.wantScan()
+	s.after(time.Minute, s.rescan)
+}
+
+// scan is the rest of a visit.
+func (s *simulation) scan() {
+	found, due := queue{after: s.l.d.intake.from}, queue{after: s.l.d.intake.fromCur}
+	for _, m := range s.disk {
+		if m.cur {
+			due.add(item{at: m.due.UnixNano(), name: m.name, cur: true})
+		} else {
+			found.add(item{at: m.arrived.UnixNano(), name: m.name})
+		}
+	}
+	found.seal()
+	due.seal()
+	in := &s.l.d.intake
+	in.take(found, false)
+	in.take(due, true)
+	in.scanned()
+}
+
+// feed commits a message.
+func (s *simulation) feed(m *simMessage) {
+	m.arrived = s.now
+	s.disk[m.name] = m
+	s.after(0, func() { s.l.d.offer(item{at: s.now.UnixNano(), name: m.name}) })
+}
+
+// run goes on until a time.
+func (s *simulation) run(until time.Duration) {
+	end := s.now.Add(until)
+	for len(s.events) > 0 && !s.events[0].at.After(end) {
+		e := heap.Pop(&s.events).(simEvent)
+		s.now = e.at
+		e.then()
+		s.dispatch()
+	}
+	s.now = end
+}
+
+// dispatch is the loop's.
+func (s *simulation) dispatch() {
+	d := s.l.d
+	if in := &d.intake; !in.scanning && (in.wantNew || in.wantCur) {
+		in.wantNew, in.wantCur, in.scanning = false, false, true
+		s.after(simScan, s.scan)
+	}
+	if d.refill() && !d.intake.wanted() {
+		d.intake.wantScan()
+	}
+	if batch := d.toSort(s.now); len(batch) > 0 {
+		s.after(time.Duration(len(batch))*simSort, func() {
+			d.sorting = false
+			for _, it := range batch {
+				if m := s.disk[it.name]; m != nil {
+					d.sorted(it, []place{{m.lane, m.key}})
+				}
+			}
+		})
+	}
+	for {
+		st, ok := d.next(s.now)
+		if !ok {
+			break
+		}
+		s.starts++
+		s.start(st)
+	}
+	if at := s.now.Add(d.wake(s.now)); s.timer.Before(s.now) || s.timer.Equal(s.now) || at.Before(s.timer) {
+		if !at.After(s.now) {
+			at = s.now.Add(time.Microsecond)
+		}
+		s.timer = at
+		s.after(at.Sub(s.now), func() {})
+	}
+}
+
+// start is a delivery or a look.
+func (s *simulation) start(st start) {
+	m := s.disk[st.item.name]
+	r := result{start: st, item: st.item}
+	took := simClaim
+	switch {
+	case m == nil:
+		r.verdict = verdictGone
+	case m.locked:
+		r.verdict, r.err = verdictBusy, errors.New("locked")
+	case st.lane == nil:
+		r.verdict = verdictFree
+	default:
+		var p *part
+		took, p, r.verdict = s.behave[m.lane](m)
+		m.cur, m.due = true, s.now
+		p.lane, p.item = st.lane, st.item
+		r.item.cur = true
+		r.ended = []*part{p}
+		if p.err != nil {
+			r.unreached = r.ended
+		}
+	}
+	if st.lane != nil && r.ended == nil {
+		r.ended = []*part{{lane: st.lane, item: st.item}}
+	}
+	s.after(took, func() {
+		switch {
+		case r.verdict == verdictFinished:
+			s.waits[m.lane] = append(s.waits[m.lane], s.now.Sub(m.arrived))
+			delete(s.disk, m.name)
+		case r.verdict == verdictDeferred:
+			r.next = s.now.Add(time.Minute)
+			m.due = r.next
+		}
+		s.l.ended(r, s.now)
+	})
+}
+
+// good finishes after a time.
+func good(took time.Duration) func(*simMessage) (time.Duration, *part, verdict) {
+	return func(*simMessage) (time.Duration, *part, verdict) { return took, &part{tried: true}, verdictFinished }
+}
+
+// percentile returns the wait that so many of a hundred do not exceed.
+func percentile(waits []time.Duration, p int) time.Duration {
+	if len(waits) == 0 {
+		return 0
+	}
+	slices.Sort(waits)
+	return waits[(len(waits)-1)*p/100]
+}
+
+// TestNothingHoldsUpTheGoodLane: the mail of a good lane does not notice four lanes
+// that are dead, hanging, slow and refusing, nor ten hostile feeders: 100,000 messages,
+// half of them in one burst, 10,000 of them locked for ever and in the good lane's way.
+func TestNothingHoldsUpTheGoodLane(t *testing.T) {
+	const seconds, perSecond = 2000, 10
+	p99 := func(hostile bool) time.Duration {
+		s := newSimulation(t, "dead", "hanging", "slow", "refusing", "good")
+		rng := rand.New(rand.NewPCG(1, 2))
+		s.behave["good"] = func(*simMessage) (time.Duration, *part, verdict) {
+			return time.Duration(10+rng.IntN(20)) * time.Millisecond, &part{tried: true}, verdictFinished
+		}
+		s.behave["dead"] = func(*simMessage) (time.Duration, *part, verdict) {
+			return 30 * time.Second, &part{err: errors.New("i/o timeout")}, verdictWaits
+		}
+		s.behave["hanging"] = func(*simMessage) (time.Duration, *part, verdict) {
+			return 10 * time.Minute, &part{tried: true}, verdictDeferred
+		}
+		s.behave["slow"] = good(5 * time.Second)
+		s.behave["refusing"] = good(50 * time.Millisecond)
+		for i := range seconds * perSecond {
+			s.after(time.Duration(i)*time.Second/perSecond, func() {
+				s.feed(&simMessage{name: fmt.Sprintf("good%06d.envelope", i), lane: "good", key: "k"})
+			})
+		}
+		if hostile {
+			lanes := []string{"dead", "hanging", "slow", "refusing"}
+			for i := range 80_000 {
+				m := &simMessage{name: fmt.Sprintf("h%06d.envelope", i), lane: lanes[i%4], key: fmt.Sprint(i % 10)}
+				if i%8 == 0 {
+					m.lane, m.locked = "good", true
+				}
+				at := 5 * time.Second
+				if i%2 == 0 {
+					at = time.Duration(i) * seconds * time.Second / 80_000
+				}
+				s.after(at, func() { s.feed(m) })
+			}
+		}
+		s.run(seconds * time.Second)
+		waits := s.waits["good"]
+		if len(waits) < seconds*perSecond-10 {
+			t.Fatalf("hostile %v: %d of %d good messages were delivered", hostile, len(waits), seconds*perSecond)
+		}
+		t.Logf("hostile %v: %d starts; good lane p50 %v, p99 %v, max %v; refusing %d, slow %d delivered", hostile, s.starts,
+			percentile(waits, 50), percentile(waits, 99), percentile(waits, 100), len(s.waits["refusing"]), len(s.waits["slow"]))
+		return percentile(waits, 99)
+	}
+	alone, among := p99(false), p99(true)
+	if among > alone*3/2 {
+		t.Errorf("p99 of the good lane is %v, alone %v", among, alone)
+	}
+}
+
+// TestDueAmongNew: a deferred message starts within a few starts after it is due,
+// however much new mail waits, and new mail within a few however much deferred mail.
+func TestDueAmongNew(t *testing.T) {
+	for _, cur := range []bool{true, false} {
+		s := newSimulation(t)
+		s.behave[""] = good(time.Second)
+		for i := range 5000 {
+			s.disk[fmt.Sprintf("m%05d.envelope", i)] = &simMessage{name: fmt.Sprintf("m%05d.envelope", i), cur: !cur, arrived: s.now, due: s.now}
+		}
+		s.run(10 * time.Second)
+		one := &simMessage{name: "one.envelope", cur: cur, due: s.now, arrived: s.now}
+		s.disk[one.name] = one
+		s.l.d.intake.add(item{at: s.now.UnixNano(), name: one.name, cur: cur})
+		before := s.starts
+		for s.disk[one.name] != nil {
+			s.run(time.Second)
+			if s.starts-before > 200 {
+				t.Fatalf("cur %v: not started within %d starts", cur, s.starts-before)
+			}
+		}
+		t.Logf("cur %v: done within %d starts", cur, s.starts-before)
+	}
+}
+
+// TestKeyLeavesASlot: mail for one mailbox that hangs does not take a lane's last
+// slots, whatever waits for it.
+func TestKeyLeavesASlot(t *testing.T) {
+	s := newSimulation(t, "box")
+	s.behave["box"] = func(m *simMessage) (time.Duration, *part, verdict) {
+		if m.key == "hangs@x.test" {
+			return 10 * time.Minute, &part{tried: true}, verdictDeferred
+		}
+		return 10 * time.Millisecond, &part{tried: true}, verdictFinished
+	}
+	for i := range 1000 {
+		s.feed(&simMessage{name: fmt.Sprintf("h%04d.envelope", i), lane: "box", key: "hangs@x.test"})
+	}
+	s.run(time.Second)
+	for i := range 100 {
+		s.feed(&simMessage{name: fmt.Sprintf("g%04d.envelope", i), lane: "box", key: "good@x.test"})
+	}
+	s.run(2 * time.Second)
+	if n := len(s.waits["box"]); n != 100 {
+		t.Errorf("%d of 100 were delivered beside a mailbox that hangs", n)
+	}
+	if l := s.l.d.lanes[1]; l.running > l.share() {
+		t.Errorf("%d of %d slots are taken", l.running, l.slots)
+	}
+}
+
+// TestWorkIsBounded: an event costs the same with ten messages in memory and with
+// ten thousand.
+func TestWorkIsBounded(t *testing.T) {
+	perMessage := func(n int) float64 {
+		s := newSimulation(t, "dead")
+		s.behave["dead"] = func(*simMessage) (time.Duration, *part, verdict) {
+			return time.Second, &part{err: errors.New("no route to host")}, verdictWaits
+		}
+		for i := range n {
+			s.feed(&simMessage{name: fmt.Sprintf("m%06d.envelope", i), lane: "dead", key: fmt.Sprint(i % 7)})
+		}
+		s.run(10 * time.Minute)
+		return float64(s.starts)
+	}
+	few, many := perMessage(100), perMessage(10_000)
+	t.Logf("starts in ten minutes with a dead agent: %v for 100 messages, %v for 10,000", few, many)
+	if many > 2*few+100 {
+		t.Errorf("a dead agent is tried %v times for 10,000 messages, and %v for 100", many, few)
+	}
+}
