@@ -84,6 +84,9 @@ func (l *loop) chore(what string, home *lease, running *bool, work func() error)
 		err := work()
 		return func(now time.Time) {
 			*running = false
+			if what == "flush" && home == l.side.home && home.spool.Unflushed() {
+				l.chores.wantFlush(now) // .done files wait for another sync
+			}
 			l.side.leave(home)
 			l.choreEnded(what, err, now)
 		}

@@ -19,8 +19,7 @@ type Claim struct {
 	s           *Spool
 	id          string
 	locked      *os.File // the content; nil when it cannot be opened as a regular file
-	lone        *lone    // instead of locked, an envelope whose content is gone
-	why         error    // why locked is nil, or what else is wrong already
+	lone        *lone    // instead of locked, an envelope without a content
 	copy        *os.File // private copy of another user's content
 	env         *envelope.Envelope
 	envIno      unix.Stat_t // the envelope file that env was read from
@@ -50,39 +49,36 @@ func (s *Spool) Claim(id string) (*Claim, error) {
 	if err == nil {
 		return c, nil
 	}
-	// Whatever stands in new under this id must not keep a message in cur
-	// from its next attempt: a feeder may have put it there for that.
-	if older, cerr := s.claimIn(Cur, id); !errors.Is(cerr, ErrGone) {
+	// Whatever new has under this id must not keep a message in cur from its
+	// next attempt: a feeder may have put it there for that.
+	older, cerr := s.claimIn(Cur, id)
+	if cerr == nil || errors.Is(err, ErrGone) {
 		return older, cerr
 	}
-	return nil, err
+	if errors.Is(cerr, ErrGone) || errors.Is(cerr, ErrBusy) {
+		return nil, err
+	}
+	return nil, cerr
 }
 
 // claimIn looks for the content in one box, locks it, verifies the lock, and
 // brings the message to cur.
 func (s *Spool) claimIn(box Box, id string) (*Claim, error) {
 	name := id + KindContent.Suffix()
-	f, err := s.openContent(box, name)
+	f, err := s.openRegular(box, name)
 	var odd *oddFileError
 	switch {
-	case errors.Is(err, fs.ErrNotExist):
+	case errors.Is(err, fs.ErrNotExist), errors.As(err, &odd):
 		return s.claimLone(box, id)
-	case errors.As(err, &odd):
-		return s.claimOdd(box, id, odd)
 	case err != nil:
 		return nil, fmt.Errorf("%s/%s: %w", box, name, err)
 	}
 	c := &Claim{s: s, id: id, locked: f}
-	if err := s.lockVerified(f, box, name); err != nil {
-		return nil, c.giveUp(err)
-	}
-	if err := c.single(box, name); err != nil {
-		return nil, c.giveUp(err)
-	}
-	if box == New {
+	err = s.lockVerified(f, box, name)
+	if err == nil && box == New {
 		err = c.takeFromNew()
-	} else {
-		err = c.takeInCur()
+	} else if err == nil {
+		err = c.recover()
 	}
 	if err == nil {
 		// The files moved by name; what counts is the inode that is locked.
@@ -123,119 +119,91 @@ func (c *Claim) unlock() error {
 }
 
 // takeFromNew moves the envelope, which is the arbiter, and then the locked
-// content from new to cur.
+// content from new to cur: SPOOL-FORMAT.md, 9.1. The looks into cur have this
+// order because a drainer that finishes removes the content first.
 func (c *Claim) takeFromNew() error {
 	s, eml, env := c.s, c.id+KindContent.Suffix(), c.id+KindEnvelope.Suffix()
-	content, err := exists(s.dirs[Cur], eml)
+	if _, err := s.olderNames(New, c.id); err != nil {
+		return err
+	}
+	for _, name := range []string{eml, c.id + KindDone.Suffix()} {
+		if taken, err := exists(s.dirs[Cur], name); err != nil || taken {
+			return errors.Join(err, ErrBlocked)
+		}
+	}
+	taking, err := exists(s.dirs[Cur], env)
 	if err != nil {
 		return err
 	}
-	envelope, err := exists(s.dirs[Cur], env)
-	if err != nil {
-		return err
-	}
-	switch {
-	case content:
-		return ErrBlocked
-	case envelope:
-		// A drainer died between its two moves. The envelope was looked for
-		// after the content, so it is not one that was finished meanwhile.
-		if err := c.moveContent(); err != nil {
+	if !taking {
+		if err := c.moveFromNew(env, ErrGone, ErrBlocked); err != nil {
 			return err
 		}
-		return c.olderEnvelope()
 	}
-	err = s.sys.move(s.dirs[New], env, s.dirs[Cur], env)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return ErrGone
-	case errors.Is(err, fs.ErrExist):
-		return ErrBlocked
-	case err != nil:
-		return fmt.Errorf("move new/%s: %w", env, err)
+	if err := c.moveFromNew(eml, ErrBusy, ErrBusy); err != nil {
+		return err
 	}
-	return c.moveContent()
+	return c.recover()
 }
 
-func (c *Claim) moveContent() error {
-	eml := c.id + KindContent.Suffix()
-	err := c.s.sys.move(c.s.dirs[New], eml, c.s.dirs[Cur], eml)
-	if errors.Is(err, fs.ErrExist) || errors.Is(err, fs.ErrNotExist) {
-		return ErrBusy
-	}
-	if err != nil {
-		return fmt.Errorf("move new/%s: %w", eml, err)
+// moveFromNew moves a file to cur. gone is the error where it is not in new any
+// more, taken where the name in cur exists.
+func (c *Claim) moveFromNew(name string, gone, taken error) error {
+	err := c.s.sys.move(c.s.dirs[New], name, c.s.dirs[Cur], name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return gone
+	case errors.Is(err, fs.ErrExist):
+		return taken
+	case err != nil:
+		return fmt.Errorf("move new/%s: %w", name, err)
 	}
 	return nil
 }
 
-// takeInCur decides what a content in cur is: deferred or abandoned (its
-// envelope is there), left by a finish (it has none anywhere), or one of the
-// states that a crash leaves.
-func (c *Claim) takeInCur() error {
-	s, eml, env := c.s, c.id+KindContent.Suffix(), c.id+KindEnvelope.Suffix()
+// recover decides what a locked content in cur is: SPOOL-FORMAT.md, 10.2. A
+// content that has lost its envelope is no message: ErrGone, and a sweep sets it
+// aside in the end.
+func (c *Claim) recover() error {
+	s, env, done := c.s, c.id+KindEnvelope.Suffix(), c.id+KindDone.Suffix()
 	if building, err := exists(s.dirs[Cur], c.id+KindDrop.Suffix()); err != nil || building {
 		return errors.Join(err, ErrBusy) // RecoverDrop's; not a message yet
+	}
+	aside, err := s.olderNames(Cur, c.id)
+	if err != nil {
+		return err
+	}
+	if aside {
+		s.log.Info("recovered", "file", "cur/"+c.id+KindContent.Suffix(), "what", "removed: the message is in bad")
+		if err := s.syncBoxes(Bad); err != nil {
+			return err
+		}
+		return errors.Join(s.leaveCur(c.id), ErrGone)
 	}
 	here, err := exists(s.dirs[Cur], env)
 	if err != nil {
 		return err
 	}
-	if here {
-		return c.olderEnvelope()
+	if here { // it counts, whatever .done says
+		return ignoreNotExist(s.sys.unlink(s.dirs[Cur], done))
 	}
-	waiting, err := exists(s.dirs[New], env)
-	if err != nil {
+	switch state, err := s.doneOf(c.locked, Cur, c.id); {
+	case err != nil:
+		return err
+	case state == doneFits:
+		s.log.Info("recovered", "file", "cur/"+c.id+KindContent.Suffix(), "what", "removed: the message is done")
+		return errors.Join(s.endDone(Cur, c.id), ErrGone)
+	case state == doneOdd:
+		s.log.Warn("recovered", "file", "cur/"+done, "what", "removed: it does not fit the content")
+		return errors.Join(s.sys.unlink(s.dirs[Cur], done), ErrBusy)
+	}
+	if pair, err := exists(s.dirs[New], c.id+KindContent.Suffix()); err != nil || pair {
+		return errors.Join(err, ErrGone)
+	}
+	if err := c.moveFromNew(env, ErrGone, ErrBusy); err != nil {
 		return err
 	}
-	if waiting {
-		pair, err := exists(s.dirs[New], eml)
-		if err != nil {
-			return err
-		}
-		if !pair {
-			err := s.sys.move(s.dirs[New], env, s.dirs[Cur], env)
-			if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrExist) {
-				return ErrBusy
-			}
-			return err
-		}
-	}
-	// Who removed the envelope may have died before the sync: a power cut must
-	// not bring it back alone.
-	if err := c.syncMoves(); err != nil {
-		return err
-	}
-	if err := s.sys.unlink(s.dirs[Cur], eml); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("remove cur/%s: %w", eml, err)
-	}
-	s.log.Info("recovered", "file", "cur/"+eml, "what", "content of a finished message removed")
-	if waiting {
-		return ErrBusy
-	}
-	return ErrGone
-}
-
-// olderEnvelope removes the envelope's name in new, where a crash in the middle
-// of a move left both.
-func (c *Claim) olderEnvelope() error {
-	s, env := c.s, c.id+KindEnvelope.Suffix()
-	older, err := lstat(s.dirs[New], env)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("new/%s: %w", env, err)
-	}
-	ours, err := lstat(s.dirs[Cur], env)
-	if err != nil || !sameFile(&older, &ours) {
-		return ignoreNotExist(err)
-	}
-	if err := s.sys.unlink(s.dirs[New], env); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("remove new/%s: %w", env, err)
-	}
-	s.log.Warn("recovered", "file", "new/"+env, "what", "older name of cur/"+env+" removed")
-	return nil
+	return c.recover()
 }
 
 func ignoreNotExist(err error) error {

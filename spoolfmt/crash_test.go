@@ -254,8 +254,8 @@ func recoverState(t *testing.T, ops []crash.Op, s crash.State) error {
 		if empty(sp) {
 			break
 		}
-		clock = clock.Add(2 * LookAgain)
-		if err := sweeper.Sweep(t.Context(), clock.Add(Orphaned)); err != nil {
+		clock = clock.Add(Orphaned)
+		if err := sweeper.Sweep(t.Context(), clock); err != nil {
 			return err
 		}
 	}

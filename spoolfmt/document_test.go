@@ -178,7 +178,7 @@ func runFeed(t *testing.T, script string) {
 
 func empty(t *testing.T, s *spoolfmt.Spool) {
 	t.Helper()
-	if err := s.Flush(); err != nil {
+	if err := errors.Join(s.Flush(), s.Flush()); err != nil {
 		t.Fatal(err)
 	}
 	for b := spoolfmt.Tmp; b <= spoolfmt.Bad; b++ {

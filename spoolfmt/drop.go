@@ -91,7 +91,7 @@ func (s *Spool) beside(id string) (names []string, err error) {
 // lockDrop opens, locks and verifies a drop. One that is no regular file it sets
 // aside.
 func (s *Spool) lockDrop(box Box, name string) (*os.File, error) {
-	f, err := s.openContent(box, name)
+	f, err := s.openRegular(box, name)
 	var odd *oddFileError
 	switch {
 	case errors.As(err, &odd):
@@ -173,10 +173,4 @@ func (p *pace) mayLook(now time.Time) bool {
 	}
 	p.last = now
 	return true
-}
-
-// removeOlder removes the name that a move should have removed.
-func (s *Spool) removeOlder(box Box, name string) error {
-	s.log.Warn("recovered", "file", box.String()+"/"+name, "what", "second name of a drop removed")
-	return ignoreNotExist(s.sys.unlink(s.dirs[box], name))
 }

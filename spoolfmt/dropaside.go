@@ -14,33 +14,22 @@ import (
 func (s *Spool) asideDrop(box Box, name string, reason error) error {
 	file := box.String() + "/" + name
 	id, _ := SplitName(name)
-	for n := range maxBadNames {
-		free := badName(id, n)
-		if taken, err := exists(s.dirs[Bad], free+KindEnvelope.Suffix()); err != nil || taken {
-			if err != nil {
-				return fmt.Errorf("set aside %s: %w", file, err)
-			}
-			continue
-		}
-		err := s.sys.move(s.dirs[box], name, s.dirs[Bad], free+KindDrop.Suffix())
-		if errors.Is(err, fs.ErrExist) {
-			continue
-		}
-		if errors.Is(err, fs.ErrNotExist) {
-			return ErrGone
-		}
-		if err != nil {
-			return fmt.Errorf("set aside %s: %w", file, err)
-		}
+	free, err := s.intoBad(id, func(free string) error {
+		return s.sys.move(s.dirs[box], name, s.dirs[Bad], free+KindDrop.Suffix())
+	})
+	if errors.Is(err, fs.ErrNotExist) {
+		return ErrGone
+	}
+	if err == nil {
 		if err := s.reasonBeside(free, file, reason); err != nil {
 			s.log.Warn("set aside: reason not written", "file", file, "error", err)
 		}
-		if err := errors.Join(s.sys.fsync(s.dirs[Bad]), s.sys.fsync(s.dirs[box])); err != nil {
-			return fmt.Errorf("set aside %s: %w", file, err)
-		}
-		return &MalformedError{File: file, Err: reason}
+		err = s.syncBoxes(Bad, box)
 	}
-	return fmt.Errorf("set aside %s: no free name in bad/ in %d attempts", file, maxBadNames)
+	if err != nil {
+		return fmt.Errorf("set aside %s: %w", file, err)
+	}
+	return &MalformedError{File: file, Err: reason}
 }
 
 func (s *Spool) reasonBeside(id, file string, reason error) error {

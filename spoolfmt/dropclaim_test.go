@@ -336,7 +336,7 @@ func TestDropCrash(t *testing.T) {
 					err = work(x, c)
 					if c.locked != nil { // a death closes it
 						_ = c.locked.Close()
-						x.finished.claims = nil
+						x.finished.done = nil
 					}
 				}
 				x.sys = systemCalls()

@@ -5,76 +5,137 @@ import (
 	"fmt"
 	"io/fs"
 	"sync"
+
+	"golang.org/x/sys/unix"
 )
 
-// finished are the messages whose envelope is gone but whose content is
-// not: that waits for one fsync that serves them all.
+// finished are the messages that are done and not removed yet: that waits for
+// syncs, each of which serves many.
 type finished struct {
 	mu     sync.Mutex
-	claims []*Claim
+	done   []*Claim  // .done is not durable yet
+	ending []endedID // the content is removed, which is not durable yet
+}
+
+// An endedID is a .done file without a content.
+type endedID struct {
+	id   string
+	done unix.Stat_t
 }
 
 // maxFinished bounds the descriptors that finished messages keep open.
 const maxFinished = 128
 
-// Finish ends a message that is delivered: its envelope is removed, and from
-// then on no drainer can take it. A power cut can bring it back until the next
-// Flush, which must come within a second. After an error the message is still
-// claimed.
+// Finish ends a message that is delivered: its envelope becomes the .done file,
+// and from then on no drainer delivers it. A power cut can bring it back until
+// the next Flush, which must come within a second. After an error the message is
+// still claimed.
 func (c *Claim) Finish() error {
 	if c.done {
 		return nil
 	}
-	err := c.s.sys.unlink(c.s.dirs[c.box()], c.id+KindEnvelope.Suffix())
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	s, env, done := c.s, c.id+KindEnvelope.Suffix(), c.id+KindDone.Suffix()
+	if c.lone != nil {
+		return c.removeLone()
+	}
+	err := s.sys.replace(s.dirs[Cur], env, s.dirs[Cur], done)
+	gone := errors.Is(err, fs.ErrNotExist) // a person removed it: nothing proves that the content may go
+	if err == nil {
+		c.envIno, err = lstat(s.dirs[Cur], done)
+	}
+	if err != nil && !gone {
 		return fmt.Errorf("finish: %s: %w", c.path(KindEnvelope), err)
 	}
 	c.done = true
-	c.s.rooms.put(c.s, c.room)
+	s.rooms.put(s, c.room)
 	c.room = nil
-	if c.locked == nil {
+	if gone {
 		return c.unlock()
 	}
-	f := &c.s.finished
+	f := &s.finished
 	f.mu.Lock()
-	f.claims = append(f.claims, c)
-	full := len(f.claims) >= maxFinished
+	f.done = append(f.done, c)
+	full := len(f.done) >= maxFinished
 	f.mu.Unlock()
 	if full {
-		return c.s.Flush()
+		return s.Flush()
 	}
 	return nil
 }
 
-// Flush makes every Finish so far durable, removes the contents and gives up
-// their locks. It costs two fsyncs, whatever their number, and nothing when
-// there are none. After an error the next Flush tries again.
-func (s *Spool) Flush() error {
+// Unflushed tells whether Flush has something to do.
+func (s *Spool) Unflushed() bool {
 	s.finished.mu.Lock()
-	claims := s.finished.claims
-	s.finished.claims = nil
-	s.finished.mu.Unlock()
-	if len(claims) == 0 {
+	defer s.finished.mu.Unlock()
+	return len(s.finished.done)+len(s.finished.ending) > 0
+}
+
+// Flush makes every Finish until now durable, removes the contents and gives up
+// their locks. The .done files follow at the next Flush, when the removal of the
+// contents is durable; see Unflushed. A Flush costs at most two fsyncs. After an error the next Flush tries again.
+func (s *Spool) Flush() error {
+	f := &s.finished
+	f.mu.Lock()
+	done, ending := f.done, f.ending
+	f.done, f.ending = nil, nil
+	f.mu.Unlock()
+	if len(done)+len(ending) == 0 {
 		return nil
 	}
-	// new as well: a message must not come back there because only one half
-	// of its move to cur was written.
-	for _, b := range []Box{New, Cur} {
-		if err := s.sys.fsync(s.dirs[b]); err != nil {
-			s.finished.mu.Lock()
-			s.finished.claims = append(claims, s.finished.claims...)
-			s.finished.mu.Unlock()
-			return fmt.Errorf("finish: fsync %s/: %w", b, err)
-		}
+	boxes := []Box{Cur}
+	if len(done) > 0 {
+		boxes = []Box{New, Cur} // it must not come back by one half of its move to cur
+	}
+	if err := s.syncBoxes(boxes...); err != nil {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.done, f.ending = append(done, f.done...), append(ending, f.ending...)
+		return fmt.Errorf("finish: %w", err)
 	}
 	var errs []error
-	for _, c := range claims {
-		// What cannot be removed here, the next claim or sweep removes: a
-		// content in cur without an envelope is nobody's.
-		if err := s.sys.unlink(s.dirs[Cur], c.id+KindContent.Suffix()); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			errs = append(errs, fmt.Errorf("finish: %s: %w", c.path(KindContent), err))
+	for _, e := range ending {
+		errs = append(errs, s.removeEnded(e))
+	}
+	ending = nil
+	for _, c := range done {
+		if err := ignoreNotExist(s.sys.unlink(s.dirs[Cur], c.id+KindContent.Suffix())); err != nil {
+			errs = append(errs, fmt.Errorf("finish: %s: %w", c.path(KindContent), err)) // recovery tries again
+		} else {
+			ending = append(ending, endedID{c.id, c.envIno})
 		}
 		errs = append(errs, c.unlock())
 	}
+	f.mu.Lock()
+	f.ending = append(f.ending, ending...)
+	f.mu.Unlock()
 	return errors.Join(errs...)
+}
+
+// flushAll leaves nothing of what is done in cur.
+func (s *Spool) flushAll() error {
+	return errors.Join(s.Flush(), s.Flush())
+}
+
+// removeEnded removes a .done file whose content is gone for good, unless the
+// name is another file by now, or somebody restored the content.
+func (s *Spool) removeEnded(e endedID) error {
+	back, err := exists(s.dirs[Cur], e.id+KindContent.Suffix())
+	if err != nil || back {
+		return err
+	}
+	now, err := statIfThere(s.dirs[Cur], e.id+KindDone.Suffix())
+	if err != nil || !same(&now, &e.done) {
+		return err
+	}
+	return ignoreNotExist(s.sys.unlink(s.dirs[Cur], e.id+KindDone.Suffix()))
+}
+
+// syncBoxes makes the names in boxes durable.
+func (s *Spool) syncBoxes(boxes ...Box) error {
+	for _, b := range boxes {
+		if err := s.sys.fsync(s.dirs[b]); err != nil {
+			return fmt.Errorf("fsync %s/: %w", b, err)
+		}
+	}
+	return nil
 }

@@ -43,6 +43,9 @@ func newTestSpool(t *testing.T) *testSpool {
 	return x
 }
 
+// Flush removes what is done, and its .done files.
+func (x *testSpool) Flush() error { return x.flushAll() }
+
 func testEnvelope(t *testing.T) *envelope.Envelope {
 	t.Helper()
 	e, err := envelope.New(envelope.Path{Address: "a@example.com"}, []envelope.Path{{Address: "b@example.org"}, {Address: "c@example.org"}})

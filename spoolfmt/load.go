@@ -31,6 +31,9 @@ func (c *Claim) Content() *os.File {
 // Open returns the content once more, for reading, with a position of its own:
 // for a program that may leave somebody behind who reads on. The caller closes it.
 func (c *Claim) Open() (*os.File, error) {
+	if f, err := c.s.reopen(c.Content()); f != nil || err != nil {
+		return f, err
+	}
 	if c.copy == nil {
 		if f, err := c.s.openSame(Cur, c.id+KindContent.Suffix(), c.locked); f != nil || err != nil {
 			return f, err
@@ -55,8 +58,14 @@ func (c *Claim) Open() (*os.File, error) {
 func (s *Spool) openSame(box Box, name string, open *os.File) (*os.File, error) {
 	fd, err := s.sys.open(s.dirs[box], name, unix.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
-		return nil, nil // whatever stands there, it is not for us
+		return nil, nil // whatever the name is, it is not for us
 	}
+	return s.ifSame(fd, open)
+}
+
+// ifSame returns the descriptor as a file where it is the one that is open
+// already, and closes it otherwise.
+func (s *Spool) ifSame(fd int, open *os.File) (*os.File, error) {
 	want, err := fstat(int(open.Fd()))
 	var got unix.Stat_t
 	if err == nil {
@@ -65,7 +74,7 @@ func (s *Spool) openSame(box Box, name string, open *os.File) (*os.File, error) 
 	if err != nil || !sameFile(&got, &want) {
 		return nil, errors.Join(err, s.sys.close(fd))
 	}
-	return os.NewFile(uintptr(fd), name), nil
+	return os.NewFile(uintptr(fd), open.Name()), nil
 }
 
 // Load reads the envelope and checks the content against it: its owner,
@@ -73,8 +82,8 @@ func (s *Spool) openSame(box Box, name string, open *os.File) (*os.File, error) 
 // *[MalformedError] means that the message has to be set aside; any other error
 // is trouble with the system, and the message is as good as it was.
 func (c *Claim) Load() error {
-	if c.why != nil {
-		return &MalformedError{File: c.path(KindContent), Err: c.why}
+	if c.lone != nil {
+		return &MalformedError{File: c.path(KindContent), Err: c.lone.why}
 	}
 	if err := c.readEnvelope(); err != nil {
 		return err
@@ -82,12 +91,6 @@ func (c *Claim) Load() error {
 	content, err := fstat(int(c.locked.Fd()))
 	if err != nil {
 		return fmt.Errorf("%s: %w", c.path(KindContent), err)
-	}
-	if c.envIno.Nlink > 1 {
-		// Its name in bad, which a requeue that was cut short left there, must not outlive it.
-		if err := c.s.removeSame(Bad, &c.envIno, KindEnvelope); err != nil {
-			return err
-		}
 	}
 	if err := c.sameOwner(&content); err != nil {
 		return err
@@ -153,7 +156,7 @@ func (c *Claim) box() Box {
 
 func (c *Claim) readEnvelope() error {
 	name := c.id + KindEnvelope.Suffix()
-	f, err := c.s.openContent(Cur, name)
+	f, err := c.s.openRegular(Cur, name)
 	var odd *oddFileError
 	switch {
 	case errors.As(err, &odd):
@@ -199,30 +202,39 @@ func (s *Spool) private(id string) (*os.File, error) {
 // loadBuffer is large enough that system calls cost little beside the octets.
 const loadBuffer = 64 << 10
 
-// checkContent passes over the content once: the check and the copy see the
-// same octets. It reads one octet more than Size, and never beyond: a feeder may
-// still append.
+// checkContent checks the content, and copies what it checks.
 func (c *Claim) checkContent(to io.Writer) error {
-	check := c.env.NewContentCheck()
-	buf := make([]byte, min(loadBuffer, c.env.Size()+1))
-	r := io.NewSectionReader(c.locked, 0, c.env.Size()+1)
-	for {
-		n, err := r.Read(buf)
-		if _, cerr := check.Write(buf[:n]); cerr != nil {
-			return &MalformedError{File: c.path(KindContent), Err: cerr}
-		}
-		if _, werr := to.Write(buf[:n]); werr != nil {
-			return fmt.Errorf("copy of %s: %w", c.path(KindContent), werr)
-		}
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return fmt.Errorf("%s: %w", c.path(KindContent), err)
-		}
-	}
-	if err := check.End(); err != nil {
-		return &MalformedError{File: c.path(KindContent), Err: err}
+	err := checkOctets(c.locked, c.env, to)
+	var bad *envelope.ContentError
+	switch {
+	case errors.As(err, &bad):
+		return &MalformedError{File: c.path(KindContent), Err: bad}
+	case err != nil:
+		return fmt.Errorf("%s: %w", c.path(KindContent), err)
 	}
 	return nil
+}
+
+// checkOctets passes over a content once: the check and the copy see the same
+// octets. It reads one octet more than Size, and never beyond: a feeder may still
+// append. Its error is an *[envelope.ContentError], or the system's.
+func checkOctets(content io.ReaderAt, e *envelope.Envelope, to io.Writer) error {
+	check := e.NewContentCheck()
+	buf := make([]byte, min(loadBuffer, e.Size()+1))
+	r := io.NewSectionReader(content, 0, e.Size()+1)
+	for {
+		n, err := r.Read(buf)
+		if _, err := check.Write(buf[:n]); err != nil {
+			return err
+		}
+		if _, err := to.Write(buf[:n]); err != nil {
+			return fmt.Errorf("copy: %w", err)
+		}
+		if errors.Is(err, io.EOF) {
+			return check.End()
+		}
+		if err != nil {
+			return err
+		}
+	}
 }

@@ -62,7 +62,7 @@ func (s *Spool) Requeue(id string) error {
 // stopped in the middle of its first move. Otherwise it returns ErrLinked.
 func (s *Spool) undoMove(id string) error {
 	eml := id + KindContent.Suffix()
-	f, err := s.openContent(Bad, eml)
+	f, err := s.openRegular(Bad, eml)
 	if err != nil {
 		return fmt.Errorf("bad/%s: %w", eml, err)
 	}
@@ -85,7 +85,7 @@ func (s *Spool) undoMove(id string) error {
 
 // lockAside opens, locks and verifies a file with one name.
 func (s *Spool) lockAside(box Box, name string) (*os.File, error) {
-	f, err := s.openContent(box, name)
+	f, err := s.openRegular(box, name)
 	var odd *oddFileError
 	if errors.As(err, &odd) {
 		return nil, &MalformedError{File: box.String() + "/" + name, Err: odd}
@@ -124,10 +124,12 @@ func (c *Claim) requeue(from Box) error {
 	if err := c.checkContent(io.Discard); err != nil {
 		return err
 	}
-	for _, name := range []string{eml, env} {
-		if taken, err := exists(s.dirs[New], name); err != nil {
+	for _, b := range []Box{New, Cur} {
+		there, err := s.filesIn(b, c.id)
+		if err != nil {
 			return err
-		} else if taken && (from == Bad || name == env) {
+		}
+		if there.either().Ino != 0 || there.content.Ino != 0 && (b == Cur || from == Bad) {
 			return ErrBlocked
 		}
 	}
@@ -239,7 +241,7 @@ func (s *Spool) Delete(id string) error {
 		if err := c.Finish(); err != nil {
 			return errors.Join(err, c.Release())
 		}
-		return s.Flush()
+		return s.flushAll()
 	}
 	if !errors.Is(err, ErrGone) {
 		return err
@@ -267,40 +269,39 @@ func (s *Spool) deleteDrop(box Box, id string) error {
 	return s.sys.fsync(s.dirs[box])
 }
 
-// deleteAside removes what bad holds of an id: the envelope, durably, then the
-// content or the drop. What stands in their place and is no file goes too.
+// deleteAside removes what bad holds of an id: SPOOL-FORMAT.md, 9.7. What is no
+// regular file goes too.
 func (s *Spool) deleteAside(id string) error {
-	eml, env := id+KindContent.Suffix(), id+KindEnvelope.Suffix()
+	eml, env, done := id+KindContent.Suffix(), id+KindEnvelope.Suffix(), id+KindDone.Suffix()
+	used, err := s.usedInBad(id)
+	if err != nil || !used {
+		return errors.Join(err, ErrGone)
+	}
 	f, err := s.lockAside(Bad, eml)
 	var odd *MalformedError
-	none := errors.Is(err, fs.ErrNotExist)
-	if err != nil && !none && !errors.As(err, &odd) {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.As(err, &odd) {
 		return err
 	}
 	if f != nil {
 		defer f.Close() // only locked; closing unlocks
 	}
-	found := !none
-	err = s.sys.unlink(s.dirs[Bad], env)
-	if err == nil {
-		found = true
-		err = s.sys.fsync(s.dirs[Bad])
-	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("delete bad/%s: %w", env, err)
-	}
-	if !none {
-		if err := s.sys.unlink(s.dirs[Bad], eml); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("delete bad/%s: %w", eml, err)
+	if drop, err := exists(s.dirs[Bad], id+KindDrop.Suffix()); err != nil {
+		return err
+	} else if drop {
+		if err := s.deleteDrop(Bad, id); err != nil {
+			return err
 		}
 	}
-	if err := s.deleteDrop(Bad, id); err == nil {
-		found = true
-	} else if !errors.Is(err, fs.ErrNotExist) {
-		return err
+	// The envelope first: a content alone waits for a person, and is no message.
+	there, err := exists(s.dirs[Bad], env)
+	if err == nil && there {
+		err = ignoreNotExist(s.sys.unlink(s.dirs[Bad], done)) // which may be the same file
 	}
-	if !found {
-		return ErrGone
+	if err == nil {
+		err = ignoreNotExist(s.sys.replace(s.dirs[Bad], env, s.dirs[Bad], done))
 	}
-	return s.sys.fsync(s.dirs[Bad])
+	if err != nil {
+		return fmt.Errorf("delete bad/%s: %w", env, err)
+	}
+	return s.endDone(Bad, id)
 }

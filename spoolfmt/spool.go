@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"math"
 	"path/filepath"
 	"sync"
@@ -192,7 +193,7 @@ func (s *Spool) oneFileSystem(use []Box) error {
 func (s *Spool) Close() error {
 	var errs []error
 	if s.dirs[Cur] >= 0 {
-		errs = append(errs, s.Flush())
+		errs = append(errs, s.flushAll())
 		s.rooms.drop(s)
 	}
 	for b, fd := range s.dirs {
@@ -241,6 +242,9 @@ func (s *Spool) Moved() bool {
 			return true
 		}
 		opened, oerr := fstat(fd)
+		if errors.Is(oerr, unix.ENOTCONN) || errors.Is(oerr, unix.ESTALE) {
+			return true // a network file system, or FUSE, went away
+		}
 		if err == nil && oerr == nil && !sameFile(&named, &opened) {
 			return true
 		}
@@ -261,9 +265,13 @@ type sighting struct {
 	inode uint64
 }
 
-// maxSightings bounds the memory that a hostile feeder can make us use; past
-// it, all are forgotten and start their minute anew.
-const maxSightings = 4096
+// maxSightings bounds the memory that a hostile feeder can make us use. What does
+// not fit begins its minute later: the others end theirs, or are forgotten when
+// nobody has looked again.
+const (
+	maxSightings = 4096
+	forgetAfter  = time.Hour
+)
 
 // lasted tells whether the state has stood for LookAgain.
 func (s *sightings) lasted(now time.Time, what sighting) bool {
@@ -273,10 +281,15 @@ func (s *sightings) lasted(now time.Time, what sighting) bool {
 	if known {
 		return now.Sub(first) >= LookAgain
 	}
-	if s.first == nil || len(s.first) >= maxSightings {
+	if s.first == nil {
 		s.first = make(map[sighting]time.Time)
 	}
-	s.first[what] = now
+	if len(s.first) >= maxSightings {
+		maps.DeleteFunc(s.first, func(_ sighting, seen time.Time) bool { return now.Sub(seen) >= forgetAfter })
+	}
+	if len(s.first) < maxSightings {
+		s.first[what] = now
+	}
 	return false
 }
 
@@ -284,6 +297,19 @@ func (s *sightings) forget(what sighting) {
 	s.mu.Lock()
 	delete(s.first, what)
 	s.mu.Unlock()
+}
+
+// An fdWriter writes to a descriptor of a spool.
+type fdWriter struct {
+	s  *Spool
+	fd int
+}
+
+func (w fdWriter) Write(p []byte) (int, error) {
+	if err := w.s.writeAll(w.fd, p); err != nil {
+		return 0, err
+	}
+	return len(p), nil
 }
 
 // writeAll writes the whole of p; a short write that says no error is one.

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -21,7 +22,7 @@ func TestOddInNewBlocked(t *testing.T) {
 	x.put("new/x.envelope", envelopeText(1))
 	x.put("cur/x.eml", "\n")
 	x.cannotClaim("x", ErrBusy)
-	x.has("new/x.eml", "new/x.envelope")
+	x.has("cur/x.eml", "new/x.eml", "new/x.envelope")
 }
 
 // TestEnvelopeWaits: a draft's content does not stand for a moment beside an
@@ -51,7 +52,7 @@ func TestFinishFails(t *testing.T) {
 	x := newTestSpool(t)
 	id := x.feed("x\n")
 	c := x.claim(id)
-	x.sys.unlink = func(int, string) error { return errInjected }
+	x.sys.replace = func(int, string, int, string) error { return errInjected }
 	if err := c.Finish(); err == nil {
 		t.Error("finished, and the envelope is there")
 	}
@@ -108,14 +109,14 @@ func TestReserveGrows(t *testing.T) {
 	}
 }
 
-// TestAsideNotSynced: as long as the envelope's move to bad may be lost, the
-// content stays in cur, too.
+// TestAsideNotSynced: as long as the names in bad may be lost, the message stays
+// in cur, and is there alone.
 func TestAsideNotSynced(t *testing.T) {
 	x := newTestSpool(t)
 	id := x.feed("x\n")
 	c := x.claim(id)
 	x.sys.fsync = func(fd int) error {
-		if _, err := os.Stat(filepath.Join(x.dir, "bad", id+".envelope")); err == nil && fd == x.dirs[Bad] {
+		if fd == x.dirs[Bad] {
 			return errInjected
 		}
 		return nil
@@ -123,17 +124,21 @@ func TestAsideNotSynced(t *testing.T) {
 	if err := c.SetAside("why"); err == nil {
 		t.Error("set aside without a sync")
 	}
-	x.has("bad/"+id+".eml", "bad/"+id+".envelope", "cur/"+id+".eml")
+	x.has("cur/"+id+".eml", "cur/"+id+".envelope")
+	x.sys = systemCalls()
+	if err := c.SetAside("why"); err != nil {
+		t.Error(err)
+	}
+	x.has("bad/"+id+".eml", "bad/"+id+".envelope")
 }
 
 // TestOrphanBesideEnvelope: an orphan takes no name in bad beside whose envelope
-// it would stand as the content.
+// it would be the content.
 func TestOrphanBesideEnvelope(t *testing.T) {
 	x := newTestSpool(t)
-	x.put("new/x.eml", "x\n")
+	x.put("cur/x.eml", "x\n")
 	x.put("bad/x.envelope", envelopeText(2))
-	if err := x.asideOrphan(New, Entry{Name: "x.eml", ID: "x", Kind: KindContent}); err != nil {
-		t.Fatal(err)
-	}
+	x.sweep(Orphaned + time.Minute)
+	x.sweep(Orphaned + 3*time.Minute)
 	x.has("bad/x.1.eml", "bad/x.envelope")
 }

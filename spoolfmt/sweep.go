@@ -87,92 +87,108 @@ func (w *Sweeper) oldInTmp(e Entry, now time.Time) error {
 
 var errOrphan = errors.New("content without envelope")
 
-// orphanInNew sets aside a content whose envelope never came.
+// orphanInNew sets aside a content whose envelope never came (HALF).
 func (w *Sweeper) orphanInNew(e Entry, now time.Time) error {
 	if e.Kind != KindContent {
 		return nil
 	}
+	return w.orphan(New, e, now)
+}
+
+// leftInCur deals with a content in cur that has no envelope there. Only a claim
+// can tell it from one that another drainer is about to use.
+func (w *Sweeper) leftInCur(e Entry, now time.Time) error {
 	s := w.s
-	st, err := lstat(s.dirs[New], e.Name)
+	has, err := exists(s.dirs[Cur], e.ID+KindEnvelope.Suffix())
+	if err != nil || has || e.Kind != KindContent && e.Kind != KindDone {
+		return err
+	}
+	c, err := s.Claim(e.ID)
+	if err == nil {
+		return c.Release()
+	}
+	if !errors.Is(err, ErrGone) {
+		return passing(err)
+	}
+	if e.Kind == KindDone {
+		return nil
+	}
+	return w.orphan(Cur, e, now) // LOST
+}
+
+// passing drops the errors that say who owns a message.
+func passing(err error) error {
+	for _, pass := range []error{ErrBusy, ErrGone, ErrBlocked, ErrLinked, ErrAlone} {
+		if errors.Is(err, pass) {
+			return nil
+		}
+	}
+	return err
+}
+
+// orphan moves a content without an envelope to bad, after 36 hours, and when it
+// was seen twice.
+func (w *Sweeper) orphan(box Box, e Entry, now time.Time) error {
+	s := w.s
+	st, err := lstat(s.dirs[box], e.Name)
 	if err != nil || !older(&st, now, Orphaned) {
 		return err
 	}
-	f, err := s.openContent(New, e.Name)
+	f, err := s.openRegular(box, e.Name)
 	var odd *oddFileError
 	if err != nil && !errors.As(err, &odd) {
 		return err
 	}
 	if f != nil {
 		defer f.Close() // read only; closing unlocks
-		if err := s.lockVerified(f, New, e.Name); errors.Is(err, ErrBusy) {
-			return nil
-		} else if err != nil {
-			return err
+		if err := s.lockVerified(f, box, e.Name); err != nil {
+			return passing(err)
 		}
 	}
-	for _, b := range []Box{New, Cur, Bad} {
-		if has, err := exists(s.dirs[b], e.ID+KindEnvelope.Suffix()); err != nil || has {
-			return err
-		}
+	if has, err := s.envelopeNear(box, e.ID); err != nil || has {
+		return err
 	}
-	// A drainer that takes messages without a lock may be between its two
-	// moves; not for so long.
-	if !w.atOnce && !s.odd.lasted(now, sighting{state: errOrphan, id: e.ID, inode: uint64(st.Ino)}) {
+	// A drainer that takes messages without a lock may be between its two moves,
+	// or a restore; not for so long.
+	what := sighting{state: errOrphan, id: box.String() + "/" + e.ID, inode: uint64(st.Ino)}
+	if !w.atOnce && !s.odd.lasted(now, what) {
 		return nil
 	}
-	if st.Nlink > 1 {
-		// One that was set aside already, but for its name here.
-		if err := s.removeNamesInBad(&st); err != nil {
-			return err
-		}
+	if _, err := s.olderNames(box, e.ID); err != nil {
+		return err
 	}
-	err = s.asideOrphan(New, e)
+	_, err = s.intoBad(e.ID, func(name string) error {
+		return s.sys.move(s.dirs[box], e.Name, s.dirs[Bad], name+KindContent.Suffix())
+	})
 	if err == nil {
-		s.log.Warn("recovered", "file", "new/"+e.Name, "what", "no envelope in 36 hours: set aside")
+		err = s.syncBoxes(Bad, box)
+	}
+	if err == nil {
+		s.odd.forget(what)
+		s.log.Warn("recovered", "file", box.String()+"/"+e.Name, "what", "no envelope in 36 hours: set aside")
 	}
 	return err
 }
 
-// asideOrphan moves a content to bad under a name that is free there for both
-// files, and makes that durable.
-func (s *Spool) asideOrphan(box Box, e Entry) error {
-	for n := range maxBadNames {
-		name := badName(e.ID, n)
-		if taken, err := exists(s.dirs[Bad], name+KindEnvelope.Suffix()); err != nil {
-			return err
-		} else if taken {
-			continue
-		}
-		err := s.sys.move(s.dirs[box], e.Name, s.dirs[Bad], name+KindContent.Suffix())
-		if errors.Is(err, fs.ErrExist) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		return errors.Join(s.sys.fsync(s.dirs[Bad]), s.sys.fsync(s.dirs[box]))
-	}
-	return fmt.Errorf("no free name in bad/ in %d attempts", maxBadNames)
-}
-
-// leftInCur resolves a content in cur that has no envelope there, which only a
-// claim can tell from one that another drainer is about to use.
-func (w *Sweeper) leftInCur(e Entry, _ time.Time) error {
-	if e.Kind != KindContent {
-		return nil
-	}
-	has, err := exists(w.s.dirs[Cur], e.ID+KindEnvelope.Suffix())
-	if err != nil || has {
-		return err
-	}
-	c, err := w.s.Claim(e.ID)
-	for _, pass := range []error{ErrBusy, ErrGone, ErrBlocked, ErrLinked, ErrAlone} {
-		if errors.Is(err, pass) {
-			return nil
+// envelopeNear tells whether a content may still get, or be ended by, an envelope
+// of its id.
+func (s *Spool) envelopeNear(box Box, id string) (bool, error) {
+	near := []struct {
+		box  Box
+		kind Kind
+	}{{New, KindEnvelope}, {Cur, KindEnvelope}, {Bad, KindEnvelope}}
+	if box == Cur {
+		near[2].box, near[2].kind = Cur, KindDone
+		if pair, err := exists(s.dirs[New], id+KindContent.Suffix()); err != nil {
+			return false, err
+		} else if pair { // the envelope in new is another message's
+			near = near[1:]
 		}
 	}
-	if err != nil {
-		return err
+	for _, n := range near {
+		if has, err := exists(s.dirs[n.box], id+n.kind.Suffix()); err != nil || has {
+			return has, err
+		}
 	}
-	return c.Release()
+	return false, nil
 }

@@ -23,16 +23,21 @@ func TestSweep(t *testing.T) {
 	x.put("new/pair.envelope", envelopeText(2))
 	x.put("new/.hidden", "x")
 	x.put("cur/finished.eml", "x\n")
+	x.put("cur/finished.done", envelopeText(2))
+	x.put("cur/ended.done", envelopeText(2))
+	x.put("cur/lost.eml", "x\n")
+	x.put("cur/stale.eml", "x\n")
+	x.put("cur/stale.done", envelopeText(3))
 	x.put("cur/deferred.eml", "x\n")
 	x.put("cur/deferred.envelope", envelopeText(2))
 	stay := []string{"new/.hidden", "new/pair.eml", "new/pair.envelope", "cur/deferred.eml", "cur/deferred.envelope"}
 
 	x.sweep(Orphaned - time.Hour)
-	x.has(append([]string{"tmp/half", "new/orphan.eml"}, stay...)...)
+	x.has(append([]string{"tmp/half", "new/orphan.eml", "cur/lost.eml", "cur/stale.eml"}, stay...)...)
 	x.sweep(Orphaned + time.Minute)
-	x.has(append([]string{"new/orphan.eml"}, stay...)...)
+	x.has(append([]string{"new/orphan.eml", "cur/lost.eml", "cur/stale.eml"}, stay...)...)
 	x.sweep(Orphaned + 2*time.Minute)
-	x.has(append([]string{"bad/orphan.eml"}, stay...)...)
+	x.has(append([]string{"bad/orphan.eml", "bad/lost.eml", "bad/stale.eml"}, stay...)...)
 }
 
 // TestSweepLeavesLocked: a feeder that is alive, however slow, holds the lock.

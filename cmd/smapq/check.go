@@ -184,6 +184,8 @@ func (r *checkRun) end() error {
 			text = plural(left, "finding") + " left for a person to look at."
 		case repaired > 0:
 			text = plural(repaired, "finding") + ", all repaired."
+		case r.counts["note"] > 0:
+			text = "Nothing needs repair; " + plural(r.counts["note"], "note") + "."
 		}
 		fmt.Fprintln(r.a.out, text)
 	}

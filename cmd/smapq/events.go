@@ -121,11 +121,17 @@ func (m *eventReader) interpret(e fsnotify.Event, now time.Time) (change, bool) 
 		switch {
 		case created:
 			h.Event = eventAside
-		case left:
+		case left && (m.has(spoolfmt.New, id) || m.has(spoolfmt.Cur, id)): // else it is deleted
 			h.Event = eventRequeued
 		}
 	}
 	return h, h.Event != ""
+}
+
+// has tells whether a box has an envelope of the id.
+func (m *eventReader) has(b spoolfmt.Box, id string) bool {
+	_, err := m.s.Stat(b, id+spoolfmt.KindEnvelope.Suffix())
+	return err == nil
 }
 
 // inCur tells a claim from the record of an attempt, which both make the name
@@ -149,11 +155,11 @@ func (m *eventReader) inCur(e fsnotify.Event, id string, now time.Time) (event s
 		}
 		m.claimed[id] = true
 		return eventClaimed, nil
-	case e.Has(fsnotify.Remove):
+	case e.Has(fsnotify.Remove), e.Has(fsnotify.Rename): // to .done
 		delete(m.claimed, id)
-		return eventFinished, nil
-	case e.Has(fsnotify.Rename):
-		delete(m.claimed, id) // to bad, which says so itself
+		if !m.has(spoolfmt.Bad, id) { // which has an event of its own
+			return eventFinished, nil
+		}
 	}
 	return "", nil
 }

@@ -12,34 +12,46 @@ import (
 	"smap/spoolfmt/envelope"
 )
 
-// Envelopes whose content is missing, or is no file: SPOOL-FORMAT.md, 10.1 and
-// 11.2.
+// Envelopes whose content is missing, or is no file: SPOOL-FORMAT.md, 10.3 and
+// 10.4.
 
 // A lone envelope stays where it is until it goes to bad: moved to cur it would
 // be beside the content of a feeder that uses its id again.
 type lone struct {
 	box Box
 	env *os.File // locked in the place of a content; nil where it is no regular file
+	why error
 }
 
-// claimLone takes an envelope whose content is gone, after LookAgain.
+// claimLone takes an envelope that has no content: one that is a link or a
+// directory at once, and one that is missing when that has lasted.
 func (s *Spool) claimLone(box Box, id string) (*Claim, error) {
 	name := id + KindEnvelope.Suffix()
 	st, err := lstat(s.dirs[box], name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, ErrGone
+		if box == Cur {
+			err = s.ended(id)
+		} else {
+			err = nil
+		}
+		return nil, errors.Join(err, ErrGone)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s/%s: %w", box, name, err)
 	}
-	if err := s.alone(box, id, &st); err != nil {
+	odd, err := s.alone(box, id, &st)
+	if err != nil {
 		return nil, err
 	}
 	what := sighting{state: ErrAlone, id: id, inode: uint64(st.Ino)}
-	if !s.odd.lasted(s.now(), what) {
-		return nil, ErrAlone
+	why := notRegular()
+	if !odd {
+		why = ErrAlone
+		if !older(&st, s.now(), Orphaned) || !s.odd.lasted(s.now(), what) {
+			return nil, ErrAlone
+		}
 	}
-	c := &Claim{s: s, id: id, why: ErrAlone, lone: &lone{box: box}}
+	c := &Claim{s: s, id: id, lone: &lone{box: box, why: why}}
 	if err := c.lockLone(&st); err != nil {
 		return nil, c.giveUp(err)
 	}
@@ -50,29 +62,35 @@ func (s *Spool) claimLone(box Box, id string) (*Claim, error) {
 // alone makes sure that there is no content of the id, which others may be
 // moving from new to cur, or removing after its envelope, at this moment: the
 // looks follow the content's way, and the envelope, which goes first, is last.
-func (s *Spool) alone(box Box, id string, env *unix.Stat_t) error {
+// odd: something else has the content's name.
+func (s *Spool) alone(box Box, id string, env *unix.Stat_t) (odd bool, err error) {
 	if box == Cur {
 		if building, err := exists(s.dirs[Cur], id+KindDrop.Suffix()); err != nil || building {
-			return errors.Join(err, ErrBusy) // as in takeInCur
+			return false, errors.Join(err, ErrBusy) // as in recover
 		}
 	}
 	for _, b := range []Box{New, Cur} {
-		if near, err := exists(s.dirs[b], id+KindContent.Suffix()); err != nil || near {
-			return errors.Join(err, ErrBusy)
+		near, err := statIfThere(s.dirs[b], id+KindContent.Suffix())
+		if err != nil {
+			return false, err
 		}
+		if near.Ino != 0 && isRegular(&near) {
+			return false, ErrBusy
+		}
+		odd = odd || near.Ino != 0
 	}
 	now, err := lstat(s.dirs[box], id+KindEnvelope.Suffix())
 	if errors.Is(err, fs.ErrNotExist) || err == nil && !sameFile(&now, env) {
-		return ErrGone
+		return false, ErrGone
 	}
-	return err
+	return odd, err
 }
 
 // lockLone locks the envelope, looks again, and removes the names that a crash
 // in the middle of its move left.
 func (c *Claim) lockLone(st *unix.Stat_t) error {
 	s, box, name := c.s, c.lone.box, c.id+KindEnvelope.Suffix()
-	f, err := s.openContent(box, name)
+	f, err := s.openRegular(box, name)
 	var odd *oddFileError
 	switch {
 	case errors.As(err, &odd):
@@ -86,39 +104,34 @@ func (c *Claim) lockLone(st *unix.Stat_t) error {
 	if err := s.lockVerified(f, box, name); err != nil {
 		return err
 	}
-	if err := s.alone(box, c.id, st); err != nil {
+	if _, err := s.alone(box, c.id, st); err != nil {
 		return err
 	}
-	if st.Nlink == 1 {
-		return nil
-	}
-	if err := c.olderEnvelope(); err != nil {
+	aside, err := s.olderNames(box, c.id)
+	if err != nil || !aside {
 		return err
 	}
-	err = s.Scan(Bad, func(e Entry) error {
-		decided, err := lstat(s.dirs[Bad], e.Name)
-		if err != nil || !sameFile(&decided, st) {
-			return nil
-		}
-		s.log.Warn("recovered", "file", box.String()+"/"+name, "what", "older name of bad/"+e.Name+" removed")
-		return ignoreNotExist(s.sys.unlink(s.dirs[box], name))
-	})
-	if err == nil {
-		err = s.lockVerified(f, box, name) // ErrBusy, where one of these was its name here
+	return errors.Join(s.syncBoxes(Bad), c.removeLone(), ErrGone)
+}
+
+// removeLone ends a message that consists of an envelope alone.
+func (c *Claim) removeLone() error {
+	err := ignoreNotExist(c.s.sys.unlink(c.s.dirs[c.lone.box], c.id+KindEnvelope.Suffix()))
+	if err != nil {
+		return fmt.Errorf("finish: %s: %w", c.path(KindEnvelope), err)
 	}
-	return err
+	c.done = true
+	return c.unlock()
 }
 
 // asideLone moves the envelope to bad, and then writes the reason into it there.
 // The old name has to be gone for good by then: a power cut must not leave a
 // message of the old file beside the new one.
 func (c *Claim) asideLone(reason string) error {
-	s := c.s
-	name, err := c.linkIntoBad() // without a content, a free name
-	if err != nil {
-		return err
-	}
-	err = s.sys.move(s.dirs[c.lone.box], c.id+KindEnvelope.Suffix(), s.dirs[Bad], name+KindEnvelope.Suffix())
+	s, env := c.s, c.id+KindEnvelope.Suffix()
+	name, err := s.intoBad(c.id, func(name string) error {
+		return s.sys.move(s.dirs[c.lone.box], env, s.dirs[Bad], name+KindEnvelope.Suffix())
+	})
 	if errors.Is(err, fs.ErrNotExist) {
 		err = ErrGone
 	}
@@ -126,13 +139,32 @@ func (c *Claim) asideLone(reason string) error {
 		return fmt.Errorf("move envelope: %w", err)
 	}
 	c.done = true
-	err = errors.Join(s.sys.fsync(s.dirs[Bad]), s.sys.fsync(s.dirs[New]), s.sys.fsync(s.dirs[Cur]))
+	err = s.syncBoxes(Bad, New, Cur)
 	if err == nil {
 		if werr := s.reasonInBad(name, reason); werr != nil {
 			s.log.Warn("set aside: reason not written", "id", name, "error", werr)
 		}
 	}
+	c.moveOddFile(name)
 	return errors.Join(err, c.unlock())
+}
+
+// moveOddFile follows its envelope to bad with what has the content's name and
+// is no file, a link or a FIFO for example. The envelope has decided already;
+// what will not move is left, and logged. A regular file is never moved like
+// this: it may be another message's content.
+func (c *Claim) moveOddFile(name string) {
+	eml := c.id + KindContent.Suffix()
+	for _, b := range []Box{Cur, New} {
+		st, err := lstat(c.s.dirs[b], eml)
+		if err != nil || isRegular(&st) {
+			continue
+		}
+		err = c.s.sys.move(c.s.dirs[b], eml, c.s.dirs[Bad], name+KindContent.Suffix())
+		if err != nil {
+			c.s.log.Warn("set aside: left behind", "file", b.String()+"/"+eml, "error", err)
+		}
+	}
 }
 
 // reasonInBad writes the reason into an envelope that is in bad already.
@@ -156,27 +188,4 @@ func (s *Spool) reasonInBad(id, reason string) error {
 		}
 	}
 	return c.rewriteAside(data)
-}
-
-// claimOdd takes a message whose content is there and no regular file, or
-// cannot be opened as one: the envelope's move to cur alone decides.
-func (s *Spool) claimOdd(box Box, id string, why error) (*Claim, error) {
-	env := id + KindEnvelope.Suffix()
-	if box == New {
-		if taken, err := exists(s.dirs[Cur], id+KindContent.Suffix()); err != nil || taken {
-			return nil, errors.Join(err, ErrBlocked)
-		}
-		err := s.sys.move(s.dirs[New], env, s.dirs[Cur], env)
-		switch {
-		case errors.Is(err, fs.ErrNotExist):
-			return nil, ErrGone
-		case errors.Is(err, fs.ErrExist):
-			return nil, ErrBlocked
-		case err != nil:
-			return nil, fmt.Errorf("move new/%s: %w", env, err)
-		}
-	} else if there, err := exists(s.dirs[box], env); err != nil || !there {
-		return nil, errors.Join(err, ErrGone)
-	}
-	return &Claim{s: s, id: id, why: why}, nil
 }

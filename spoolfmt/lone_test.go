@@ -11,9 +11,11 @@ import (
 	"smap/spoolfmt/envelope"
 )
 
-// lone claims an envelope whose content is gone, after its minute.
+// lone claims an envelope whose content is gone, after its 36 hours.
 func (x *testSpool) lone(id string) *Claim {
 	x.t.Helper()
+	x.cannotClaim(id, ErrAlone)
+	x.pass(Orphaned + time.Minute)
 	x.cannotClaim(id, ErrAlone)
 	x.pass(LookAgain)
 	return x.claim(id)
@@ -55,10 +57,13 @@ func TestLoneLocked(t *testing.T) {
 			}
 			defer other.Close()
 			other.now = func() time.Time { return x.clock }
+			x.pass(Orphaned + time.Minute)
+			x.cannotClaim("m", ErrAlone)
 			if _, err := other.Claim("m"); !errors.Is(err, ErrAlone) {
 				t.Fatal(err)
 			}
-			c := x.lone("m")
+			x.pass(LookAgain)
+			c := x.claim("m")
 			if _, err := other.Claim("m"); !errors.Is(err, ErrBusy) {
 				t.Errorf("a second drainer: %v", err)
 			}
@@ -81,6 +86,9 @@ func TestLoneLocked(t *testing.T) {
 func TestLoneDeleted(t *testing.T) {
 	x := newTestSpool(t)
 	x.put("new/m.envelope", envelopeText(2))
+	if err := x.lone("m").Release(); err != nil {
+		t.Fatal(err)
+	}
 	x.cannotClaim("m", ErrAlone)
 	x.pass(LookAgain)
 	if err := x.Delete("m"); err != nil {
@@ -98,6 +106,7 @@ func TestLoneNames(t *testing.T) {
 		t.Run(strings.ReplaceAll(strings.Join(names, " "), "/", "-"), func(t *testing.T) {
 			x := newTestSpool(t)
 			x.linked(names...)
+			x.pass(Orphaned + time.Minute)
 			for range 8 {
 				if c, err := x.Claim("id"); err == nil {
 					if err := c.SetAside("gone"); err != nil {

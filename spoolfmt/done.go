@@ -1,0 +1,96 @@
+package spoolfmt
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+
+	"smap/spoolfmt/envelope"
+)
+
+// What a finish left that was cut short: SPOOL-FORMAT.md, 10.2 and 10.3.
+
+// A doneState is what a .done file says of the content in its box.
+type doneState int
+
+const (
+	noDone   doneState = iota
+	doneFits           // its envelope: the message is done
+	doneOdd            // it is another message's, or nothing
+)
+
+// doneOf compares a locked content with the .done file in its box.
+func (s *Spool) doneOf(f *os.File, box Box, id string) (doneState, error) {
+	name := id + KindDone.Suffix()
+	d, err := s.openRegular(box, name)
+	var odd *oddFileError
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return noDone, nil
+	case errors.As(err, &odd):
+		return doneOdd, nil
+	case err != nil:
+		return noDone, fmt.Errorf("%s/%s: %w", box, name, err)
+	}
+	e, err := envelope.Read(d)
+	_ = d.Close() // only read
+	var bad *envelope.ParseError
+	if errors.As(err, &bad) {
+		return doneOdd, nil
+	}
+	if err != nil {
+		return noDone, fmt.Errorf("%s/%s: %w", box, name, err)
+	}
+	err = checkOctets(f, e, io.Discard)
+	var unfit *envelope.ContentError
+	if errors.As(err, &unfit) {
+		return doneOdd, nil
+	}
+	if err != nil {
+		return noDone, fmt.Errorf("%s/%s: %w", box, id+KindContent.Suffix(), err)
+	}
+	return doneFits, nil
+}
+
+// endDone removes a message that is done: the content, and its .done file when
+// that is durable. The content's lock is held.
+func (s *Spool) endDone(box Box, id string) error {
+	eml, done := id+KindContent.Suffix(), id+KindDone.Suffix()
+	if err := s.syncBoxes(New, box); err != nil {
+		return err
+	}
+	if err := ignoreNotExist(s.sys.unlink(s.dirs[box], eml)); err != nil {
+		return fmt.Errorf("remove %s/%s: %w", box, eml, err)
+	}
+	if err := s.syncBoxes(box); err != nil {
+		return err
+	}
+	return ignoreNotExist(s.sys.unlink(s.dirs[box], done))
+}
+
+// ended removes a .done file in cur whose content is gone.
+func (s *Spool) ended(id string) error {
+	eml, name := id+KindContent.Suffix(), id+KindDone.Suffix()
+	f, err := s.openRegular(Cur, name)
+	var odd *oddFileError
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.As(err, &odd):
+		return nil
+	case err != nil:
+		return fmt.Errorf("cur/%s: %w", name, err)
+	}
+	defer f.Close() // only locked; closing unlocks
+	if err := s.lockVerified(f, Cur, name); err != nil {
+		return err
+	}
+	if there, err := exists(s.dirs[Cur], eml); err != nil || there {
+		return errors.Join(err, ErrBusy)
+	}
+	if err := s.syncBoxes(Cur); err != nil {
+		return err
+	}
+	s.log.Info("recovered", "file", "cur/"+name, "what", "removed: its content is gone")
+	return ignoreNotExist(s.sys.unlink(s.dirs[Cur], name))
+}
