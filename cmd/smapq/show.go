@@ -188,35 +188,10 @@ func printableLine(s string) string {
 	}, s)
 }
 
-// envelopeJSON is the parsed value of an envelope: SPOOL-FORMAT.md 5.6.
-type envelopeJSON struct {
-	Format     int           `json:"format"`
-	Sender     pathJSON      `json:"sender"`
-	Recipients []pathOutcome `json:"recipients"`
-	Size       int64         `json:"size"`
-	Fields     [][2]string   `json:"fields"`
-}
-
-type pathJSON struct {
-	Address string       `json:"address"`
-	Params  [][2]*string `json:"params"`
-}
-
-type pathOutcome struct {
-	pathJSON
-	Outcome *outcomeJSON `json:"outcome"`
-}
-
-type outcomeJSON struct {
-	Status string `json:"status"`
-	Time   string `json:"time"`
-	Text   string `json:"text"`
-}
-
 func (a *app) showJSON(s *spoolfmt.Spool, r ref) error {
 	out := struct {
 		row
-		Envelope *envelopeJSON `json:"envelope"`
+		Envelope *envelope.Value `json:"envelope"`
 	}{}
 	var err error
 	if out.row, err = read(s, r, a.now(), nil); err != nil {
@@ -229,34 +204,9 @@ func (a *app) showJSON(s *spoolfmt.Spool, r ref) error {
 		}
 		_, rest := envelope.CutReason(raw)
 		if e, err := envelope.Parse(rest); err == nil {
-			out.Envelope = jsonOf(e)
+			v := e.Value()
+			out.Envelope = &v
 		}
 	}
 	return a.printJSON(out)
-}
-
-func jsonOf(e *envelope.Envelope) *envelopeJSON {
-	path := func(p envelope.Path) pathJSON {
-		j := pathJSON{Address: p.Address, Params: [][2]*string{}}
-		for _, x := range p.Params {
-			pair := [2]*string{&x.Keyword, nil}
-			if x.HasValue {
-				pair[1] = &x.Value
-			}
-			j.Params = append(j.Params, pair)
-		}
-		return j
-	}
-	j := &envelopeJSON{Format: 1, Sender: path(e.Sender()), Size: e.Size()}
-	for _, to := range e.Recipients() {
-		p := pathOutcome{pathJSON: path(to.Path)}
-		if o := to.Outcome; o != nil {
-			p.Outcome = &outcomeJSON{o.Status.String(), envelope.FormatTime(o.Time), o.Text}
-		}
-		j.Recipients = append(j.Recipients, p)
-	}
-	for _, f := range e.Fields() {
-		j.Fields = append(j.Fields, [2]string{f.Name, f.Value})
-	}
-	return j
 }

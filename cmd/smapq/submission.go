@@ -196,13 +196,16 @@ func addresses(arg string) ([]envelope.Path, error) {
 	if envelope.CheckAddress(arg) == nil {
 		return []envelope.Path{{Address: arg}}, nil
 	}
-	_, to, err := envelope.ReadDrop(strings.NewReader("Return-Path: <>\nTo: "+arg+"\n\n"), io.Discard, envelope.Missing{})
-	var bad *envelope.ParseError
-	if errors.As(err, &bad) {
-		err = bad.Err
+	list, err := envelope.ParseAddressList(arg)
+	if err == nil && len(list) == 0 {
+		err = errors.New("no address")
 	}
 	if err != nil {
 		return nil, fmt.Errorf("recipient %q: %w", arg, err)
+	}
+	var to []envelope.Path
+	for _, address := range list {
+		to = append(to, envelope.Path{Address: address})
 	}
 	return to, nil
 }

@@ -6,8 +6,8 @@ import (
 	"unicode/utf8"
 )
 
-// Limits of an address, in octets as it is written. They are above those that
-// RFC 5321 4.5.3.1 demands.
+// Limits of an address, in octets as it is written. RFC 5321 4.5.3.1 demands
+// less.
 const (
 	MaxAddress   = 512
 	MaxLocalPart = 256
@@ -15,27 +15,28 @@ const (
 	maxLabel     = 63
 )
 
-// An AddressError says why a string is no address of an envelope.
+// An AddressError says why a string is not an address.
 type AddressError struct {
 	Address string
-	Offset  int // octets before the one at fault
+	Offset  int // of the octet at fault, from 0
 	Reason  string
 
 	dangerous bool
 }
 
-// Dangerous tells whether the address was refused because some mail program
-// takes it for something else: an option, a pipe, a file or a list.
+// Dangerous tells whether some mail program would take the address for something
+// else: an option, a program, a file or a list.
 func (e *AddressError) Dangerous() bool { return e.dangerous }
 
 func (e *AddressError) Error() string {
 	return fmt.Sprintf("address %.100q: %s", e.Address, e.Reason)
 }
 
-// CheckAddress returns an *[AddressError] for what is not a mailbox of RFC 5321
-// 4.1.2 with RFC 6531's UTF-8, or a local part alone, which means this host.
-// Refused as well are addresses whose local part, quotes taken off, begins as a
-// program's option, a pipe, a file or an :include: does to some mail programs.
+// CheckAddress returns an *[AddressError] for a string that is not an address of
+// an envelope. An address is a mailbox of RFC 5321 4.1.2 with the UTF-8 of RFC
+// 6531, or a local part alone, which is on this host. CheckAddress refuses
+// dangerous ones: those whose local part, without quotes, begins with "-", "|",
+// "/" or ":include:".
 func CheckAddress(address string) error {
 	bad := func(offset int, format string, args ...any) error {
 		return &AddressError{Address: address, Offset: offset, Reason: fmt.Sprintf(format, args...)}
@@ -65,8 +66,8 @@ func CheckAddress(address string) error {
 	return nil
 }
 
-// localPart returns where the local part ends, at an '@' or at the end, or the
-// place and the reason that it is none.
+// localPart returns the end of the local part: the place of the '@', or the end.
+// With a reason, it is the place of a fault.
 func localPart(s string) (end int, reason string) {
 	if s == "" {
 		return 0, "empty local part"
@@ -110,13 +111,13 @@ func quotedLocalPart(s string) (end int, reason string) {
 	return len(s), "quoted string without end"
 }
 
-// isAtext is RFC 5322's, with RFC 6531's characters beyond ASCII.
+// isAtext is atext of RFC 5322, and RFC 6531's characters beyond ASCII.
 func isAtext(c byte) bool {
 	return alphanumeric(c) || c >= utf8.RuneSelf || strings.IndexByte("!#$%&'*+-/=?^_`{|}~", c) >= 0
 }
 
-// domain returns the place and the reason that a string is neither a domain
-// nor an address literal.
+// domain returns why a string is neither a domain nor an address literal, and
+// where. The reason is empty when it is one.
 func domain(s string) (at int, reason string) {
 	if strings.HasPrefix(s, "[") {
 		for i := 1; i < len(s); i++ {
@@ -149,7 +150,7 @@ func domain(s string) (at int, reason string) {
 	return 0, ""
 }
 
-// badLabel returns the place of the first octet that may not stand there, or -1.
+// badLabel returns the place of the first octet that no label contains, or -1.
 func badLabel(label string) int {
 	for i := 0; i < len(label); i++ {
 		c := label[i]
@@ -161,8 +162,7 @@ func badLabel(label string) int {
 	return -1
 }
 
-// dangerous returns what a local part begins with that some mail program takes
-// for something else than an address, or "".
+// dangerous returns the dangerous beginning of a local part, or "".
 func dangerous(local string) string {
 	plain := UnquoteLocal(local)
 	for _, d := range []string{"-", "|", "/"} {
@@ -177,8 +177,8 @@ func dangerous(local string) string {
 	return ""
 }
 
-// SplitAddress cuts an address that CheckAddress accepts into its local part,
-// as written, and its domain, which is empty when there is none.
+// SplitAddress splits an address that CheckAddress accepts into its local part,
+// as written, and its domain. The domain is empty if the address has none.
 func SplitAddress(address string) (local, domain string) {
 	n, reason := localPart(address)
 	if reason != "" || n == len(address) {
@@ -187,8 +187,7 @@ func SplitAddress(address string) (local, domain string) {
 	return address[:n], address[n+1:]
 }
 
-// UnquoteLocal returns what a local part stands for: quotes and backslashes
-// taken off.
+// UnquoteLocal returns a local part without its quotes and backslashes.
 func UnquoteLocal(local string) string {
 	if strings.IndexByte(local, '"') < 0 && strings.IndexByte(local, '\\') < 0 {
 		return local

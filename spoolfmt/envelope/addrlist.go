@@ -2,31 +2,29 @@ package envelope
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 )
 
-// parseAddressList reads the addresses of a header field, display names,
-// comments and groups taken off: SPOOL-FORMAT.md, Address lists. Errors are
-// *[ParseError] with the field's first line.
-func parseAddressList(v headerValue) ([]string, error) {
-	l := addressList{text: string(v.text)}
-	err := l.read()
-	if err == nil {
-		for _, a := range l.addresses {
-			if err = CheckAddress(a); err != nil {
-				break
-			}
-		}
+// ParseAddressList returns the addresses of a header field's value, without
+// display names, comments, groups and source routes: SPOOL-FORMAT.md, Address
+// lists.
+func ParseAddressList(value string) ([]string, error) {
+	l := addressList{text: value}
+	if err := l.read(); err != nil {
+		return nil, err
 	}
-	if err != nil {
-		return nil, &ParseError{Line: v.line, Column: 1, Err: err}
+	for _, a := range l.addresses {
+		if err := CheckAddress(a); err != nil {
+			return nil, err
+		}
 	}
 	return l.addresses, nil
 }
 
-// An addressList reads elements separated by commas. An element is gathered in
-// two ways at once, since only its end tells which it was: as words, for an
-// address that stands alone, and as what stood within angle brackets.
+// An addressList reads elements separated by commas. Only the end of an element
+// tells what it was, so it is gathered in two ways at once: as words, which are
+// an address or a display name, and as an address in angle brackets.
 type addressList struct {
 	text      string
 	addresses []string
@@ -35,18 +33,20 @@ type addressList struct {
 	plain   strings.Builder // the element's words without blanks and comments
 	gap     bool            // blanks or a comment since the last word
 	join    bool            // the last word ended in "." or "@"
-	spaced  bool            // two words stood side by side
+	spaced  bool            // there are two words with a blank between them
 	angle   string
 	angled  bool
 	trailed bool // words after the brackets
 }
 
 var (
-	errUnclosed   = errors.New("quote, comment or bracket without end")
-	errTwoWords   = errors.New("two words where one address should be; a display name needs <address>")
-	errTwoAngles  = errors.New("more than one <address>, or text after it, without a comma between")
-	errGroupPlace = errors.New("\":\" or \";\" out of place")
+	errUnclosed  = errors.New("quote, comment or bracket without end")
+	errTwoWords  = errors.New("expected one address, got two words; a display name needs <address>")
+	errTwoAngles = errors.New("expected a comma after <address>")
+	errGroup     = errors.New("group without end")
 )
+
+func errMisplaced(s string) error { return fmt.Errorf("misplaced %q", s[0]) }
 
 func (l *addressList) read() error {
 	for l.text != "" {
@@ -63,22 +63,11 @@ func (l *addressList) read() error {
 			l.text = l.text[1:]
 			err = l.end()
 		case ':':
-			l.text = l.text[1:]
-			if l.group || l.angled || l.plain.Len() == 0 {
-				return errGroupPlace
-			}
-			l.group = true
-			l.reset()
+			err = l.openGroup()
 		case ';':
-			l.text = l.text[1:]
-			if !l.group {
-				return errGroupPlace
-			}
-			if err = l.end(); err == nil {
-				l.group = false
-			}
+			err = l.closeGroup()
 		case ')', '>', ']', '\\':
-			return errUnclosed
+			err = errMisplaced(l.text)
 		default:
 			err = l.word()
 		}
@@ -87,8 +76,26 @@ func (l *addressList) read() error {
 		}
 	}
 	if l.group {
-		return errGroupPlace
+		return errGroup
 	}
+	return l.end()
+}
+
+// openGroup begins a group, whose name the element's words are.
+func (l *addressList) openGroup() error {
+	if l.group || l.angled || l.plain.Len() == 0 {
+		return errMisplaced(l.text)
+	}
+	l.group, l.text = true, l.text[1:]
+	l.reset()
+	return nil
+}
+
+func (l *addressList) closeGroup() error {
+	if !l.group {
+		return errMisplaced(l.text)
+	}
+	l.group, l.text = false, l.text[1:]
 	return l.end()
 }
 
@@ -185,7 +192,7 @@ func (l *addressList) brackets() error {
 			b.WriteByte(rest[0])
 			rest = rest[1:]
 		case '<', ';', ')', ']', '\\':
-			return errUnclosed
+			return errMisplaced(rest)
 		default:
 			var word string
 			if word, rest, err = cutWord(rest, " \t(<,:;\"[>])\\@"); err == nil {

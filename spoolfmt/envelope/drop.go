@@ -86,8 +86,8 @@ func (h *dropHeader) fail(format string, args ...any) error {
 	return &ParseError{Line: h.line, Column: 1, Err: fmt.Errorf(format, args...)}
 }
 
-// read reads the header, writes the content's part of it, and the empty line if
-// there is one.
+// read reads the header and the empty line after it, and writes the content's part
+// of them.
 func (h *dropHeader) read() error {
 	for {
 		line, err := h.next()

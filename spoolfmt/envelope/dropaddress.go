@@ -6,6 +6,7 @@ import (
 	"strings"
 )
 
+// resent tells whether the Resent fields name the recipients.
 func (h *dropHeader) resent() bool {
 	return h.values["resent-to"] != nil || h.values["resent-cc"] != nil || h.values["resent-bcc"] != nil
 }
@@ -30,16 +31,28 @@ func (h *dropHeader) sender() (Path, error) {
 	return Path{}, h.fail("no Return-Path, Sender or From field: the message has no sender")
 }
 
+// first returns the first address of a field.
 func (h *dropHeader) first(v headerValue) (Path, error) {
-	list, err := parseAddressList(v)
+	list, err := v.addresses()
 	if err != nil {
 		return Path{}, err
 	}
 	if len(list) == 0 {
-		return Path{}, &ParseError{Line: v.line, Column: 1, Err: errors.New("no address of a sender")}
+		return Path{}, v.fault(errors.New("no address of a sender"))
 	}
 	return Path{Address: list[0]}, nil
 }
+
+// addresses returns the addresses of the field.
+func (v headerValue) addresses() ([]string, error) {
+	list, err := ParseAddressList(string(v.text))
+	if err != nil {
+		return nil, v.fault(err)
+	}
+	return list, nil
+}
+
+func (v headerValue) fault(err error) error { return &ParseError{Line: v.line, Column: 1, Err: err} }
 
 // recipients returns the addresses of all fields that name some, each once.
 func (h *dropHeader) recipients() ([]Path, error) {
@@ -51,7 +64,7 @@ func (h *dropHeader) recipients() ([]Path, error) {
 	seen := make(map[string]bool)
 	for _, name := range names {
 		for _, v := range h.values[name] {
-			list, err := parseAddressList(v)
+			list, err := v.addresses()
 			if err != nil {
 				return nil, err
 			}
@@ -62,7 +75,7 @@ func (h *dropHeader) recipients() ([]Path, error) {
 				}
 			}
 			if len(paths) > MaxRecipients {
-				return nil, &ParseError{Line: v.line, Column: 1, Err: fmt.Errorf("more than %d recipients", MaxRecipients)}
+				return nil, v.fault(fmt.Errorf("more than %d recipients", MaxRecipients))
 			}
 		}
 	}

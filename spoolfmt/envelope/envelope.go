@@ -11,7 +11,7 @@ import (
 // A Field is one line of an envelope.
 type Field struct{ Name, Value string }
 
-// A Recipient is a path and, once there is one, its outcome.
+// A Recipient is a path and its outcome, nil while it is pending.
 type Recipient struct {
 	Path
 	Outcome *Outcome
@@ -20,8 +20,7 @@ type Recipient struct {
 }
 
 // An Envelope is a message's sender, its recipients and what is known of both:
-// SPOOL-FORMAT.md, Envelope. It keeps every field in its place, so that what
-// was parsed is written again octet for octet.
+// SPOOL-FORMAT.md, Envelope. It is used by one goroutine at a time.
 type Envelope struct {
 	fields     []Field
 	sender     Path
@@ -101,8 +100,8 @@ func (e *Envelope) Size() int64 { return e.size }
 // Fields returns all fields in their order, Spool-Format first.
 func (e *Envelope) Fields() []Field { return slices.Clone(e.fields) }
 
-// Get returns the value of the first field of that name, in whatever case, and
-// "" when there is none.
+// Get returns the value of the first field with that name, "" if there is none.
+// The case of the name does not matter.
 func (e *Envelope) Get(name string) string {
 	for _, f := range e.fields {
 		if strings.EqualFold(f.Name, name) {
@@ -112,12 +111,12 @@ func (e *Envelope) Get(name string) string {
 	return ""
 }
 
-// ReceivedAt returns when the message came, by its feeder's clock; the zero time
-// when the feeder did not say.
+// ReceivedAt returns when the message came, by its feeder's clock. It is the zero
+// time if the feeder did not say.
 func (e *Envelope) ReceivedAt() time.Time { return e.time("Received-At") }
 
-// RequeuedAt returns when a person last sent the message on its way again; the
-// zero time when nobody did. From then on, that is where its age begins.
+// RequeuedAt returns when a person last requeued the message: its age counts from
+// there. It is the zero time if nobody did.
 func (e *Envelope) RequeuedAt() time.Time { return e.time("Requeued-At") }
 
 func (e *Envelope) time(name string) time.Time {

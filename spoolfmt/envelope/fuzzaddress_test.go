@@ -1,6 +1,7 @@
 package envelope
 
 import (
+	"slices"
 	"strings"
 	"testing"
 )
@@ -51,9 +52,40 @@ func FuzzAddress(f *testing.F) {
 		if strings.ContainsAny(address, "\r\n\x00") {
 			t.Fatalf("%q", address)
 		}
-		got, err := parseAddressList(headerValue{text: []byte("x <" + address + ">")})
+		got, err := ParseAddressList("x <" + address + ">")
 		if !strings.ContainsAny(address, "[(") && (err != nil || len(got) != 1 || got[0] != address) {
 			t.Fatalf("%q in a header: %q, %v", address, got, err)
+		}
+	})
+}
+
+// FuzzAddressList: what comes out of a list are addresses, and a list of them in
+// angle brackets is read as the same ones.
+func FuzzAddressList(f *testing.F) {
+	for _, s := range []string{
+		"a@b", "a, b c <d@e>", `"x, y" <a@b>, z:c@d, <@r:e@f>;`, "a (b (c) \\) d) @ e", "<a@[1,2;3]>", "[x]: a;", "a . b", "<a b>", "x:;,",
+	} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, value string) {
+		list, err := ParseAddressList(value)
+		if err != nil {
+			if list != nil {
+				t.Fatalf("%q beside %v", list, err)
+			}
+			return
+		}
+		for _, a := range list {
+			if err := CheckAddress(a); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if len(list) == 0 {
+			return
+		}
+		again, err := ParseAddressList("x <" + strings.Join(list, ">, (y) <") + ">")
+		if err != nil || !slices.Equal(list, again) {
+			t.Fatalf("%q is %q, and then %q: %v", value, list, again, err)
 		}
 	})
 }

@@ -9,11 +9,11 @@ import (
 	"time"
 )
 
-// MaxID is the most octets an id may have, so that a name made of it fits into
-// every file system.
+// MaxID is the most octets that an id can have. Names made of it fit into every
+// file system.
 const MaxID = 180
 
-// An IDError says why a string is no id.
+// An IDError says why a string is not an id.
 type IDError struct {
 	ID     string
 	Reason string
@@ -30,14 +30,14 @@ const (
 	DropSuffix     = ".mail"
 )
 
-// idLetters is base32 in the lower case and without letters that look like
-// digits, in the order of their codes, so that ids sort as what they stand for.
+// idLetters are the digits of base32 in lower case, without letters that look like
+// digits.
 const idLetters = "0123456789abcdefghjkmnpqrstvwxyz"
 
-// NewID returns an id that nobody has used or will use: the time, for people
-// and for sorting, and 80 random bits, so that nothing depends on the clock.
-// They come from the runtime's generator, which the system seeds for every
-// process; they have to be unique, not secret.
+// NewID returns an id that nobody has used or will use. It is the time, for people
+// and for sorting, and 80 random bits, so that nothing depends on the clock. The
+// runtime's generator, which the system seeds for every process, makes them: they
+// need to be unique, not secret.
 func NewID(now time.Time) string {
 	var bits [10]byte
 	binary.BigEndian.PutUint64(bits[:8], rand.Uint64())

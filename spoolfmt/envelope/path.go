@@ -21,8 +21,8 @@ type Path struct {
 	Params  []Param
 }
 
-// Param returns the value of a parameter, in whatever case it is written, and
-// whether it is there.
+// Param returns the value of a parameter and whether the path has it. The case of
+// the keyword does not matter.
 func (p Path) Param(keyword string) (value string, ok bool) {
 	for _, x := range p.Params {
 		if strings.EqualFold(x.Keyword, keyword) {
@@ -87,7 +87,7 @@ func has(params []Param, keyword string) bool {
 	return slices.ContainsFunc(params, func(x Param) bool { return strings.EqualFold(x.Keyword, keyword) })
 }
 
-// splitPath reads "<address>" and returns what follows and where that is.
+// splitPath reads "<address>". It returns what follows, and where that begins.
 func splitPath(value string) (p Path, rest string, at int, err error) {
 	if !strings.HasPrefix(value, "<") {
 		return p, "", 0, &valueError{0, errors.New(`no "<" before the address`)}

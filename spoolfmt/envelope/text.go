@@ -26,9 +26,9 @@ func badText(s string) int {
 	return -1
 }
 
-// CleanText makes any string fit for a field's value: what badText finds becomes
-// "?", blanks around are removed, and at most limit octets remain, never half a
-// character. The result may be empty.
+// CleanText makes any string fit for a field's value. Control characters and
+// invalid UTF-8 become "?", blanks around the text go, and at most limit octets
+// are left, never half a character. The result can be empty.
 func CleanText(s string, limit int) string {
 	var b strings.Builder
 	for s != "" {
@@ -56,7 +56,8 @@ func CleanText(s string, limit int) string {
 	return t
 }
 
-// FormatTime writes a time as envelopes have it: RFC 3339, UTC, microseconds.
+// FormatTime writes a time as envelopes have it: RFC 3339 in UTC, with
+// microseconds.
 func FormatTime(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000000Z") }
 
 // parseTime reads YYYY-MM-DDTHH:MM:SS[.1*9DIGIT]Z, and nothing else.
@@ -86,7 +87,7 @@ func parseTime(s string) (time.Time, bool) {
 	return t, true
 }
 
-// digits tells whether s is 1 to most decimal digits.
+// digits tells whether s is decimal digits: at least one, at most most.
 func digits(s string, most int) bool {
 	for i := 0; i < len(s); i++ {
 		if !isDigit(s[i]) {
