@@ -127,11 +127,13 @@ install:
 	rm -f $(DESTDIR)$(PREFIX)/sbin/smap-server # of an installation when smap was two programs
 	install -m 755 $(BIN)/smapq $(DESTDIR)$(PREFIX)/bin/
 	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(PREFIX)/share/zsh/site-functions \
-		$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d $(DESTDIR)$(PREFIX)/share/examples/smap
+		$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d $(DESTDIR)$(PREFIX)/share/examples/smap \
+		$(DESTDIR)$(PREFIX)/share/smap/recipes
 	install -m 644 contrib/completion/smapq.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/smapq
 	install -m 644 contrib/completion/_smapq $(DESTDIR)$(PREFIX)/share/zsh/site-functions/
 	install -m 644 contrib/completion/smapq.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/
 	install -m 644 contrib/netperm-table $(DESTDIR)$(PREFIX)/share/examples/smap/
+	install -m 755 contrib/recipes/* $(DESTDIR)$(PREFIX)/share/smap/recipes/
 	for m in man/*.[1-9]; do \
 		d=$(DESTDIR)$(PREFIX)/share/man/man$${m##*.}; install -d $$d && \
 		sed "s|/usr/local/etc/netperm-table|$$(cat $(BIN)/.table)|; s|/usr/local/|$(PREFIX)/|" $$m >$$d/$${m##*/} && \
@@ -143,7 +145,8 @@ uninstall:
 		share/bash-completion/completions/smapq share/zsh/site-functions/_smapq \
 		share/fish/vendor_completions.d/smapq.fish share/examples/smap/netperm-table
 	for m in man/*.[1-9]; do rm -f $(DESTDIR)$(PREFIX)/share/man/man$${m##*.}/$${m##*/}; done
-	-rmdir $(DESTDIR)$(PREFIX)/share/examples/smap
+	for r in contrib/recipes/*; do rm -f $(DESTDIR)$(PREFIX)/share/smap/recipes/$${r##*/}; done
+	-cd $(DESTDIR)$(PREFIX)/share && rmdir examples/smap smap/recipes smap
 
 # Every manual as one page of HTML each, in build/html.
 html:

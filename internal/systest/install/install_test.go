@@ -3,11 +3,11 @@
 package install
 
 import (
-	"errors"
 	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -20,15 +20,14 @@ func TestUnits(t *testing.T) {
 	t.Parallel()
 	s := kit.NewSite(t)
 	bin := filepath.Dir(kit.Program(t, "smap"))
-	units, err := filepath.Glob("../../../contrib/systemd/*.*t")
-	services, err2 := filepath.Glob("../../../contrib/systemd/*.service")
-	units = append(units, services...)
-	if err := errors.Join(err, err2); err != nil || len(units) != 5 {
+	all, err := filepath.Glob("../../../contrib/systemd/*")
+	units := slices.DeleteFunc(all, func(name string) bool { return strings.HasSuffix(name, ".d") })
+	if err != nil || len(units) != 9 {
 		t.Fatal(units, err)
 	}
 	var paths []string
 	for _, unit := range units {
-		text := strings.ReplaceAll(kit.ReadFile(t, unit), "/usr/local/sbin", bin)
+		text := strings.NewReplacer("/usr/local/sbin", bin, "/usr/local/bin", bin, "/usr/local/share/smap/recipes/recipients", bin+"/smapq").Replace(kit.ReadFile(t, unit))
 		// A template is checked by one of its instances.
 		path := s.File(strings.Replace(filepath.Base(unit), "@.", "@1.", 1))
 		paths = append(paths, s.Write(path, text, 0o644))
@@ -45,7 +44,7 @@ func TestUnits(t *testing.T) {
 		}
 		s.Write(s.File("hard-"+unit), strings.ReplaceAll(kit.ReadFile(t, s.File(unit))+kit.ReadFile(t, drop[0]), "/usr/local/sbin", bin), 0o644)
 	}
-	for unit, most := range map[string]string{"smap.service": "26", "smap-inetd@1.service": "26", "smapd.service": "38",
+	for unit, most := range map[string]string{"smap.service": "26", "smap-inetd@1.service": "26", "smapd.service": "38", "smap-clean.service": "26",
 		"hard-smap.service": "18", "hard-smapd.service": "26"} {
 		if out, err := exec.Command("systemd-analyze", "security", "--offline=true", "--no-pager", "--threshold="+most, s.File(unit)).CombinedOutput(); err != nil {
 			t.Errorf("%s is more exposed than %s: %v\n%s", unit, most, err, out)

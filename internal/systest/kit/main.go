@@ -34,6 +34,8 @@ var wanted = []string{
 	"mfsmount=moosefs-client",
 	"/usr/lib/python3.11/test/test_email/data=libpython3.11-testsuite",
 	"ripmime",
+	"spamassassin",
+	"fuser=psmisc",
 	"tmux",
 	"s-nail",
 	"git",
