@@ -2,6 +2,7 @@ package courier
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -164,6 +165,10 @@ func (d *delivery) attempt(ctx context.Context, p *part, content *os.File, batch
 	results, err := d.call(ctx, p, job)
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if bad := (*agent.ContentError)(nil); errors.As(err, &bad) {
+		d.broken = err
+		return false
+	}
 	if err != nil {
 		d.last = err.Error()
 		if !p.tried { // else some batches were attempted: an attempt like any other

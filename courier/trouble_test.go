@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"syscall"
 	"testing"
@@ -54,5 +55,28 @@ func TestFailedWithoutText(t *testing.T) {
 	env := b.envelope("bad/" + id + ".envelope")
 	if o := env.Recipients()[0].Outcome; o == nil || o.Status != envelope.StatusFailed || o.Text != "refused" {
 		t.Errorf("outcome %+v", o)
+	}
+}
+
+// TestContentTrouble: a content that cannot be opened for a program is trouble with
+// the spool. It counts no attempt, and the message does not wait for a retry time.
+func TestContentTrouble(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, nil)
+	calls := 0
+	b.cfg.Agent = agentFunc(func(ctx context.Context, job *agent.Job) ([]agent.Result, error) {
+		calls++
+		j := *job
+		if calls < 3 {
+			j.Open = func() (*os.File, error) { return nil, fmt.Errorf("copy: %w", syscall.EMFILE) }
+		}
+		return (&agent.Exec{Argv: []string{"/bin/sh", "-c", "exit 0"}}).Deliver(ctx, &j)
+	})
+	b.message("x\n", "b@x.test")
+	b.run()
+	b.eventually("delivered", b.empty)
+	b.halt()
+	if calls != 3 || b.log.count("msg=deferred") != 0 || b.log.count("msg=finished") != 1 {
+		t.Errorf("%d calls", calls)
 	}
 }

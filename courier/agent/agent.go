@@ -40,8 +40,8 @@ type Agent interface {
 	// Deliver makes one attempt for all recipients of the job and returns a
 	// result for each, in their order. It honours the context: when that is
 	// done, it stops as soon as it can, and everything unfinished is Retry.
-	// An error, always a *StartError, means that nothing was attempted because
-	// the agent itself cannot be started or reached.
+	// An error means that nothing was attempted: a *StartError, because the agent
+	// itself cannot be started or reached, or a *ContentError.
 	Deliver(ctx context.Context, job *Job) ([]Result, error)
 	// Close ends connections that are kept.
 	Close() error
@@ -97,6 +97,17 @@ func (e *StartError) Error() string { return fmt.Sprintf("%s: %v", e.Agent, e.Er
 
 // Unwrap returns the reason.
 func (e *StartError) Unwrap() error { return e.Err }
+
+// A ContentError says that the content could not be opened for an agent. That is
+// trouble with the spool or the system, of which the agent knows nothing.
+type ContentError struct {
+	Err error
+}
+
+func (e *ContentError) Error() string { return fmt.Sprintf("content: %v", e.Err) }
+
+// Unwrap returns the reason.
+func (e *ContentError) Unwrap() error { return e.Err }
 
 // A Grouper is an agent that takes recipients in one call only when they have
 // something in common.

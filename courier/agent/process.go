@@ -42,7 +42,7 @@ func runProgram(ctx context.Context, agent string, argv, env []string, job *Job)
 	}
 	stdin, err := job.Open()
 	if err != nil {
-		return job.Same(Result{Text: fmt.Sprintf("content: %v", err)}), nil
+		return nil, &ContentError{Err: err}
 	}
 	defer stdin.Close() // only read
 	out, err := newCapture()
