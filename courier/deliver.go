@@ -310,12 +310,11 @@ func (d *delivery) keep(ctx context.Context, write func() result) result {
 }
 
 // unwritten is the result of a message whose state could not be written. If nothing
-// would be lost, or the message is not there any more, it is given back.
+// would be lost, or a person has deleted the message, it is given back.
 func (d *delivery) unwritten(err error) result {
-	gone := d.missing(err)
 	switch {
-	case gone:
-		return d.giveBack(result{verdict: verdictGone, err: err})
+	case d.missing(err):
+		return d.giveBack(result{verdict: verdictGone})
 	case d.dirty:
 		return result{item: d.item, verdict: verdictLost, err: err}
 	case systemTrouble(err):

@@ -59,6 +59,9 @@ func TestDeletedUnderIt(t *testing.T) {
 			if calls != 1 || len(b.names("bad")) != 0 || len(b.names("cur")) > c.left {
 				t.Errorf("%d calls; cur %v, bad %v", calls, b.names("cur"), b.names("bad"))
 			}
+			if b.log.count("msg=trouble") != 0 {
+				t.Error("a person's deletion was logged as trouble")
+			}
 		})
 	}
 }
