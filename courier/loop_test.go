@@ -469,3 +469,28 @@ func TestOnceUnread(t *testing.T) {
 		}
 	}
 }
+
+// TestNewMailFirst: the loop hears of new mail before the backlog was looked at.
+func TestNewMailFirst(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, all(agent.Result{Outcome: agent.Delivered}))
+	b.message("x\n")
+	c, err := New(b.cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.spool.Close()
+	l := newLoop(c)
+	defer l.side.w.close()
+	l.rescan()
+	l.look(time.Now())
+	then := <-l.inbox
+	then(time.Now())
+	if !l.d.intake.scanning || l.d.intake.fresh.empty() {
+		t.Error("new mail waited for the scan of cur")
+	}
+	for l.out > 0 {
+		then = <-l.inbox
+		then(time.Now())
+	}
+}

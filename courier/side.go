@@ -92,17 +92,17 @@ func (l *loop) watchError(h hint, err error) {
 	l.hint(h, "")
 }
 
-// A visit is what one look at the spool found.
+// A visit is what one look at the spool came to.
 type visit struct {
 	home  *lease
 	moved bool
 	other *spoolfmt.Spool // the spool that is in the place of one that moved
 	err   error           // why that could not be opened
-	found []scanned
 }
 
 // look visits the spool beside the loop: is it still there, and what is in the boxes
-// that are wanted?
+// that are wanted? The loop hears of each box as soon as it was read: new mail does not
+// wait until a large backlog in cur was looked at.
 func (l *loop) look(now time.Time) {
 	in, side := &l.d.intake, l.side
 	if in.scanning || !in.wantNew && !in.wantCur {
@@ -127,18 +127,19 @@ func (l *loop) look(now time.Time) {
 	after := map[spoolfmt.Box]item{spoolfmt.New: in.from, spoolfmt.Cur: in.fromCur}
 	in.wantNew, in.wantCur, in.scanning = false, false, true
 	home, cfg := side.lease(), l.cfg
+	found := func(s scanned) { l.inbox <- func(now time.Time) { l.takeScan(s, now) } }
 	l.beside(func() func(time.Time) {
-		v := side.scan.visit(l.agents, cfg, home, boxes, after)
+		v := side.scan.visit(l.agents, cfg, home, boxes, after, found)
 		return func(now time.Time) { l.visited(v, now) }
 	})
 }
 
 // visit is the part of look that may wait for the disk.
-func (s *scanner) visit(ctx context.Context, cfg *Config, home *lease, boxes []spoolfmt.Box, after map[spoolfmt.Box]item) visit {
+func (s *scanner) visit(ctx context.Context, cfg *Config, home *lease, boxes []spoolfmt.Box, after map[spoolfmt.Box]item, found func(scanned)) visit {
 	v := visit{home: home, moved: home.spool.Moved()}
 	if !v.moved {
 		for _, b := range boxes {
-			v.found = append(v.found, s.scan(ctx, cfg, home.spool, b, after[b], time.Now()))
+			found(s.scan(ctx, cfg, home.spool, b, after[b], time.Now()))
 		}
 		return v
 	}
@@ -152,13 +153,10 @@ func (s *scanner) visit(ctx context.Context, cfg *Config, home *lease, boxes []s
 	return v
 }
 
-// visited takes in what a visit found.
+// visited is the end of a visit.
 func (l *loop) visited(v visit, now time.Time) {
 	in, side := &l.d.intake, l.side
 	side.leave(v.home)
-	for _, s := range v.found {
-		l.takeScan(s, now)
-	}
 	in.scanned()
 	switch {
 	case !v.moved && side.home.moved:
