@@ -23,12 +23,9 @@ const crashRecords = "../internal/crash/testdata"
 // TestCrashStates makes states that a power cut could leave, lets a drainer
 // recover from each, and compares what it delivers with what had been answered.
 func TestCrashStates(t *testing.T) {
-	dir, perCut := crashRecords, 6
+	dir, perCut := crashRecords, max(6, statesPerCut())
 	if d := os.Getenv("CRASH_RECORDS"); d != "" {
 		dir = d
-	}
-	if n, err := strconv.Atoi(os.Getenv("CRASH_STATES")); err == nil {
-		perCut = n
 	}
 	records, err := filepath.Glob(filepath.Join(dir, "*.strace"))
 	if err != nil || len(records) == 0 {
@@ -48,6 +45,16 @@ func TestCrashStates(t *testing.T) {
 			}
 		})
 	}
+}
+
+// statesPerCut is how many states the caller wants after each operation, 0 where it
+// did not say.
+func statesPerCut() int {
+	n, err := strconv.Atoi(os.Getenv("CRASH_STATES"))
+	if err != nil {
+		return 0
+	}
+	return n
 }
 
 func readRecord(t *testing.T, path string) []crash.Op {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -123,7 +124,7 @@ func TestDropCuts(t *testing.T) {
 		t.Run(end, func(t *testing.T) {
 			t.Parallel()
 			ops := dropOps(t, end)
-			n, err := crash.States(ops, 40, 1, func(s crash.State) error { return afterCut(t, s, end) })
+			n, err := crash.States(ops, max(40, statesPerCut()), 1, func(s crash.State) error { return afterCut(t, s, end) })
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -137,44 +138,61 @@ func TestDropCuts(t *testing.T) {
 
 // TestDropCutsFindDefects leaves out what the states above must show to be needed.
 func TestDropCutsFindDefects(t *testing.T) {
-	syncOf := func(suffix string) func(crash.Op) bool {
-		return func(o crash.Op) bool { return o.Kind == crash.SyncFile && strings.HasSuffix(o.Path, suffix) }
+	all := func(kind crash.Kind, suffix string) func([]crash.Op) []crash.Op {
+		return func(ops []crash.Op) []crash.Op {
+			return slices.DeleteFunc(ops, func(o crash.Op) bool { return o.Kind == kind && strings.HasSuffix(o.Path, suffix) })
+		}
+	}
+	// removed is the place where the drop goes, after a sync of cur.
+	removed := func(ops []crash.Op) int {
+		i := slices.IndexFunc(ops, func(o crash.Op) bool { return o.Kind == crash.Remove && strings.HasSuffix(o.Path, ".mail") })
+		if i < 1 || ops[i-1].Kind != crash.SyncDir || ops[i-1].Path != "cur" {
+			t.Fatalf("operations %v", ops)
+		}
+		return i
+	}
+	// placed is where the content comes to cur, after a sync of new.
+	placed := func(ops []crash.Op) int {
+		i := slices.IndexFunc(ops, func(o crash.Op) bool { return o.Kind == crash.Move && strings.HasSuffix(o.To, ".eml") })
+		if i < 1 || ops[i-1].Kind != crash.SyncDir || ops[i-1].Path != "new" {
+			t.Fatalf("operations %v", ops)
+		}
+		return i
+	}
+	swapped := func(ops []crash.Op, i int) []crash.Op {
+		ops[i-1], ops[i] = ops[i], ops[i-1]
+		return ops
 	}
 	for name, planted := range map[string]struct {
-		end string
-		out func(crash.Op) bool
+		end   string
+		plant func([]crash.Op) []crash.Op
 	}{
-		"content not synced":  {"recorded", syncOf(".eml")},
-		"envelope not synced": {"recorded", syncOf(".envelope")},
-		"record not synced":   {"recorded", syncOf(".record")},
-		"new not synced":      {"recorded", func(o crash.Op) bool { return o.Kind == crash.SyncDir && o.Path == "new" }},
-		"cur not synced":      {"recorded", func(o crash.Op) bool { return o.Kind == crash.SyncDir && o.Path == "cur" }},
-		"end not synced":      {"finished", func(o crash.Op) bool { return o.Kind == crash.SyncDir && o.Path == "cur" }},
-		"aside not synced":    {"aside", func(o crash.Op) bool { return o.Kind == crash.SyncDir && o.Path == "bad" }},
+		"content not synced":     {"recorded", all(crash.SyncFile, ".eml")},
+		"envelope not synced":    {"recorded", all(crash.SyncFile, ".envelope")},
+		"record not synced":      {"recorded", all(crash.SyncFile, ".record")},
+		"new not synced":         {"recorded", all(crash.SyncDir, "new")},
+		"new synced too late":    {"recorded", func(ops []crash.Op) []crash.Op { return slices.Delete(ops, placed(ops)-1, placed(ops)) }},
+		"cur never synced":       {"recorded", all(crash.SyncDir, "cur")},
+		"cur not synced":         {"recorded", func(ops []crash.Op) []crash.Op { return slices.Delete(ops, removed(ops)-1, removed(ops)) }},
+		"drop removed too early": {"recorded", func(ops []crash.Op) []crash.Op { return swapped(ops, removed(ops)) }},
+		"end not synced":         {"finished", all(crash.SyncDir, "cur")},
+		"aside not synced":       {"aside", all(crash.SyncDir, "bad")},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			ops := dropOps(t, planted.end)
-			all := len(ops)
-			if ops = slices.DeleteFunc(ops, planted.out); len(ops) == all {
+			before := slices.Clone(ops)
+			ops = planted.plant(ops)
+			if reflect.DeepEqual(ops, before) {
 				t.Fatal("nothing was planted")
 			}
 			if n, err := crash.States(ops, 80, 1, func(s crash.State) error { return afterCut(t, s, planted.end) }); err == nil {
 				t.Errorf("not found in %d states", n)
+			} else {
+				t.Log(err)
 			}
 		})
 	}
-	t.Run("drop removed too early", func(t *testing.T) {
-		ops := dropOps(t, "recorded")
-		i := slices.IndexFunc(ops, func(o crash.Op) bool { return o.Kind == crash.Remove && strings.HasSuffix(o.Path, ".mail") })
-		if i < 1 || ops[i-1].Kind != crash.SyncDir {
-			t.Fatalf("operations %v", ops)
-		}
-		ops[i-1], ops[i] = ops[i], ops[i-1]
-		if n, err := crash.States(ops, 80, 1, func(s crash.State) error { return afterCut(t, s, "recorded") }); err == nil {
-			t.Errorf("not found in %d states", n)
-		}
-	})
 }
 
 // afterCut lets a drainer deliver what a cut has left, and compares it with what

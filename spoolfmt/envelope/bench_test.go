@@ -1,7 +1,10 @@
 package envelope
 
 import (
+	"bytes"
+	"crypto/sha256"
 	"fmt"
+	"hash/crc32"
 	"testing"
 	"time"
 )
@@ -77,5 +80,39 @@ func BenchmarkNewID(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		NewID(now)
+	}
+}
+
+// BenchmarkContentCheck shows what the checks before a delivery cost, and what
+// CRC32C adds: a feeder pays that, too.
+func BenchmarkContentCheck(b *testing.B) {
+	content := bytes.Repeat([]byte("0123456789012345678901234567890123456789012345678901234567890123456789012345\n"), 53)
+	for _, sum := range []string{"none", "CRC32C", "SHA256"} {
+		b.Run(sum, func(b *testing.B) {
+			e, err := New(Path{}, []Path{{Address: "a"}})
+			if err != nil {
+				b.Fatal(err)
+			}
+			e.SetSize(int64(len(content)))
+			switch sum {
+			case "CRC32C":
+				e.SetChecksum(crc32.Checksum(content, ChecksumTable()))
+			case "SHA256":
+				err = e.Set("SHA256", fmt.Sprintf("%x", sha256.Sum256(content)))
+			}
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.SetBytes(int64(len(content)))
+			for b.Loop() {
+				check := e.NewContentCheck()
+				if _, err := check.Write(content); err != nil {
+					b.Fatal(err)
+				}
+				if err := check.End(); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }
