@@ -3,6 +3,7 @@ package receiver
 import (
 	"log/slog"
 	"net/netip"
+	"sync/atomic"
 	"time"
 )
 
@@ -19,6 +20,7 @@ type Config struct {
 	MaxRecip   int           // recipients of a message
 	MaxErrors  int           // bad commands before 421
 	MinFree    uint64        // octets that must stay free
+	Reserved   *atomic.Int64 // octets of messages on their way; shared by all sessions of a process
 	MinRate    int64         // octets of content per second
 	OfferDSN   bool          // what drains the spool honours RFC 3461
 	OfferUTF8  bool          // what drains the spool honours RFC 6531

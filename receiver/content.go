@@ -31,7 +31,11 @@ type content struct {
 	own   int64 // octets that we added: they are not the client's
 	spare int64 // octets that came after the fault
 	fault *Reply
-	skip  *skipper // not nil when the decoder has lost the lines
+
+	room   reservation // what is still to come
+	unseen int64       // octets since the last look at the room that is left
+
+	skip *skipper // not nil when the decoder has lost the lines
 
 	begun bool   // the first octets are in the draft
 	first []byte // those that are held back until then
@@ -47,7 +51,7 @@ type content struct {
 func (s *session) newContent(size int64, dots bool) *content {
 	c := &content{s: s, d: decoder{dots: dots}}
 	s.pace = newPace(s.MinRate, s.Timeout)
-	if r := s.room(size); r.Code != 0 {
+	if r := c.reserve(size); r.Code != 0 {
 		c.fault = &r
 		return c
 	}
@@ -81,6 +85,9 @@ func (c *content) systemFault(what string, err error) {
 }
 
 func (c *content) abort() {
+	if c.room.all != nil {
+		c.room.end()
+	}
 	if c.draft == nil {
 		return
 	}
@@ -113,6 +120,8 @@ func (c *content) take(p []byte) (used int, err error) {
 		c.fail(replyTooBig)
 	} else if err := c.write(out); err != nil {
 		c.systemFault("write message", err)
+	} else {
+		c.wrote(int64(len(out)))
 	}
 	return used, nil
 }
@@ -189,6 +198,7 @@ func (c *content) finish() Reply {
 	}
 	id := c.draft.ID()
 	c.draft = nil
+	c.room.end()
 	s.accepted(size)
 	s.log.Info("message", "id", id, "sender", s.sender.Address, "recipients", len(s.recipients), "size", size)
 	if s.esmtp {

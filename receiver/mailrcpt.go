@@ -28,7 +28,7 @@ func (s *session) mail(arg string) Reply {
 	if r := s.room(size); r.Code != 0 {
 		return r
 	}
-	s.sender, s.utf8, s.phase = p, utf8, Sender
+	s.sender, s.utf8, s.declared, s.phase = p, utf8, size, Sender
 	s.log.Info("from", "sender", p.Address, "size", size)
 	return replySender(p.Address)
 }
@@ -66,31 +66,6 @@ func (s *session) mailParams(p *envelope.Path) (size int64, r Reply) {
 	p.Params = kept
 	return size, Reply{}
 }
-
-// room tells whether a message of that size may come.
-func (s *session) room(size int64) Reply {
-	if s.MaxBytes > 0 && size > s.MaxBytes {
-		return replyTooBig
-	}
-	if s.MinFree == 0 {
-		return Reply{}
-	}
-	bytes, inodes, err := s.Spool.Free()
-	if err != nil {
-		s.trouble("statfs of the spool", err)
-		return replySystem
-	}
-	if bytes < s.MinFree || bytes-s.MinFree < uint64(size) || inodes < minInodes {
-		s.trouble("the spool is full", errFull)
-		return replyFull
-	}
-	return Reply{}
-}
-
-// minInodes must be free: two for the message, and some for those beside it.
-const minInodes = 64
-
-var errFull = errors.New("less room than minfree")
 
 // otherRoom is more than the envelope has besides its recipients: the other fields
 // that we write, and what a drainer writes.

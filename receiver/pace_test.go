@@ -39,18 +39,29 @@ func inBubbleBefore(t *testing.T, change func(*Config), f func(c *timed)) {
 		if change != nil {
 			change(&config)
 		}
-		ours, theirs := net.Pipe()
-		c := &timed{t: t, conn: ours, in: bufio.NewReader(ours), done: make(chan struct{})}
-		go func() {
-			defer close(c.done)
-			defer theirs.Close()
-			Serve(context.Background(), config, Client{Addr: netip.MustParseAddr("192.0.2.1")}, theirs)
-		}()
+		c := startTimed(t, config)
 		f(c)
-		ours.Close()
-		<-c.done
-		c.sending.Wait()
+		c.end()
 	})
+}
+
+// startTimed starts a session in this bubble.
+func startTimed(t *testing.T, config Config) *timed {
+	ours, theirs := net.Pipe()
+	c := &timed{t: t, conn: ours, in: bufio.NewReader(ours), done: make(chan struct{})}
+	go func() {
+		defer close(c.done)
+		defer theirs.Close()
+		Serve(context.Background(), config, Client{Addr: netip.MustParseAddr("192.0.2.1")}, theirs)
+	}()
+	return c
+}
+
+// end waits for the session's end.
+func (c *timed) end() {
+	c.conn.Close()
+	<-c.done
+	c.sending.Wait()
 }
 
 func (c *timed) say(text string) {

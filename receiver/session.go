@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"smap/spoolfmt/envelope"
@@ -38,6 +39,7 @@ type session struct {
 	conn   Conn
 	in     input
 	out    []byte
+	unsent error    // why a reply did not go out
 	loose  *lenient // between conn and in, for a lenient host
 	log    *slog.Logger
 
@@ -46,7 +48,8 @@ type session struct {
 	heloName   string
 	tls        *TLS
 	sender     envelope.Path
-	utf8       bool // MAIL had SMTPUTF8
+	utf8       bool  // MAIL had SMTPUTF8
+	declared   int64 // the size that MAIL declared
 	recipients []envelope.Path
 	listed     int64    // octets that the recipients take in an envelope
 	content    *content // on its way
@@ -70,6 +73,9 @@ type session struct {
 
 func newSession(c Config, client Client, conn Conn) *session {
 	s := &session{Config: c, client: client, conn: conn, phase: Connected, since: time.Now()}
+	if s.Reserved == nil {
+		s.Reserved = new(atomic.Int64)
+	}
 	if s.Now == nil {
 		s.Now = time.Now
 	}
@@ -193,8 +199,12 @@ func (s *session) run() string {
 		if reply.Code >= 400 {
 			s.log.Info("refused", "command", s.loggable(command), "reply", fmt.Sprint(reply.Code, " ", reply.Enhanced, " ", reply.Text), "rule", reply.rule)
 		}
-		if s.say(reply); reply.Close {
+		s.say(reply)
+		if reply.Close {
 			return fmt.Sprint(reply.Code)
+		}
+		if s.unsent != nil {
+			return s.ended(s.unsent)
 		}
 	}
 }
@@ -262,17 +272,18 @@ func (s *session) say(r Reply) {
 	}
 }
 
-// flush sends the replies that wait.
+// flush sends the replies that wait. After a failure, when nobody knows how much
+// was sent, it sends nothing more: the client would take a reply for another.
 func (s *session) flush() error {
-	if len(s.out) == 0 {
-		return nil
+	if len(s.out) == 0 || s.unsent != nil {
+		return s.unsent
 	}
 	if s.Timeout > 0 {
 		_ = s.conn.SetWriteDeadline(time.Now().Add(s.Timeout))
 	}
-	_, err := s.conn.Write(s.out)
+	_, s.unsent = s.conn.Write(s.out)
 	s.out = s.out[:0]
-	return err
+	return s.unsent
 }
 
 // reset forgets the transaction.
@@ -284,7 +295,7 @@ func (s *session) reset() {
 	s.pace = nil
 	s.unused += len(s.recipients)
 	s.refusedNow, s.excess = 0, 0
-	s.sender, s.recipients, s.listed, s.utf8 = envelope.Path{}, nil, 0, false
+	s.sender, s.recipients, s.listed, s.utf8, s.declared = envelope.Path{}, nil, 0, false, 0
 	if s.phase != Connected {
 		s.phase = Greeted
 	}

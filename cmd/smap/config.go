@@ -3,6 +3,7 @@ package main
 import (
 	"log/slog"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"smap/internal/lookup"
@@ -53,6 +54,7 @@ func configure(t *netperm.Table, server bool, hostname func() (string, error), l
 		MaxRecip:   int(t.Int(netperm.MaxRecip)),
 		MaxErrors:  int(t.Int(netperm.MaxErrors)),
 		MinFree:    uint64(t.Int(netperm.MinFree)),
+		Reserved:   new(atomic.Int64),
 		MinRate:    t.Int(netperm.MinRate),
 		OfferDSN:   slices.Contains(t.Words(netperm.Offer), "dsn"),
 		OfferUTF8:  slices.Contains(t.Words(netperm.Offer), "smtputf8"),
