@@ -53,7 +53,11 @@ func (s *Spool) newDraft(id string) (*Draft, error) {
 // create makes a file in tmp that did not exist. Its mode does not depend on
 // the umask, which must not decide who may read mail.
 func (s *Spool) create(name string) (int, error) {
-	fd, err := s.sys.open(s.dirs[Tmp], name, unix.O_RDWR|unix.O_CREAT|unix.O_EXCL, fileMode)
+	mode := unix.O_RDWR
+	if s.dirs[Cur] < 0 { // a feeder reads nothing, and its sandbox lets it read nothing
+		mode = unix.O_WRONLY
+	}
+	fd, err := s.sys.open(s.dirs[Tmp], name, mode|unix.O_CREAT|unix.O_EXCL, fileMode)
 	if err != nil {
 		return -1, err
 	}

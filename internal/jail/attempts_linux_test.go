@@ -62,7 +62,7 @@ func readByHandle(p *prison) error {
 }
 
 func create(dir int, name string) error {
-	fd, err := unix.Openat(dir, name, unix.O_RDWR|unix.O_CREAT|unix.O_EXCL|unix.O_CLOEXEC, 0o640)
+	fd, err := unix.Openat(dir, name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_CLOEXEC, 0o640)
 	if err != nil {
 		return err
 	}
@@ -80,7 +80,7 @@ func moveToNew(p *prison) error {
 // emptyMoved empties a file that was moved to new by the descriptor that made it,
 // as a feeder has to whose content must not be anybody's.
 func emptyMoved(p *prison) error {
-	fd, err := unix.Openat(p.tmp, "moved", unix.O_RDWR|unix.O_CREAT|unix.O_EXCL|unix.O_CLOEXEC, 0o640)
+	fd, err := unix.Openat(p.tmp, "moved", unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_CLOEXEC, 0o640)
 	if err != nil {
 		return err
 	}
@@ -88,6 +88,19 @@ func emptyMoved(p *prison) error {
 		return err
 	}
 	return unix.Ftruncate(fd, 0)
+}
+
+// makeSetUserID makes a file that would run as its owner.
+func makeSetUserID(p *prison) error {
+	fd, err := unix.Openat(p.tmp, "suid", unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_CLOEXEC, 0o640)
+	if err != nil {
+		return err
+	}
+	return unix.Fchmod(fd, 0o4755)
+}
+
+func createSetUserID(p *prison) error {
+	return errorOf(unix.Openat(p.tmp, "suid", unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_CLOEXEC, 0o4755))
 }
 
 func changeInNew(p *prison) error {
@@ -142,12 +155,8 @@ func executeMemory(p *prison) error {
 	if err != nil {
 		return err
 	}
-	program, err := unix.Openat(p.tmp, "program", unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return err
-	}
 	for n := 1; n > 0; {
-		if n, err = unix.Sendfile(fd, program, nil, 1<<30); err != nil {
+		if n, err = unix.Sendfile(fd, p.program, nil, 1<<30); err != nil {
 			return err
 		}
 	}
@@ -251,7 +260,7 @@ func ioUring(*prison) error {
 }
 
 func writeTooMuch(p *prison) error {
-	fd, err := unix.Openat(p.tmp, "large", unix.O_RDWR|unix.O_CREAT|unix.O_CLOEXEC, 0o600)
+	fd, err := unix.Openat(p.tmp, "large", unix.O_WRONLY|unix.O_CREAT|unix.O_CLOEXEC, 0o600)
 	if err != nil {
 		return err
 	}
@@ -264,7 +273,7 @@ func writeTooMuch(p *prison) error {
 
 func openTooMany(p *prison) error {
 	for i := range 2 * maxOpen {
-		if _, err := unix.Openat(p.tmp, "f"+string(rune('0'+i)), unix.O_RDWR|unix.O_CREAT|unix.O_CLOEXEC, 0o600); err != nil {
+		if _, err := unix.Openat(p.tmp, "f"+string(rune('0'+i)), unix.O_WRONLY|unix.O_CREAT|unix.O_CLOEXEC, 0o600); err != nil {
 			return err
 		}
 	}

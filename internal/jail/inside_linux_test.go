@@ -21,11 +21,11 @@ import (
 
 // The environment tells a process of this test that it is the one in the jail.
 const (
-	envColumn  = "JAIL_COLUMN"     // how it is confined
-	envAttempt = "CONFINE_ATTEMPT" // what it tries then
-	envSpool   = "CONFINE_SPOOL"
-	envOther   = "CONFINE_OTHER" // pid of a process of the same user
-	envPort    = "CONFINE_PORT"  // where somebody listens on 127.0.0.1
+	envColumn  = "JAIL_COLUMN"  // how it is confined
+	envAttempt = "JAIL_ATTEMPT" // what it tries then
+	envSpool   = "JAIL_SPOOL"
+	envOther   = "JAIL_OTHER" // pid of a process of the same user
+	envPort    = "JAIL_PORT"  // where somebody listens on 127.0.0.1
 )
 
 // nobody is who the jailed process is. No account needs to have the number.
@@ -63,6 +63,7 @@ type prison struct {
 	tmp, new int
 	other    int
 	port     int
+	program  int    // this program, open
 	listener int    // as a server's, which its parent keeps for the next child
 	machine  func() // calls the kernel as a 32-bit program does
 }
@@ -88,6 +89,11 @@ func inside(column, attempt string) {
 	fail(err)
 	p.listener, err = unix.FcntlInt(listener.Fd(), unix.F_DUPFD_CLOEXEC, 10) // 3 is to be seen closed
 	fail(errors.Join(err, listener.Close()))
+
+	self, err := os.Open("/proc/self/exe")
+	fail(err)
+	p.program, err = unix.FcntlInt(self.Fd(), unix.F_DUPFD_CLOEXEC, 10)
+	fail(errors.Join(err, self.Close()))
 
 	// Threads from before must be confined as well.
 	const threads = 4
@@ -176,6 +182,9 @@ func attempts() map[string]func(*prison) error {
 		"make a file in tmp/":                         func(p *prison) error { return create(p.tmp, "own") },
 		"move it to new/":                             moveToNew,
 		"empty it there, being its maker":             emptyMoved,
+		"read a file in tmp/":                         func(p *prison) error { return read(p.tmp, "m.eml") },
+		"make it run as its owner for everybody":      makeSetUserID,
+		"make it so at once":                          createSetUserID,
 		"make a file beside tmp/":                     func(p *prison) error { return create(unix.AT_FDCWD, filepath.Join(p.dir, "beside")) },
 		"make a file in cur/":                         func(p *prison) error { return create(unix.AT_FDCWD, filepath.Join(p.dir, "cur/own")) },
 		"read a message in cur/":                      func(p *prison) error { return read(unix.AT_FDCWD, filepath.Join(p.dir, "cur/m.eml")) },
@@ -220,7 +229,7 @@ func attempts() map[string]func(*prison) error {
 		"mount a file system":                func(p *prison) error { return unix.Mount("none", filepath.Join(p.dir, "tmp"), "tmpfs", 0, "") },
 		"change the root directory":          func(p *prison) error { return unix.Chroot(filepath.Join(p.dir, "tmp")) },
 		"use the kernel's keys": func(*prison) error {
-			return errorOf(unix.AddKey("user", "confine", []byte("x"), unix.KEY_SPEC_PROCESS_KEYRING))
+			return errorOf(unix.AddKey("user", "jail", []byte("x"), unix.KEY_SPEC_PROCESS_KEYRING))
 		},
 		"load a BPF program":                       func(*prison) error { return call(unix.SYS_BPF, unix.BPF_PROG_LOAD, 0, 0) },
 		"count performance events":                 perfEvent,

@@ -15,7 +15,7 @@ func parts() []part {
 // nothing can be opened, renamed or removed.
 var (
 	newRights = []uint64{unix.CAP_LOOKUP, unix.CAP_FSTAT, unix.CAP_FSTATFS, unix.CAP_FSYNC, unix.CAP_LINKAT_TARGET}
-	tmpRights = []uint64{unix.CAP_LOOKUP, unix.CAP_CREATE, unix.CAP_READ, unix.CAP_WRITE, unix.CAP_SEEK, unix.CAP_FSTAT,
+	tmpRights = []uint64{unix.CAP_LOOKUP, unix.CAP_CREATE, unix.CAP_WRITE, unix.CAP_SEEK, unix.CAP_FSTAT,
 		unix.CAP_FSYNC, unix.CAP_FCHMOD, unix.CAP_FLOCK, unix.CAP_FTRUNCATE, unix.CAP_FCNTL, unix.CAP_LINKAT_SOURCE, unix.CAP_UNLINKAT}
 )
 

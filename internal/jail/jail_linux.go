@@ -23,12 +23,12 @@ func parts() []part {
 	}
 }
 
-// What may be done below tmp and new. What stands in new cannot be read, nor be
-// written again, moved back or removed; only a descriptor that is open can empty
-// it. Moves between directories need REFER.
+// What may be done below tmp and new. Files in tmp can be made, written and
+// removed, but not read. What is in new cannot be read, written again, moved back
+// or removed; only a descriptor that is open can empty it. Moves between
+// directories need REFER.
 const (
-	inTmp = inNew | unix.LANDLOCK_ACCESS_FS_READ_FILE | unix.LANDLOCK_ACCESS_FS_WRITE_FILE |
-		unix.LANDLOCK_ACCESS_FS_TRUNCATE | unix.LANDLOCK_ACCESS_FS_REMOVE_FILE
+	inTmp = inNew | unix.LANDLOCK_ACCESS_FS_WRITE_FILE | unix.LANDLOCK_ACCESS_FS_TRUNCATE | unix.LANDLOCK_ACCESS_FS_REMOVE_FILE
 	inNew = unix.LANDLOCK_ACCESS_FS_MAKE_REG | unix.LANDLOCK_ACCESS_FS_REFER
 )
 

@@ -11,11 +11,15 @@ import (
 // What a session needs beside the runtime: files by way of open directories, and
 // to end a connection.
 var allowed = []uint32{
-	unix.SYS_OPENAT, sysFstatat, unix.SYS_FSTATFS, unix.SYS_UNAME,
-	unix.SYS_FSYNC, unix.SYS_FDATASYNC, unix.SYS_SYNCFS, unix.SYS_SYNC_FILE_RANGE, unix.SYS_FTRUNCATE, unix.SYS_FALLOCATE,
-	unix.SYS_FCHMOD, unix.SYS_FLOCK, unix.SYS_RENAMEAT2, unix.SYS_LINKAT, unix.SYS_UNLINKAT,
-	unix.SYS_RECVFROM, unix.SYS_GETSOCKNAME, unix.SYS_GETPEERNAME, unix.SYS_GETSOCKOPT,
+	sysFstatat, unix.SYS_FSTATFS, unix.SYS_UNAME,
+	unix.SYS_FSYNC, unix.SYS_SYNCFS, unix.SYS_SYNC_FILE_RANGE, unix.SYS_FTRUNCATE,
+	unix.SYS_FLOCK, unix.SYS_RENAMEAT2, unix.SYS_LINKAT, unix.SYS_UNLINKAT,
+	unix.SYS_GETSOCKNAME, unix.SYS_GETSOCKOPT, // package unix asks for the protocol of an address
 }
+
+// notOurs are the bits of a file's mode that no file of ours has: others' rights,
+// execution, set-user-id.
+const notOurs = ^uint32(0o640)
 
 // What nobody but an attacker does here: it is worth ending the process for. The
 // first line is of calls that only some arguments make harmless.
@@ -32,6 +36,9 @@ func rulesFor(j *Needs, pid uint32) []seccomp.Rule {
 	rules := seccomp.GoRuntime(make([]seccomp.Rule, 0, 128), pid)
 	rules = seccomp.All(rules, seccomp.Allow, allowed...)
 	rules = seccomp.All(seccomp.All(rules, seccomp.Kill, killed...), seccomp.Kill, killedArch...)
+	rules = append(rules,
+		seccomp.Rule{Call: unix.SYS_OPENAT, Arg: 3, Mask: notOurs, Want: 0, Verdict: seccomp.Allow},
+		seccomp.Rule{Call: unix.SYS_FCHMOD, Arg: 1, Mask: notOurs, Want: 0, Verdict: seccomp.Allow})
 	// Whoever ends the reading of a socket that listens ends it for the parent, too.
 	rules = append(rules, seccomp.Rule{Call: unix.SYS_SHUTDOWN, Arg: 1, Mask: seccomp.Whole, Want: unix.SHUT_WR, Verdict: seccomp.Allow})
 	if j.Lock {

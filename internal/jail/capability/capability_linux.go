@@ -28,12 +28,14 @@ func Drop() error {
 	}
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var caps [2]unix.CapUserData
-	return everywhere(unix.SYS_CAPSET, uintptr(unsafe.Pointer(&header)), uintptr(unsafe.Pointer(&caps)), 0)
+	// The pointers are made in the call, so that what they point to stays where it is.
+	_, _, errno := syscall.AllThreadsSyscall(unix.SYS_CAPSET, uintptr(unsafe.Pointer(&header)), uintptr(unsafe.Pointer(&caps)), 0)
+	return asError(errno)
 }
 
 // NoNewPrivs makes exec grant nothing any more: neither set-user-id bits nor file
 // capabilities count.
-func NoNewPrivs() error { return everywhere(unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0) }
+func NoNewPrivs() error { return prctl(unix.PR_SET_NO_NEW_PRIVS, 1) }
 
 // EmptyBoundingSet makes it impossible for root, even, to hand a capability to a
 // program that it starts. It takes two or three milliseconds: forty calls, each
@@ -47,15 +49,19 @@ func EmptyBoundingSet() error {
 		if held == 0 {
 			continue
 		}
-		if err := everywhere(unix.SYS_PRCTL, unix.PR_CAPBSET_DROP, c, 0); err != nil {
+		if err := prctl(unix.PR_CAPBSET_DROP, c); err != nil {
 			return fmt.Errorf("bounding set: %w", err)
 		}
 	}
 }
 
-// everywhere makes a system call in all threads.
-func everywhere(trap, a1, a2, a3 uintptr) error {
-	_, _, errno := syscall.AllThreadsSyscall(trap, a1, a2, a3)
+// prctl makes a call in all threads; its arguments are no pointers.
+func prctl(option, arg uintptr) error {
+	_, _, errno := syscall.AllThreadsSyscall(unix.SYS_PRCTL, option, arg, 0)
+	return asError(errno)
+}
+
+func asError(errno syscall.Errno) error {
 	switch errno {
 	case 0:
 		return nil
