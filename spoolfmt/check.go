@@ -34,7 +34,7 @@ func (f *Finding) Mendable() bool { return f.mend != nil }
 
 // Mend puts it right, as any drainer would, and nothing is lost by it: a message
 // that is malformed is set aside. The spool must be open for draining. ErrAlone
-// and ErrLinked mean that it has to be asked again, LookAgain later.
+// means that it has to be asked again, LookAgain later.
 func (f *Finding) Mend(s *Spool) error {
 	if f.mend == nil {
 		return errors.ErrUnsupported
@@ -164,7 +164,8 @@ func (k *checker) checkFiles(ctx context.Context) error {
 			continue
 		}
 		err = k.s.Scan(b, func(e Entry) error {
-			if n++; k.o.Progress != nil {
+			n++
+			if k.o.Progress != nil {
 				k.o.Progress(n)
 			}
 			jobs <- checkJob{b, e}

@@ -358,7 +358,8 @@ func TestDropCrash(t *testing.T) {
 func failAt(x *testSpool, n int, forGood bool) *bool {
 	real, failed := systemCalls(), false
 	step := func() error {
-		if n--; n == 0 || n < 0 && forGood {
+		n--
+		if n == 0 || n < 0 && forGood {
 			failed = true
 			return errInjected
 		}

@@ -16,12 +16,11 @@ var (
 	// ErrBlocked: cur still holds a file of this id, of another message. Look
 	// again when that one is done.
 	ErrBlocked = errors.New("cur holds this id already")
-	// ErrLinked: the content has more than one name, as for a moment while a
-	// feeder links it. Look again; [LookAgain] later the claim succeeds, and
-	// Load says that the message is malformed.
+	// ErrLinked: what is to be requeued has a second name.
 	ErrLinked = errors.New("content has more than one link")
-	// ErrAlone: an envelope without content. Look again; [LookAgain] later the
-	// claim succeeds, and Load says that the message is malformed.
+	// ErrAlone: an envelope without content. Look again, not sooner than
+	// [LookAgain]; after 36 hours the claim succeeds, and Load says that the
+	// message is malformed.
 	ErrAlone = errors.New("envelope without content")
 )
 

@@ -241,7 +241,7 @@ func (s *Spool) Moved() bool {
 		if errors.Is(err, fs.ErrNotExist) {
 			return true
 		}
-		opened, oerr := fstat(fd)
+		opened, oerr := s.sys.fstat(fd)
 		if errors.Is(oerr, unix.ENOTCONN) || errors.Is(oerr, unix.ESTALE) {
 			return true // a network file system, or FUSE, went away
 		}

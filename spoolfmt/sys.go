@@ -21,6 +21,7 @@ type syscalls struct {
 	unlink   func(dir int, name string) error
 	reserve  func(fd int, size int64) error
 	truncate func(fd int, size int64) error
+	fstat    func(fd int) (unix.Stat_t, error)
 	// syncfs makes all of a file system durable, errors.ErrUnsupported where
 	// that cannot be trusted.
 	syncfs func(fd int) error
@@ -55,6 +56,7 @@ func systemCalls() syscalls {
 			return again(func() error { return unix.Unlinkat(dir, name, 0) })
 		},
 		reserve: reserve,
+		fstat:   fstat,
 		truncate: func(fd int, size int64) error {
 			return again(func() error { return unix.Ftruncate(fd, size) })
 		},

@@ -129,7 +129,8 @@ func TestDoneIsSynced(t *testing.T) {
 		x.put("cur/id.done", envelopeText(2))
 		syncs := 0
 		x.sys.fsync = func(int) error {
-			if syncs++; syncs == at {
+			syncs++
+			if syncs == at {
 				return errInjected
 			}
 			return nil
