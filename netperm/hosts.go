@@ -172,6 +172,11 @@ func (p Pattern) String() string { return p.text }
 // that a caller knows whether looking it up is worth while.
 func (p Pattern) IsName() bool { return p.kind == patName }
 
+// everybody reports whether the pattern matches every host of a family.
+func (p Pattern) everybody() bool {
+	return p.kind == patAll || p.kind == patPrefix && p.prefix.Bits() == 0
+}
+
 // Match reports whether the pattern matches the host.
 func (p Pattern) Match(h Host) bool {
 	switch p.kind {

@@ -77,6 +77,12 @@ func (p *parser) saneSMTP() {
 	if t.Has(Hostname) && !strings.Contains(t.String(Hostname), ".") {
 		p.warnAt(Hostname, "%s has no dot; other hosts expect a full name", quoted(t.String(Hostname)))
 	}
+	for i := range t.rules {
+		r := &t.rules[i]
+		if r.clause == RelayHosts.index() && slices.ContainsFunc(r.patterns, Pattern.everybody) {
+			p.warn(r.line, RelayHosts.String(), "every host can send to any domain: this is an open relay")
+		}
+	}
 	if t.Has(Recipients) && !t.Has(LocalDomains) && !t.Has(Hostname) {
 		p.warnAt(Recipients, "without local-domains or hostname, mail is accepted only for the system's own host name")
 	}

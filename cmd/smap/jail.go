@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"log/slog"
 	"os"
 	"strings"
@@ -23,7 +22,7 @@ func (s *setup) imprison(uid, gid int, server bool) (*spoolfmt.Spool, error) {
 	}
 	spool, err := spoolfmt.OpenFeeder(dir, spoolfmt.Options{Log: log})
 	if err != nil {
-		return nil, fmt.Errorf("directory %s: %w; smapq init makes a spool", t.String(netperm.Directory), err)
+		return nil, spoolError(t.String(netperm.Directory), dir, err)
 	}
 	return spool, s.lockUp(spool, server)
 }

@@ -14,6 +14,7 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"slices"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -157,14 +158,18 @@ func checkTable(path string) int {
 		}
 		_, err = configure(t, true, nil, slog.New(slog.DiscardHandler))
 	}
+	more := checks{t: t, now: time.Now()}
 	if err == nil {
-		_, _, err = t.Identity()
+		err = more.all()
 	}
 	for _, e := range netperm.Split(err) {
 		fmt.Fprintln(os.Stderr, "smap: fwtkcfgerr:", e)
 	}
 	if err != nil {
 		return exitConfig
+	}
+	for _, note := range more.notes {
+		fmt.Println(note)
 	}
 	fmt.Println(path + ": ok")
 	return exitOK

@@ -2,14 +2,10 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
-
-	"golang.org/x/sys/unix"
 
 	"smap/courier/agent"
 	"smap/netperm"
@@ -69,46 +65,17 @@ func (r *rules) checkNoShell(a namedAgent) {
 func (r *rules) checkMaildir(a namedAgent) {
 	dir := a.words[1]
 	at := dir
-	st, err := os.Stat(dir)
-	if errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
 		at = filepath.Dir(dir)
-		st, err = os.Stat(at)
 	}
-	switch {
-	case err != nil:
-	case !st.IsDir():
-		err = fmt.Errorf("%s is not a directory", at)
-	default:
-		err = r.mayWrite(at, st)
+	uid, gid := os.Geteuid(), os.Getegid()
+	var err error
+	if uid == 0 {
+		if uid, gid, err = r.table.Identity(); err != nil {
+			return // reported elsewhere
+		}
 	}
-	if err != nil {
+	if err := netperm.CanWrite(at, uid, gid); err != nil {
 		r.missing = append(r.missing, a.fail("%w: the Maildir %s cannot be made or used", err, dir))
 	}
-}
-
-// mayWrite reports whether the user that smapd becomes can write into a directory,
-// as far as owner and mode tell.
-func (r *rules) mayWrite(dir string, st os.FileInfo) error {
-	if os.Geteuid() != 0 {
-		if err := unix.Access(dir, unix.W_OK|unix.X_OK); err != nil {
-			return fmt.Errorf("%s: %w", dir, err)
-		}
-		return nil
-	}
-	uid, gid, err := r.table.Identity()
-	sys, ok := st.Sys().(*syscall.Stat_t)
-	if err != nil || !ok {
-		return err
-	}
-	need := os.FileMode(0o003)
-	switch {
-	case int(sys.Uid) == uid:
-		need = 0o300
-	case int(sys.Gid) == gid:
-		need = 0o030
-	}
-	if st.Mode()&need != need {
-		return fmt.Errorf("user %s (uid %d) cannot write to %s", r.table.String(netperm.UserID), uid, dir)
-	}
-	return nil
 }
