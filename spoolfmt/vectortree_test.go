@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -19,9 +20,10 @@ import (
 )
 
 type treeFile struct {
-	Before, Then, After []treeEntry
-	Delivered           []treeMessage
-	Minutes             int
+	Before, After []treeEntry
+	Delivered     []treeMessage
+	Minutes       int         // until the second run
+	Then          []treeEntry // made before it
 }
 
 type treeEntry struct {
@@ -31,8 +33,8 @@ type treeEntry struct {
 	Base64 string  `json:"base64"`
 	To     string  `json:"to"`
 	SameAs string  `json:"same_as"`
-	Mode   string  `json:"mode"`
 	Hours  int     `json:"hours"`
+	Mode   string  `json:"mode"`
 }
 
 type treeMessage struct {
@@ -42,10 +44,15 @@ type treeMessage struct {
 }
 
 func treeVector(t *testing.T, v vector) {
-	for _, repair := range []bool{false, true} {
-		treeDrained(t, v, repair)
+	treeDrained(t, v, false)
+	if !forPersons.MatchString(v.Name) {
+		treeDrained(t, v, true)
 	}
 }
+
+// forPersons matches the vectors whose state a drainer leaves to a person, or
+// to a second look: a check that was asked to mend it does.
+var forPersons = regexp.MustCompile(`^tree-(sending|deleting|person|unreadable)|-once$`)
 
 // treeDrained drains a tree, as it is or after a check has mended what it
 // could: the outcome must be the same.
@@ -53,7 +60,7 @@ func treeDrained(t *testing.T, v vector, repair bool) {
 	var tree treeFile
 	strictly(t, vectorFile(t, v.File), &tree)
 	x := newTestSpool(t)
-	x.obeyModes()
+	x.denyUnreadable()
 	hours := 0
 	for _, e := range tree.Before {
 		x.make(e)
@@ -65,7 +72,7 @@ func treeDrained(t *testing.T, v vector, repair bool) {
 	}
 	got := x.drainAll()
 	if tree.Minutes > 0 || tree.Then != nil {
-		x.pass(time.Duration(tree.Minutes) * time.Minute)
+		x.pass(time.Duration(tree.Minutes)*time.Minute + time.Second)
 		for _, e := range tree.Then {
 			x.make(e)
 		}
@@ -75,14 +82,22 @@ func treeDrained(t *testing.T, v vector, repair bool) {
 		sort.Slice(m, func(i, j int) bool { return m[i].Sender+m[i].Content < m[j].Sender+m[j].Content })
 	}
 	order(got)
-	for i := range tree.Delivered {
-		tree.Delivered[i].Content = withoutAdded(tree.Delivered[i].Content)
-	}
 	order(tree.Delivered)
 	if len(got)+len(tree.Delivered) > 0 && !cmp.Equal(got, tree.Delivered) {
 		t.Errorf("delivered %q, want %q", got, tree.Delivered)
 	}
 	x.compare(tree.After)
+}
+
+// denyUnreadable makes modes count for root, too.
+func (x *testSpool) denyUnreadable() {
+	open := x.sys.open
+	x.sys.open = func(dir int, name string, flags int, mode uint32) (int, error) {
+		if st, err := lstat(dir, name); err == nil && isRegular(&st) && st.Mode&0o400 == 0 {
+			return -1, unix.EACCES
+		}
+		return open(dir, name, flags, mode)
+	}
 }
 
 // repair mends what a check finds and what can be mended at the first look.
@@ -103,26 +118,11 @@ func (x *testSpool) repair() {
 	}
 }
 
-// obeyModes keeps root from reading files that their owner may not read.
-func (x *testSpool) obeyModes() {
-	real := x.sys.open
-	x.sys.open = func(dir int, name string, flags int, mode uint32) (int, error) {
-		st, err := lstat(dir, name)
-		if err == nil && isRegular(&st) && st.Mode&0o400 == 0 {
-			return -1, unix.EACCES
-		}
-		return real(dir, name, flags, mode)
-	}
-}
-
 func (x *testSpool) make(e treeEntry) {
 	x.t.Helper()
 	path := filepath.Join(x.dir, e.Path)
-	_, err := os.Lstat(path)
-	there := err == nil
-	err = nil
+	var err error
 	switch {
-	case there && e.Mode != "" && e.Text == nil && e.Base64 == "":
 	case e.SameAs != "":
 		err = os.Link(filepath.Join(x.dir, e.SameAs), path)
 	case e.Type == "dir":
@@ -136,16 +136,14 @@ func (x *testSpool) make(e treeEntry) {
 		if data, err = base64.StdEncoding.DecodeString(e.Base64); err == nil {
 			err = os.WriteFile(path, data, 0o640)
 		}
-	default:
-		text := ""
-		if e.Text != nil {
-			text = *e.Text
-		}
-		err = os.WriteFile(path, []byte(text), 0o640)
+	case e.Text != nil:
+		err = os.WriteFile(path, []byte(*e.Text), 0o640)
+	case e.Mode == "":
+		err = os.WriteFile(path, nil, 0o640)
 	}
 	if err == nil && e.Mode != "" {
 		var mode uint64
-		if mode, err = strconv.ParseUint(e.Mode, 8, 32); err == nil {
+		if mode, err = strconv.ParseUint(e.Mode, 8, 12); err == nil {
 			err = os.Chmod(path, os.FileMode(mode))
 		}
 	}
@@ -189,7 +187,7 @@ func (x *testSpool) drainAll() []treeMessage {
 func (x *testSpool) take(got []treeMessage) func(*Claim, error) []treeMessage {
 	return func(c *Claim, err error) []treeMessage {
 		x.t.Helper()
-		for _, pass := range []error{ErrBusy, ErrGone, ErrBlocked, ErrLinked, ErrAlone} {
+		for _, pass := range []error{ErrBusy, ErrGone, ErrBlocked, ErrLinked, ErrAlone, fs.ErrPermission} {
 			if errors.Is(err, pass) {
 				return got
 			}
@@ -202,6 +200,12 @@ func (x *testSpool) take(got []treeMessage) func(*Claim, error) []treeMessage {
 			x.t.Fatal(err)
 		}
 		if err := c.Load(); err != nil {
+			if errors.Is(err, fs.ErrPermission) {
+				if err := c.Release(); err != nil {
+					x.t.Fatal(err)
+				}
+				return got
+			}
 			if !errors.As(err, &bad) {
 				x.t.Fatal(err)
 			}
@@ -219,7 +223,7 @@ func (x *testSpool) take(got []treeMessage) func(*Claim, error) []treeMessage {
 			if err != nil {
 				x.t.Fatal(err)
 			}
-			m.Content = withoutAdded(string(content))
+			m.Content = string(content)
 			got = append(got, m)
 		}
 		if err := c.Finish(); err != nil {
@@ -227,13 +231,6 @@ func (x *testSpool) take(got []treeMessage) func(*Claim, error) []treeMessage {
 		}
 		return got
 	}
-}
-
-// withoutAdded leaves out the fields that a drop got because it lacked them: no
-// vector can know them.
-func withoutAdded(content string) string {
-	added := regexp.MustCompile(`\nDate: \w+, \d+ \w+ \d+ [0-9:]+ \+0000\nMessage-ID: <[\w.]+(-\w+)?@[\w.-]+>\n`)
-	return added.ReplaceAllString(content, "\n")
 }
 
 // compare matches what is left with the vector's list.

@@ -21,8 +21,8 @@ def put(kind, name, data, suffix, **facts):
 
 def ids():
     good = ['a', '0', '20261123T200413.123456Z-7f3a9c1e2b4d5e6f', 'A.b_c=d+e-f', 'a.', 'x.emls', 'a.eml.x',
-            'z' * 180, 'envelope', 'a.EML']
-    bad = ['', '.a', '-a', '_a', 'a b', 'a/b', '../a', 'a\n', 'a\x00', 'ä', 'a,b', 'a.eml', 'a.envelope', 'a.mail',
+            'z' * 180, 'envelope', 'a.EML', 'done', 'a.DONE', 'a.done.x']
+    bad = ['', '.a', '-a', '_a', 'a b', 'a/b', '../a', 'a\n', 'a\x00', 'ä', 'a,b', 'a.eml', 'a.envelope', 'a.mail', 'a.done',
            'z' * 181, 'a:2,S', 'a~', '+a', '=a']
     for n, s in enumerate(good):
         INDEX.append({'name': f'id-good-{n}', 'kind': 'id', 'id': s, 'valid': True})
@@ -32,11 +32,8 @@ def ids():
 
 # Envelopes
 
-def envelope(name, text, why, line=None):
-    facts = {'valid': False, 'why': why}
-    if line:
-        facts['line'] = line
-    put('envelope', name, text, '.envelope', **facts)
+def envelope(name, text, why):
+    put('envelope', name, text, '.envelope', valid=False, why=why)
 
 
 def valid(name, lines, why, sender=('', []), recipients=(), size=1):
@@ -89,6 +86,8 @@ def good_envelopes():
     valid('session', [F, S, R, Z, 'SHA256: ' + '0123456789abcdef' * 4, f'Received-At: {TIME}', 'Client-Address: 192.0.2.1',
                       'Client-Name: mail.example.com', 'Client-Ident: joe', 'Helo: mail', 'Protocol: ESMTPS', 'TLS: TLSv1.3 with cipher X'],
           'what smap writes', SA, RB)
+    valid('crc32c', [F, S, R, Z, 'CRC32C: e3069283'], 'eight digits', SA, RB)
+    valid('requeued', [F, S, R, Z, f'Requeued-At: {TIME}'], 'requeued once', SA, RB)
     valid('times', [F, S, R, Z, 'Received-At: 2024-02-29T23:59:59Z', 'Next-Attempt: 2026-01-01T00:00:00.1Z'], 'leap day, fractions', SA, RB)
     valid('set-aside', [F, S, R, Z, f'Set-Aside: {TIME} user unknown'], 'set aside with its reason', SA, RB)
     valid('size-zero', [F, S, R, 'Size: 0'], 'an empty content', SA, RB, 0)
@@ -97,32 +96,59 @@ def good_envelopes():
     valid('name-limit', [F, S, R, Z, 'N' * 64 + ': y'], 'a name of 64', SA, RB)
     long = 'a' * 256 + '@' + '.'.join(['b' * 63] * 3 + ['c' * 63])
     valid('address-limit', [F, S, f'Recipient: <{long}>', Z], 'local part of 256, domain of 255, labels of 63, address of 512', SA, [(long,)])
+    valid('outcome-text-limit', [F, S, R, Z, f'Failed: <b@example.org> {TIME} ' + 'x' * 256], 'a text of 256', SA,
+          [('b@example.org', [], {'status': 'failed', 'time': TIME, 'text': 'x' * 256})])
+    valid('last-error-limit', [F, S, R, Z, 'Last-Error: ' + 'x' * 1200], 'a text of 1 200', SA, RB)
+    valid('aside-limit', [F, S, R, Z, f'Set-Aside: {TIME} ' + 'x' * (1200 - len(TIME) - 1)], 'time and text of 1 200', SA, RB)
+    valid('literal-question', [F, S, 'Recipient: <b@[x?y=z]>', Z], 'a literal with ? and =', SA, [('b@[x?y=z]',)])
+    long_one('fields-limit', [F, S, R, Z, 'X: y'], 5, 997, True, '1 000 fields besides Recipient, Delivered and Failed')
+    long_one('recipients-limit', [F, S, R, Z], 3, 5000, True, '5 000 recipients')
+    long_one('room-limit', *room(0), True, 'room for the outcomes, to the octet')
+    lines, at, times = room(0)
+    long_one('room-drainer', lines + ['Last-Error: ' + 'x' * 1000], at, times, True, "a drainer's fields do not count")
     valid('envid-limit', [F, 'Sender: <> ENVID=' + 'e' * 100, R, Z], 'an ENVID of 100', ('', [['ENVID', 'e' * 100]]), RB)
     valid('orcpt-utf8', [F, S, 'Recipient: <b@example.org> ORCPT=utf-8;bü@example.org', Z], 'RFC 6533', SA,
           [('b@example.org', [['ORCPT', 'utf-8;bü@example.org']])])
 
 
+def long_one(name, lines, at, times, verdict, why):
+    """One line of it stands there many times; it has no value in the index."""
+    put('envelope', name, '\n'.join(lines) + '\n\n', '.envelope', valid=verdict, repeat=[at, times], why=why)
+
+
+def room(more):
+    """An envelope of which 5.6 is true, with so many octets too many: its lines, and which of them comes how often."""
+    address = 'a' * 200 + '@' + 'b' * 49
+    rcpt = f'Recipient: <{address}>'
+    rest = 4194304 + more - 4096 - len(f'{F}\n{S}\n{Z}\n\n') - 5000 * (len(rcpt) + 1 + len(address) + 320)
+    lines = [F, S, Z, rcpt]
+    while rest > 4096:
+        lines.append('X: ' + 'y' * 3996)
+        rest -= 4000
+    return lines + ['X: ' + 'y' * (rest - 4)], 4, 5000
+
+
 def bad_envelopes():
     ok = f'{F}\n{S}\n{R}\n{Z}\n'
-    envelope('empty', '', 'an empty file', 1)
+    envelope('empty', '', 'an empty file')
     envelope('only-end', '\n', 'nothing but the end')
-    envelope('no-end', ok, 'cut off before the empty line', 5)
-    envelope('no-lf', ok[:-1], 'cut off within the last line', 4)
-    envelope('no-lf-end', ok + '\nx', 'text after the empty line', 6)
-    envelope('second-end', ok + '\n\n', 'a second empty line', 6)
-    envelope('format-not-first', f'{S}\n{F}\n{R}\n{Z}\n\n', 'Spool-Format is not first', 1)
-    envelope('format-missing', f'{S}\n{R}\n{Z}\n\n', 'no Spool-Format', 1)
-    envelope('format-9', f'Spool-Format: 9\n{S}\n{R}\n{Z}\n\n', 'a version that nobody knows', 1)
-    envelope('format-01', f'Spool-Format: 01\n{S}\n{R}\n{Z}\n\n', 'not the version, as it is written', 1)
-    envelope('format-twice', f'{F}\n{F}\n{S}\n{R}\n{Z}\n\n', 'Spool-Format twice', 2)
+    envelope('no-end', ok, 'cut off before the empty line')
+    envelope('no-lf', ok[:-1], 'cut off within the last line')
+    envelope('no-lf-end', ok + '\nx', 'text after the empty line')
+    envelope('second-end', ok + '\n\n', 'a second empty line')
+    envelope('format-not-first', f'{S}\n{F}\n{R}\n{Z}\n\n', 'Spool-Format is not first')
+    envelope('format-missing', f'{S}\n{R}\n{Z}\n\n', 'no Spool-Format')
+    envelope('format-9', f'Spool-Format: 9\n{S}\n{R}\n{Z}\n\n', 'a version that nobody knows')
+    envelope('format-01', f'Spool-Format: 01\n{S}\n{R}\n{Z}\n\n', 'not the version, as it is written')
+    envelope('format-twice', f'{F}\n{F}\n{S}\n{R}\n{Z}\n\n', 'Spool-Format twice')
     envelope('no-sender', f'{F}\n{R}\n{Z}\n\n', 'no Sender')
     envelope('no-recipient', f'{F}\n{S}\n{Z}\n\n', 'no Recipient')
     envelope('no-size', f'{F}\n{S}\n{R}\n\n', 'no Size')
-    for field, value in (('Sender', '<a@example.com>'), ('Size', '1'), ('SHA256', '0' * 64), ('Received-At', TIME),
+    for field, value in (('Sender', '<a@example.com>'), ('Size', '1'), ('SHA256', '0' * 64), ('CRC32C', '0' * 8), ('Requeued-At', TIME), ('Received-At', TIME),
                          ('Client-Address', 'x'), ('Client-Name', 'x'), ('Client-Ident', 'x'), ('Helo', 'x'), ('Protocol', 'x'),
                          ('TLS', 'x'), ('Attempts', '1'), ('Next-Attempt', TIME), ('Last-Error', 'x'), ('Set-Aside', TIME + ' x')):
         have = [F, S, R, Z] + ([] if field in ('Sender', 'Size') else [f'{field}: {value}'])
-        envelope('twice-' + field.lower(), '\n'.join(have + [f'{field.upper()}: {value}']) + '\n\n', field + ' twice', len(have) + 1)
+        envelope('twice-' + field.lower(), '\n'.join(have + [f'{field.upper()}: {value}']) + '\n\n', field + ' twice')
     for name, line, why in (
             ('fold', ' more', 'folding'), ('tab-fold', '\tmore', 'folding with a tab'), ('no-colon', 'Helo', 'no colon'),
             ('no-space', 'Helo:x', 'no space after the colon'), ('tab-space', 'Helo:\tx', 'a tab after the colon'),
@@ -132,6 +158,12 @@ def bad_envelopes():
             ('cr', 'Helo: x\r', 'CR LF'), ('nul', 'Helo: x\0y', 'NUL'), ('tab', 'Helo: x\ty', 'a tab in a value'), ('del', 'Helo: \x7f', 'DEL'),
             ('c1', 'Helo: x\u0085y', 'a control character beyond ASCII'), ('long-line', 'X: ' + 'y' * 4093, 'a line of 4097'),
             ('sha-short', 'SHA256: ' + '0' * 63, '63 digits'), ('sha-upper', 'SHA256: ' + 'A' * 64, 'upper case'),
+            ('crc-short', 'CRC32C: 0000000', 'seven digits'), ('crc-upper', 'CRC32C: ABCDEF01', 'upper case'),
+            ('crc-hex', 'CRC32C: 0x012345', 'not digits'), ('requeued-word', 'Requeued-At: today', 'no time'),
+            ('outcome-text', f'Delivered: <b@example.org> {TIME} ' + 'x' * 257, 'a text of 257'),
+            ('failed-text', f'Failed: <b@example.org> {TIME} ' + 'x' * 257, 'a text of 257'),
+            ('last-error-long', 'Last-Error: ' + 'x' * 1201, 'a text of 1 201'),
+            ('aside-long', f'Set-Aside: {TIME} ' + 'x' * (1200 - len(TIME)), 'time and text of 1 201'),
             ('attempts-sign', 'Attempts: -1', 'a sign'), ('attempts-long', 'Attempts: 1000000000', 'ten digits'),
             ('attempts-zero', 'Attempts: 01', 'a leading zero'),
             ('time-zone', 'Received-At: 2026-11-23T20:04:13+00:00', 'not Z'), ('time-space', 'Received-At: 2026-11-23 20:04:13Z', 'a space'),
@@ -142,16 +174,17 @@ def bad_envelopes():
             ('outcome-case', f'Delivered: <B@example.org> {TIME}', 'not the same octets'),
             ('outcome-time', 'Delivered: <b@example.org> now', 'no time'), ('failed-bare', f'Failed: <b@example.org> {TIME}', 'no text'),
             ('failed-space', f'Failed: <b@example.org> {TIME}  x', 'two spaces'), ('aside-space', f'Set-Aside: {TIME}  x', 'two spaces')):
-        envelope(name, f'{ok}{line}\n\n', why, 5)
-    envelope('outcome-twice', f'{ok}Delivered: <b@example.org> {TIME}\nFailed: <b@example.org> {TIME} x\n\n', 'two outcomes', 6)
-    envelope('not-utf8', ok.encode() + b'Helo: \xff\n\n', 'not UTF-8', 5)
-    envelope('overlong', ok.encode() + b'Helo: \xc0\xaf\n\n', 'an overlong form', 5)
-    envelope('surrogate', ok.encode() + b'Helo: \xed\xa0\x80\n\n', 'a surrogate', 5)
+        envelope(name, f'{ok}{line}\n\n', why)
+    envelope('outcome-twice', f'{ok}Delivered: <b@example.org> {TIME}\nFailed: <b@example.org> {TIME} x\n\n', 'two outcomes')
+    envelope('not-utf8', ok.encode() + b'Helo: \xff\n\n', 'not UTF-8')
+    envelope('overlong', ok.encode() + b'Helo: \xc0\xaf\n\n', 'an overlong form')
+    envelope('surrogate', ok.encode() + b'Helo: \xed\xa0\x80\n\n', 'a surrogate')
     for name, size in (('sign', '+1'), ('leading-zero', '01'), ('long', '1' + '0' * 18), ('hex', '0x1'), ('word', 'one'), ('unit', '1k')):
-        envelope('size-' + name, f'{F}\n{S}\n{R}\nSize: {size}\n\n', 'a bad size', 4)
+        envelope('size-' + name, f'{F}\n{S}\n{R}\nSize: {size}\n\n', 'a bad size')
+    long_one('fields-1001', [F, S, R, Z, 'X: y'], 5, 998, False, 'one field too many')
+    long_one('recipients-5001', [F, S, R, Z], 3, 5001, False, 'one recipient too many')
+    long_one('room-short', *room(1), False, 'an octet too little for the outcomes')
     paths()
-    many = ''.join(f'Recipient: <r{n}@x>\n' for n in range(5001))
-    envelope('recipients-5001', f'{F}\n{S}\n{Z}\n{many}\n', 'one recipient too many', 5004)
 
 
 def paths():
@@ -168,7 +201,8 @@ def paths():
             ('domain-hyphen', '<a@-example.org>', 'a label that begins with a hyphen'), ('domain-hyphen-end', '<a@example-.org>', 'or ends with one'),
             ('label-64', '<a@' + 'b' * 64 + '.org>', 'a label of 64'), ('local-257', '<' + 'a' * 257 + '@example.org>', 'a local part of 257'),
             ('domain-256', '<a@' + '.'.join(['b' * 63] * 3 + ['c' * 62, 'd']) + '>', 'a domain of 256'),
-            ('literal-empty', '<a@[]>', 'an empty literal'), ('literal-open', '<a@[1.2.3.4>', 'no ]'), ('quote-open', '<"a@example.org>', 'no closing quote'),
+            ('literal-empty', '<a@[]>', 'an empty literal'), ('literal-open', '<a@[1.2.3.4>', 'no ]'), ('literal-greater', '<a@[x>y]>', '> in a literal'),
+            ('literal-less', '<a@[x<y]>', '< in a literal'), ('literal-at', '<a@[x@y]>', '@ in a literal'), ('quote-open', '<"a@example.org>', 'no closing quote'),
             ('quote-text', '<"a"b@example.org>', 'text after the quotes'), ('comment', '<a(b)@example.org>', 'a comment'),
             ('param-space', '<b@example.org>  X=1', 'two spaces'), ('param-twice', '<b@example.org> X=1 x=2', 'one keyword twice'),
             ('param-keyword', '<b@example.org> -X=1', 'a bad keyword'), ('param-empty', '<b@example.org> X=', 'no value'),
@@ -176,25 +210,35 @@ def paths():
             ('notify-never', '<b@example.org> NOTIFY=NEVER,DELAY', 'NEVER with others'), ('notify-twice', '<b@example.org> NOTIFY=DELAY,delay', 'a word twice'),
             ('notify-bare', '<b@example.org> NOTIFY', 'no value'), ('orcpt-type', '<b@example.org> ORCPT=b@example.org', 'no type'),
             ('orcpt-xtext', '<b@example.org> ORCPT=rfc822;b+2bx', 'lower-case hex'), ('orcpt-long', '<b@example.org> ORCPT=rfc822;' + 'x' * 494, '501 octets')):
-        envelope('rcpt-' + name, f'{F}\n{S}\nRecipient: {path}\n{Z}\n\n', why, 3)
+        envelope('rcpt-' + name, f'{F}\n{S}\nRecipient: {path}\n{Z}\n\n', why)
     for name, path, why in (
             ('dash', '<-f@example.com>', 'begins with -'), ('bare', '<> ', 'a space at the end'), ('body', '<> BODY=9BIT', 'no such body'),
             ('ret', '<> RET=ALL', 'no such word'), ('smtputf8', '<> SMTPUTF8=1', 'a value'), ('envid-long', '<> ENVID=' + 'x' * 101, '101 octets'),
             ('envid-xtext', '<> ENVID=a+0', 'half an escape'), ('space', '< >', 'a space')):
-        envelope('sender-' + name, f'{F}\nSender: {path}\n{R}\n{Z}\n\n', why, 2)
+        envelope('sender-' + name, f'{F}\nSender: {path}\n{R}\n{Z}\n\n', why)
 
 
 # Drops
 
-def mail(name, text, why, sender=None, recipients=None, content=None, line=None):
+# What a drainer adds, at the time and under the names of the README.
+DATE = 'Date: Mon, 23 Nov 2026 20:04:13 +0000\n'
+MESSAGE_ID = 'Message-ID: <drop@mail.example.com>\n'
+
+
+def mail(name, text, why, sender=None, recipients=None, content=None, exact=False):
+    """content is what remains of the text. Date and Message-ID are added to it here, unless it is exact."""
     if recipients is None:
-        put('mail', name, text, '.mail', valid=False, why=why, **({'line': line} if line else {}))
+        put('mail', name, text, '.mail', valid=False, why=why)
         return
     path = f'mail/{name}.eml'
     put('mail', name, text, '.mail', valid=True, why=why, sender=sender, recipients=recipients, content=path)
     with open(os.path.join(BASE, path), 'wb') as f:
         whole = text if content is None else content
-        f.write(whole if isinstance(whole, bytes) else whole.encode())
+        whole = whole if isinstance(whole, bytes) else whole.encode()
+        if not exact:
+            header, empty, body = whole.partition(b'\n\n')
+            whole = header.rstrip(b'\n') + b'\n' + (DATE + MESSAGE_ID).encode() + empty[1:] + body
+        f.write(whole)
 
 
 def mails():
@@ -238,40 +282,85 @@ def mails():
     mail('latin1', b'From: J\xfcrgen <a@example.com>\nTo: \xff <b@example.org>\n\n\xdf\n', 'names in another character set', A, B)
     mail('latin1-address', b'From: a@example.com\nTo: b\xff@example.org\n\n', 'an address is UTF-8')
     mail('dot', a + b + '\n.\n..\n', 'dots mean nothing', A, B)
+    dated = a + b + DATE + MESSAGE_ID
+    mail('dated', dated + '\nhello\n', 'Date and Message-ID are there', A, B, exact=True)
+    mail('dated-case', a + b + 'DATE: x\nmessage-id:\n\nhello\n', 'in any case, and whatever their values', A, B, exact=True)
+    mail('date-only', a + 'Date: x\n' + b + '\nhello\n', 'Message-ID is added', A, B, a + 'Date: x\n' + b + MESSAGE_ID + '\nhello\n', exact=True)
+    mail('id-only', 'Message-ID: <x@y>\n' + a + b + '\nhello\n', 'Date is added after the last field', A, B,
+         'Message-ID: <x@y>\n' + a + b + DATE + '\nhello\n', exact=True)
+    mail('id-resent', a + b + 'Resent-Date: x\nResent-Message-ID: <x@y>\n\n', 'Resent fields are others', A, B)
+    crlf = (a + b + '\nhello\n\n.\n').replace('\n', '\r\n')
+    mail('crlf', crlf, 'every line ends in CR LF', A, B, a + b + '\nhello\n\n.\n')
+    mail('crlf-no-end', crlf[:-2], 'but the last', A, B, a + b + '\nhello\n\n.\n')
+    mail('crlf-bcc', (a + b + 'Bcc: c@example.net,\n d@example.net\nX: y\n z\n').replace('\n', '\r\n'), 'with continuations, and no body', A,
+         B + ['c@example.net', 'd@example.net'], a + b + 'X: y\n z\n')
+    mail('crlf-mbox', ('From a@example.com\n' + dated + '\nx\n').replace('\n', '\r\n'), 'with a separator', A, B, dated + '\nx\n', exact=True)
+    mail('crlf-one-lf', crlf.replace('hello\r', 'hello'), 'one line ends in LF')
+    mail('crlf-header-lf', crlf.replace('com\r', 'com'), 'the first line ends in LF')
+    mail('crlf-bare-cr', crlf.replace('hello', 'hel\rlo'), 'a CR within a line')
+    mail('crlf-bare-cr-end', crlf[:-1], 'a CR at the end of the file')
+    mail('crlf-cr-cr', crlf.replace('hello', 'hello\r'), 'CR CR LF')
+    mail('angle-quoted', a + 'To: <"b>(c\\" \\\\"@example.org>\n\n', 'a quoted string in angle brackets hides what is in it', A, ['"b>(c\\" \\\\"@example.org'])
+    mail('angle-literal', a + 'To: <b@[1,2;3:4(5\\]>\n\n', 'a literal does too, and has no escapes: bad address')
+    mail('angle-literal-good', a + 'To: <b@[1,2;3:4(5]>\n\n', 'a literal in angle brackets', A, ['b@[1,2;3:4(5]'])
+    mail('angle-words', a + 'To: <b . c@example.org>, < (x) b @ (y(z)) example.org>\n\n', 'blanks and comments go', A, ['b.c@example.org', 'b@example.org'])
+    mail('angle-open-comment', a + 'To: <b@example.org (x>\n\n', 'a comment without end')
+    mail('angle-semicolon', a + 'To: <b;c@example.org>\n\n', '; in angle brackets')
+    mail('angle-paren', a + 'To: <b)c@example.org>\n\n', ') in angle brackets')
+    mail('angle-backslash', a + 'To: <b\\c@example.org>\n\n', 'a backslash in angle brackets')
+    mail('angle-less', a + 'To: <b<c@example.org>\n\n', '< in angle brackets')
+    mail('angle-comma', a + 'To: <b,c@example.org>\n\n', ', in an address')
+    mail('route-comment', a + 'To: <@a.example (x), @b.example : b@example.org>\n\n', 'blanks and comments in a source route', A, B)
+    mail('route-paren', a + 'To: <@a.example):b@example.org>\n\n', ') in a source route')
+    mail('route-no-colon', a + 'To: <@a.example>\n\n', 'a source route without an address')
+    mail('route-empty', a + 'To: <@a.example:>\n\n', 'a source route before nothing')
+    mail('group-literal', a + 'To: [x] y: b@example.org;\n\n', 'a literal in the name of a group', A, B)
+    mail('group-quoted', a + 'To: "x; y": b@example.org;\n\n', 'a quoted string in the name of a group', A, B)
+    mail('group-comment', a + 'To: (x): b@example.org;\n\n', 'a comment is no name of a group')
+    mail('group-angle', a + 'To: <b@example.org>: c@example.net;\n\n', '< before the colon of a group')
+    mail('group-next', a + 'To: x: b@example.org; c@example.net\n\n', 'a group ends an element', A, B + ['c@example.net'])
+    mail('word-join', a + 'To: b.(x)c@example.org\n\n', 'a comment is a blank', A, ['b.c@example.org'])
+    mail('word-comment', a + 'To: b(x)c@example.org\n\n', 'two words with a comment between')
+    mail('quoted-escape', a + 'To: "x \\" , y" <b@example.org>\n\n', 'an escaped quote', A, B)
+    mail('comment-escape', a + 'To: b@example.org (x \\( \\) \\\\)\n\n', 'escapes in a comment', A, B)
+    mail('literal-escape', a + 'To: b@[x\\]y]\n\n', 'no escapes in a literal')
+    mail('backslash', a + 'To: b\\c@example.org\n\n', 'a backslash outside quotes')
     mail('empty', '', 'an empty file')
     mail('no-recipient', a + '\nhello\n', 'no recipient')
     mail('no-sender', b + '\nhello\n', 'no sender')
-    mail('text', 'hello\n', 'not a header', line=1)
-    mail('text-later', a + b + 'hello\n\n', 'not a header field', line=3)
-    mail('continuation', ' x\n' + a + b + '\n', 'a continuation of nothing', line=1)
+    mail('text', 'hello\n', 'not a header')
+    mail('text-later', a + b + 'hello\n\n', 'not a header field')
+    mail('continuation', ' x\n' + a + b + '\n', 'a continuation of nothing')
     mail('cr', a + b + '\nhello\r\n', 'CR in the body')
-    mail('cr-header', 'From: a@example.com\r\n' + b + '\n', 'CR in the header', line=1)
+    mail('cr-header', 'From: a@example.com\r\n' + b + '\n', 'CR in the header')
     mail('nul', a + b + '\nhel\0lo\n', 'NUL')
-    mail('two-words', a + 'To: b c\n\n', 'two words', line=2)
-    mail('two-words-domain', a + 'To: Bob b@example.org\n\n', 'a display name without brackets', line=2)
-    mail('open-quote', a + 'To: "b@example.org\n\n', 'a quoted string without end', line=2)
-    mail('open-comment', a + 'To: b@example.org (x\n\n', 'a comment without end', line=2)
-    mail('open-angle', a + 'To: <b@example.org\n\n', 'an angle bracket without end', line=2)
-    mail('two-angles', a + 'To: <b@example.org> <c@example.net>\n\n', 'no comma', line=2)
-    mail('after-angle', a + 'To: <b@example.org> Bob\n\n', 'text after the address', line=2)
-    mail('open-group', a + 'To: x: b@example.org\n\n', 'a group without end', line=2)
-    mail('nested-group', a + 'To: x: y: b@example.org;;\n\n', 'groups do not nest', line=2)
-    mail('semicolon', a + 'To: b@example.org;\n\n', 'a semicolon without a group', line=2)
-    mail('dangerous', a + 'To: "|/bin/sh"@example.org\n\n', 'a dangerous address', line=2)
-    mail('null-recipient', a + 'To: <>\n\n', 'a recipient without address', line=2)
-    mail('bad-from', 'From: @\n' + b + '\n', 'a bad sender', line=1)
-    mail('empty-from', 'From: \nSender: \n' + b + '\n', 'a sender field without address', line=2)
-    mail('bad-return-path', 'Return-Path: x y\n' + a + b + '\n', 'a bad Return-Path', line=1)
+    mail('two-words', a + 'To: b c\n\n', 'two words')
+    mail('two-words-domain', a + 'To: Bob b@example.org\n\n', 'a display name without brackets')
+    mail('open-quote', a + 'To: "b@example.org\n\n', 'a quoted string without end')
+    mail('open-comment', a + 'To: b@example.org (x\n\n', 'a comment without end')
+    mail('open-angle', a + 'To: <b@example.org\n\n', 'an angle bracket without end')
+    mail('two-angles', a + 'To: <b@example.org> <c@example.net>\n\n', 'no comma')
+    mail('after-angle', a + 'To: <b@example.org> Bob\n\n', 'text after the address')
+    mail('open-group', a + 'To: x: b@example.org\n\n', 'a group without end')
+    mail('nested-group', a + 'To: x: y: b@example.org;;\n\n', 'groups do not nest')
+    mail('semicolon', a + 'To: b@example.org;\n\n', 'a semicolon without a group')
+    mail('dangerous', a + 'To: "|/bin/sh"@example.org\n\n', 'a dangerous address')
+    mail('null-recipient', a + 'To: <>\n\n', 'a recipient without address')
+    mail('bad-from', 'From: @\n' + b + '\n', 'a bad sender')
+    mail('empty-from', 'From: \nSender: \n' + b + '\n', 'a sender field without address')
+    mail('bad-return-path', 'Return-Path: x y\n' + a + b + '\n', 'a bad Return-Path')
 
 
 # Trees
 
-def tree(name, why, before, after, delivered=(), minutes=0):
+def tree(name, why, before, after, delivered=(), minutes=0, then=()):
     def entries(xs):
         return [x if isinstance(x, dict) else {'path': x} for x in xs]
     body = {'before': entries(before), 'after': entries(after), 'delivered': list(delivered)}
     if minutes:
         body['minutes'] = minutes
+    if then:
+        body['then'] = entries(then)
     put('tree', name, json.dumps(body, indent=1) + '\n', '.json', why=why)
 
 
@@ -279,71 +368,170 @@ def f(path, text='x\n', **more):
     return {'path': path, 'text': text, **more}
 
 
+def twin(path, of):
+    return {'path': path, 'same_as': of}
+
+
+ENV = f'{F}\n{S}\n{R}\nSize: 2\n\n'
+GOT = {'sender': 'a@example.com', 'recipients': ['b@example.org'], 'content': 'x\n'}
+C, E = f('new/m.eml'), f('new/m.envelope', ENV)
+CC, CE, CD = f('cur/m.eml'), f('cur/m.envelope', ENV), f('cur/m.done', ENV)
+ASIDE = ['bad/m.eml', 'bad/m.envelope']
+SUM = 'b8ce48d5'   # CRC32C of x LF
+
+
+def crc(text, value=SUM):
+    return text[:-1] + f'CRC32C: {value}\n\n'
+
+
 def trees():
-    env = f'{F}\n{S}\n{R}\nSize: 2\n\n'
-    other = env.replace('a@', 'other@')
-    got = {'sender': 'a@example.com', 'recipients': ['b@example.org'], 'content': 'x\n'}
-    drop = 'From: a@example.com\nTo: b@example.org\n\nx\n'
-    dropped = {**got, 'content': drop}
-    C, E = f('new/m.eml'), f('new/m.envelope', env)
-    aside = ['bad/m.eml', 'bad/m.envelope']
     tree('empty', 'nothing', [], [])
-    tree('ready', 'READY', [C, E], [], [got])
-    tree('draft', 'DRAFT is left alone', [f('tmp/m.eml'), f('tmp/m.envelope', env)], ['tmp/m.eml', 'tmp/m.envelope'])
+    tree('draft', 'DRAFT is left alone', [f('tmp/m.eml'), f('tmp/m.envelope', ENV)], ['tmp/m.eml', 'tmp/m.envelope'])
     tree('draft-old', 'after 36 hours it is removed', [f('tmp/m.eml', hours=37)], [])
-    tree('half', 'HALF is left alone', [C, f('tmp/m.envelope', env)], ['new/m.eml', 'tmp/m.envelope'])
-    tree('taking', 'TAKING', [C, f('cur/m.envelope', env)], [], [got])
-    tree('owned', 'OWNED without owner', [f('cur/m.eml'), f('cur/m.envelope', env)], [], [got])
-    tree('content-first', 'the content went first', [f('cur/m.eml'), E], [], [got])
-    tree('done', 'DONE', [f('cur/m.eml')], [])
-    tree('done-again', 'DONE, and another message of that id', [f('cur/m.eml', 'y\n'), C, E], [], [got])
-    tree('same-id', 'two messages of one id', [f('cur/m.eml'), f('cur/m.envelope', other), C, E], [], [got, {**got, 'sender': 'other@example.com'}])
-    tree('aside', 'ASIDE is left alone', [f('bad/m.eml'), f('bad/m.envelope', env)], aside)
-    tree('left', 'LEFT', [f('bad/m.eml'), f('bad/m.envelope', env), {'path': 'cur/m.eml', 'same_as': 'bad/m.eml'}], aside, minutes=2)
-    tree('leaving', 'LEAVING: not decided, so it is delivered', [f('cur/m.eml'), f('cur/m.envelope', env), {'path': 'bad/m.eml', 'same_as': 'cur/m.eml'}], [], [got], minutes=2)
-    both = [C, E, {'path': 'bad/m.eml', 'same_as': 'new/m.eml'}, {'path': 'bad/m.envelope', 'same_as': 'new/m.envelope'}]
-    tree('requeue-names-later', 'a requeue, and both files have their old names in bad: it is delivered once', both, [], [got], minutes=2)
-    tree('requeue-name-later', 'a requeue, and the envelope has its old name in bad', [both[0], both[1], both[3]], [], [got], minutes=2)
-    tree('drop-names-later', 'a drop with both names of its move to cur: it becomes one message',
-         [f('new/daily.mail', drop), {'path': 'cur/m.mail', 'same_as': 'new/daily.mail'}], [], [dropped], minutes=2)
-    tree('drop', 'DROP', [f('new/daily.mail', drop)], [], [dropped])
-    tree('making', 'MAKING', [f('cur/m.mail', drop)], [], [dropped])
-    tree('making1', 'MAKING1', [f('cur/m.mail', drop), f('cur/m.eml', 'half')], [], [dropped])
-    tree('making1-envelope', 'MAKING1 after a power cut', [f('cur/m.mail', drop), f('cur/m.envelope', env)], [], [dropped], minutes=2)
-    tree('made', 'MADE', [f('cur/m.mail', drop), f('cur/m.eml', drop), f('cur/m.envelope', env.replace('Size: 2', f'Size: {len(drop)}'))], [], [dropped])
-    tree('alone-new', 'ALONE for a moment', [E], ['new/m.envelope'])
-    tree('alone-new-later', 'ALONE for a minute', [E], ['bad/m.envelope'], minutes=2)
-    tree('alone-cur-later', 'ALONE for a minute', [f('cur/m.envelope', env)], ['bad/m.envelope'], minutes=2)
-    for box in ('new', 'cur'):
-        tree(f'alone-{box}-names-later', 'ALONE, and its move to bad was cut short: set aside once',
-             [f(f'{box}/m.envelope', env), {'path': 'bad/m.envelope', 'same_as': f'{box}/m.envelope'}], ['bad/m.envelope'], minutes=2)
-    tree('alone-fifo-later', 'ALONE, and no file', [{'path': 'new/m.envelope', 'type': 'fifo'}], [{'path': 'bad/m.envelope', 'type': 'fifo'}], minutes=2)
-    tree('alone-taken-later', 'ALONE, and the name is taken in bad', [E, f('bad/m.eml', 'older\n')], [f('bad/m.eml', 'older\n'), 'bad/*.envelope'], minutes=2)
-    tree('orphan', 'ORPHAN for an hour', [f('new/m.eml', hours=1)], ['new/m.eml'])
-    tree('orphan-old', 'ORPHAN for 36 hours', [f('new/m.eml', hours=37)], [f('bad/m.eml')], minutes=2)
-    tree('link-tmp', 'a feeder died between link and unlink', [C, E, {'path': 'tmp/t', 'same_as': 'new/m.eml'}], ['tmp/t', 'new/m.eml', 'new/m.envelope'])
-    tree('link-tmp-later', 'a minute later', [C, E, {'path': 'tmp/t', 'same_as': 'new/m.eml'}], [], [got], minutes=2)
-    tree('unknown-names', 'names that are not of the format', [f('new/README'), f('new/.m.eml'), f('cur/m~.envelope'), f('new/a b.envelope', env)],
+    tree('half', 'HALF is left alone', [C, f('tmp/m.envelope', ENV)], ['new/m.eml', 'tmp/m.envelope'])
+    tree('ready', 'READY', [C, E], [], [GOT])
+    tree('taking', 'TAKING', [C, CE], [], [GOT])
+    tree('split', 'SPLIT', [CC, E], [], [GOT])
+    tree('owned', 'OWNED without owner', [CC, CE], [], [GOT])
+    tree('same-id', 'two messages of one id', [CC, f('cur/m.envelope', ENV.replace('a@', 'other@')), C, E], [], [GOT, {**GOT, 'sender': 'other@example.com'}])
+    tree('aside', 'ASIDE is left alone', [f('bad/m.eml'), f('bad/m.envelope', ENV)], ASIDE)
+    tree('sending', 'SENDING is for a person', [C, f('bad/m.envelope', ENV)], ['new/m.eml', 'bad/m.envelope'])
+    tree('sending-old', 'also after 36 hours', [{**C, 'hours': 37}, f('bad/m.envelope', ENV)], ['new/m.eml', 'bad/m.envelope'], minutes=2)
+    tree('unknown-names', 'names that are not of the format', [f('new/README'), f('new/.m.eml'), f('cur/m~.envelope'), f('new/a b.envelope', ENV)],
          ['new/README', 'new/.m.eml', 'cur/m~.envelope', 'new/a b.envelope'])
-    for name, text in (('truncated', env[:-1]), ('double-sender', env.replace(S, S + '\n' + S)), ('no-sender', env.replace(S + '\n', '')),
-                       ('no-recipient', env.replace(R + '\n', '')), ('version', env.replace(': 1', ': 9', 1)), ('option', env.replace('<b@', '<-b@')),
-                       ('pipe', env.replace('<b@', '<|b@')), ('control', env.replace('<b@', '<b\x01@')), ('nul', env + '\0'),
-                       ('size', env.replace('Size: 2', 'Size: 3')), ('empty', '')):
-        tree('bad-' + name, 'malformed: set aside', [C, f('new/m.envelope', text)], aside)
-    tree('bad-content-cr', 'a content with CR', [f('new/m.eml', '\r'), f('new/m.envelope', env.replace('2', '1'))], [f('bad/m.eml', '\r'), 'bad/m.envelope'])
-    tree('bad-content-nul', 'a content with NUL', [f('new/m.eml', '\0\n'), E], aside)
-    tree('bad-drop', 'a malformed drop', [f('new/m.mail', 'hello\n')], ['bad/*.envelope', f('bad/*.mail', 'hello\n')])
-    tree('bad-name-taken', 'the name is taken in bad', [C, f('new/m.envelope', ''), f('bad/m.eml', 'older\n')], [f('bad/m.eml', 'older\n'), f('bad/*.eml', 'x\n'), 'bad/*.envelope'])
+    tree('delivered-already', 'nothing pending: it is finished without an agent', [C, f('new/m.envelope', ENV[:-1] + f'Delivered: <b@example.org> {TIME}\n\n')], [])
+    tree('partly-delivered', 'only who is pending gets it',
+         [C, f('new/m.envelope', ENV[:-1] + f'Recipient: <c@example.org>\nDelivered: <b@example.org> {TIME}\n\n')], [], [{**GOT, 'recipients': ['c@example.org']}])
+    tree('no-last-lf', 'a last line without LF', [f('new/m.eml', 'xy'), E], [], [{**GOT, 'content': 'xy'}])
+    tree('empty-content', 'Size 0 is a message', [f('new/m.eml', ''), f('new/m.envelope', ENV.replace('Size: 2', 'Size: 0'))], [], [{**GOT, 'content': ''}])
+    done_trees()
+    half_trees()
+    unreadable_trees()
+    malformed_trees()
+    name_trees()
+    drop_trees()
+
+
+def done_trees():
+    tree('done', 'DONE', [CC, CD], [])
+    tree('done-crc', 'DONE, with a checksum that fits', [CC, f('cur/m.done', crc(ENV))], [])
+    tree('done-again', 'DONE, and another message of that id in new', [f('cur/m.eml', 'y\n'), CD, C, E], [], [GOT])
+    tree('ended', 'ENDED', [CD], [])
+    tree('ended-again', 'ENDED, and another message of that id in new', [CD, C, E], [], [GOT])
+    tree('undone', 'UNDONE: the envelope counts', [CC, CE, CD], [], [GOT])
+    for name, text in (('size', ENV.replace('Size: 2', 'Size: 3')), ('crc', crc(ENV, '00000000')), ('malformed', ENV[:-1]), ('empty', ''),
+                       ('sha256', ENV[:-1] + 'SHA256: ' + '0' * 64 + '\n\n')):
+        tree('stale-' + name, 'STALE: .done does not fit; the content is LOST', [CC, f('cur/m.done', text)], ['cur/m.eml'])
+    tree('stale-fifo', 'STALE: .done is no file', [CC, {'path': 'cur/m.done', 'type': 'fifo'}], ['cur/m.eml'])
+    tree('stale-split', 'STALE, and the envelope is in new', [CC, f('cur/m.done', ENV.replace('Size: 2', 'Size: 3')), E], [], [GOT])
+    tree('done-in-new', '.done in new is not of the format', [f('new/m.done', ENV)], ['new/m.done'])
+    tree('done-name', 'DONE, and the envelope has its old name in new', [CC, CD, twin('new/m.envelope', 'cur/m.done')], [])
+    tree('deleting', 'DELETING is for a person', [f('bad/m.eml'), f('bad/m.done', ENV)], ['bad/m.eml', 'bad/m.done'])
+
+
+def half_trees():
+    for box in ('new', 'cur'):
+        tree(f'{box}-content', 'a content alone waits', [f(f'{box}/m.eml', hours=1)], [f'{box}/m.eml'], minutes=2)
+        tree(f'{box}-content-once', 'after 36 hours it is seen once', [f(f'{box}/m.eml', hours=37)], [f'{box}/m.eml'])
+        tree(f'{box}-content-old', 'and then twice', [f(f'{box}/m.eml', hours=37)], [f('bad/m.eml')], minutes=2)
+        tree(f'{box}-envelope', 'an envelope alone waits', [f(f'{box}/m.envelope', ENV, hours=1)], [f'{box}/m.envelope'], minutes=2)
+        tree(f'{box}-envelope-once', 'after 36 hours it is seen once', [f(f'{box}/m.envelope', ENV, hours=37)], [f'{box}/m.envelope'])
+        tree(f'{box}-envelope-old', 'and then twice', [f(f'{box}/m.envelope', ENV, hours=37)], ['bad/m.envelope'], minutes=2)
+        tree(f'{box}-content-first', 'restored, the content first', [f(f'{box}/m.eml', hours=30)], [], [GOT], minutes=2, then=[f(f'{box}/m.envelope', ENV)])
+        tree(f'{box}-envelope-first', 'restored, the envelope first', [f(f'{box}/m.envelope', ENV, hours=30)], [], [GOT], minutes=2, then=[f(f'{box}/m.eml')])
+    tree('person-content', 'a person has moved the content from bad to new: it is for a requeue', [C, f('bad/m.envelope', ENV)], ['new/m.eml', 'bad/m.envelope'], minutes=2)
+    tree('person-content-cur', 'a person has moved the content from bad to cur: it waits', [CC, f('bad/m.envelope', ENV)], ['cur/m.eml', 'bad/m.envelope'], minutes=2)
+    tree('person-envelope', 'a person has moved the envelope from bad to cur: it waits', [f('bad/m.eml'), CE], ['bad/m.eml', 'cur/m.envelope'], minutes=2)
+    tree('alone-taken', 'ALONE, and the name is taken in bad', [f('cur/m.envelope', ENV, hours=37), f('bad/m.eml', 'older\n')],
+         [f('bad/m.eml', 'older\n'), 'bad/m.1.envelope'], minutes=2)
+    tree('alone-long', 'ALONE, and the name of 180 octets is taken in bad', [f('cur/' + 'z' * 180 + '.envelope', ENV, hours=37), f('bad/' + 'z' * 180 + '.eml')],
+         ['bad/' + 'z' * 180 + '.eml', 'bad/' + 'z' * 178 + '.1.envelope'], minutes=2)
+    tree('alone-fifo', 'ALONE, and no file', [{'path': 'new/m.envelope', 'type': 'fifo', 'hours': 37}], [{'path': 'bad/m.envelope', 'type': 'fifo'}], minutes=2)
+
+
+def unreadable_trees():
+    none, given = {'mode': '0000'}, {'mode': '0640'}
+    for box, content, env in (('new', C, E), ('cur', CC, CE)):
+        both = [content['path'], env['path']]
+        tree(f'unreadable-{box}-content', 'the content cannot be read: both files stay', [{**content, **none, 'hours': 37}, env], both, minutes=2)
+        tree(f'unreadable-{box}-content-given', 'and then it can', [{**content, **none, 'hours': 37}, env], [], [GOT], minutes=2, then=[{'path': content['path'], **given}])
+        tree(f'unreadable-{box}-alone', 'a content alone that cannot be read stays', [{**content, **none, 'hours': 37}], both[:1], minutes=2)
+        tree(f'unreadable-{box}-alone-envelope', 'an envelope alone that cannot be read stays', [{**env, **none, 'hours': 37}], both[1:], minutes=2)
+        tree(f'unreadable-{box}-envelope', 'the envelope cannot be read: both files stay', [content, {**env, **none, 'hours': 37}], ['cur/m.eml', 'cur/m.envelope'], minutes=2)
+        tree(f'unreadable-{box}-envelope-given', 'and then it can', [content, {**env, **none}], [], [GOT], then=[{'path': 'cur/m.envelope', **given}])
+    tree('unreadable-taking', 'TAKING with a content that cannot be read stays', [{**C, **none}, CE], ['new/m.eml', 'cur/m.envelope'], minutes=2)
+    tree('unreadable-done', 'a .done that cannot be read: both files stay', [CC, {**CD, **none, 'hours': 37}], ['cur/m.eml', 'cur/m.done'], minutes=2)
+    tree('unreadable-done-content', 'DONE, and the content cannot be read: both files stay', [{**CC, **none, 'hours': 37}, CD], ['cur/m.eml', 'cur/m.done'], minutes=2)
+    tree('unreadable-done-given', 'and then it can', [{**CC, **none}, CD], [], then=[{'path': 'cur/m.eml', **given}])
+    drop = f('new/m.mail', f'From: a@example.com\nTo: b@example.org\n{DATE}{MESSAGE_ID}\nx\n')
+    tree('unreadable-drop', 'a drop that cannot be read stays', [{**drop, **none, 'hours': 37}], ['new/m.mail'], minutes=2)
+
+
+def malformed_trees():
+    for name, text in (('truncated', ENV[:-1]), ('double-sender', ENV.replace(S, S + '\n' + S)), ('no-sender', ENV.replace(S + '\n', '')),
+                       ('no-recipient', ENV.replace(R + '\n', '')), ('version', ENV.replace(': 1', ': 9', 1)), ('option', ENV.replace('<b@', '<-b@')),
+                       ('pipe', ENV.replace('<b@', '<|b@')), ('control', ENV.replace('<b@', '<b\x01@')), ('nul', ENV + '\0'),
+                       ('size', ENV.replace('Size: 2', 'Size: 3')), ('crc', crc(ENV, 'b8ce48d4')), ('sha256', ENV[:-1] + 'SHA256: ' + '0' * 64 + '\n\n')):
+        tree('bad-' + name, 'malformed: set aside', [C, f('new/m.envelope', text)], ASIDE)
+    tree('bad-empty', "emptied by its feeder, whose sync failed", [C, f('new/m.envelope', '')], ASIDE)
+    tree('crc', 'a checksum that is right', [C, f('new/m.envelope', crc(ENV))], [], [GOT])
+    tree('torn', 'Size is right, and a power cut left zeros', [f('new/m.eml', '\0\0'), f('new/m.envelope', crc(ENV))], [f('bad/m.eml', '\0\0'), 'bad/m.envelope'])
+    tree('torn-short', 'a power cut left nothing', [f('new/m.eml', ''), f('new/m.envelope', crc(ENV))], [f('bad/m.eml', ''), 'bad/m.envelope'])
+    tree('torn-other', 'a power cut left other octets', [f('new/m.eml', 'y\n'), f('new/m.envelope', crc(ENV))], [f('bad/m.eml', 'y\n'), 'bad/m.envelope'])
+    tree('bad-content-cr', 'a content with CR', [f('new/m.eml', '\r'), f('new/m.envelope', ENV.replace('2', '1'))], [f('bad/m.eml', '\r'), 'bad/m.envelope'])
+    tree('bad-content-nul', 'a content with NUL', [f('new/m.eml', '\0\n'), E], ASIDE)
+    tree('bad-name-taken', 'the name is taken in bad', [C, f('new/m.envelope', ''), f('bad/m.eml', 'older\n')],
+         [f('bad/m.eml', 'older\n'), f('bad/m.1.eml', 'x\n'), 'bad/m.1.envelope'])
     for kind, more in (('symlink', {'to': '/etc/passwd'}), ('fifo', {}), ('dir', {})):
-        odd = {'type': kind, **more}
-        shown = {'type': kind}
-        tree(f'{kind}-content', 'no file in the place of the content', [{'path': 'new/m.eml', **odd}, E], [{'path': 'bad/m.eml', **shown}, 'bad/m.envelope'])
+        odd, shown = {'type': kind, **more}, {'type': kind}
+        aside = [{'path': 'bad/m.eml', **shown}, 'bad/m.envelope']
+        for name, c, e in (('', 'new', 'new'), ('-taking', 'new', 'cur'), ('-cur', 'cur', 'cur'), ('-split', 'cur', 'new')):
+            tree(f'{kind}-content{name}', 'no file in the place of the content', [{'path': f'{c}/m.eml', **odd}, f(f'{e}/m.envelope', ENV)], aside)
+        tree(f'{kind}-content-alone', 'nor an envelope', [{'path': 'new/m.eml', **odd, 'hours': 37}], [{'path': 'bad/m.eml', **shown}], minutes=2)
         tree(f'{kind}-envelope', 'no file in the place of the envelope', [C, {'path': 'new/m.envelope', **odd}], ['bad/m.eml', {'path': 'bad/m.envelope', **shown}])
         tree(f'{kind}-drop', 'no file in the place of the drop', [{'path': 'new/m.mail', **odd}], ['bad/m.envelope', {'path': 'bad/m.mail', **shown}])
-    tree('delivered-already', 'nothing pending: it is finished without an agent', [C, f('new/m.envelope', env[:-1] + f'Delivered: <b@example.org> {TIME}\n\n')], [])
-    tree('partly-delivered', 'only who is pending gets it',
-         [C, f('new/m.envelope', env[:-1] + f'Recipient: <c@example.org>\nDelivered: <b@example.org> {TIME}\n\n')], [], [{**got, 'recipients': ['c@example.org']}])
-    tree('no-last-lf', 'a last line without LF', [f('new/m.eml', 'xy'), E], [], [{**got, 'content': 'xy'}])
+
+
+def name_trees():
+    bad_c, bad_e = twin('bad/m.eml', 'cur/m.eml'), twin('bad/m.envelope', 'cur/m.envelope')
+    tree('leaving', 'LEAVING: not decided, so it is delivered', [CC, CE, bad_c], [], [GOT])
+    tree('leaving-envelope', 'LEAVING, and the content has lost its name in bad', [CC, CE, bad_e], [], [GOT])
+    tree('leaving-numbered', 'LEAVING, under the second name', [CC, CE, f('bad/m.eml', 'older\n'), twin('bad/m.1.eml', 'cur/m.eml')], [f('bad/m.eml', 'older\n')], [GOT])
+    tree('left', 'LEFT, with both files', [CC, CE, bad_c, bad_e], ASIDE)
+    tree('left-numbered', 'LEFT, under the second name', [CC, CE, f('bad/m.eml', 'older\n'), twin('bad/m.1.eml', 'cur/m.eml'), twin('bad/m.1.envelope', 'cur/m.envelope')],
+         [f('bad/m.eml', 'older\n'), 'bad/m.1.eml', 'bad/m.1.envelope'])
+    tree('left-copy', 'LEFT, and the content in bad is a copy', [CC, CE, f('bad/m.eml'), bad_e], ASIDE)
+    tree('left-content', 'LEFT, with the content alone', [CC, bad_c, f('bad/m.envelope', ENV)], ASIDE)
+    tree('aside-other', 'bad has another message of that id', [CC, CE, f('bad/m.eml'), f('bad/m.envelope', ENV)], ASIDE, [GOT])
+    tree('link-new-cur', 'the content has its old name in new', [CC, CE, twin('new/m.eml', 'cur/m.eml')], [], [GOT])
+    tree('link-new-cur-both', 'both files have their old names in new', [CC, CE, twin('new/m.eml', 'cur/m.eml'), twin('new/m.envelope', 'cur/m.envelope')], [], [GOT])
+    tree('link-new-cur-envelope', 'the envelope has its old name in new, and the content is there', [C, CE, twin('new/m.envelope', 'cur/m.envelope')], [], [GOT])
+    tree('link-tmp', 'another name in tmp does not matter', [C, E, twin('tmp/t', 'new/m.eml')], ['tmp/t'], [GOT])
+    tree('link-other', 'another name under another id does not matter', [C, E, twin('new/n.eml', 'new/m.eml')], ['new/n.eml'], [GOT])
+    tree('requeue-names', 'a requeue that was cut short: the content has both names, and the envelope is in bad', [C, twin('bad/m.eml', 'new/m.eml'), f('bad/m.envelope', ENV)],
+         ['new/m.eml', 'bad/m.eml', 'bad/m.envelope'])
+    tree('requeue-envelope', 'a requeue, and the envelope has its old name in bad', [C, E, twin('bad/m.envelope', 'new/m.envelope')], [], [GOT])
+    tree('alone-names', 'ALONE, in new and cur', [f('cur/m.envelope', ENV, hours=37), twin('new/m.envelope', 'cur/m.envelope')], ['bad/m.envelope'], minutes=2)
+    for box in ('new', 'cur'):
+        tree(f'alone-{box}-bad', 'ALONE, and its move to bad was cut short: set aside once',
+             [f(f'{box}/m.envelope', ENV, hours=37), twin('bad/m.envelope', f'{box}/m.envelope')], ['bad/m.envelope'], minutes=2)
+
+
+def drop_trees():
+    drop = f'From: a@example.com\nTo: b@example.org\n{DATE}{MESSAGE_ID}\nx\n'
+    got = {**GOT, 'content': drop}
+    env = ENV.replace('Size: 2', f'Size: {len(drop)}')
+    tree('drop', 'DROP', [f('new/daily.mail', drop)], [], [got])
+    tree('drop-crlf', 'DROP with CR LF', [f('new/daily.mail', drop.replace('\n', '\r\n'))], [], [got])
+    tree('making', 'MAKING', [f('cur/m.mail', drop)], [], [got])
+    tree('making-content', 'MAKING, with a content', [f('cur/m.mail', drop), f('cur/m.eml', 'half')], [], [got])
+    tree('making-envelope', 'MAKING, with an envelope', [f('cur/m.mail', drop), CE], [], [got])
+    tree('made', 'MADE', [f('cur/m.mail', drop), f('cur/m.eml', drop), f('cur/m.envelope', env)], [], [got])
+    tree('drop-names', 'a drop with both names of its move to cur: it becomes one message', [f('new/daily.mail', drop), twin('cur/m.mail', 'new/daily.mail')], [], [got])
+    tree('drop-tmp-name', 'a drop whose feeder has not removed its name in tmp', [f('new/daily.mail', drop), twin('tmp/t', 'new/daily.mail')], ['tmp/t'], [got])
+    tree('dropped', 'DROPPED is left alone', [f('bad/m.mail', 'hello\n'), f('bad/m.envelope', f'Set-Aside: {TIME} x\n')], ['bad/m.mail', 'bad/m.envelope'])
+    for name, text in (('text', 'hello\n'), ('mixed', drop.replace('\n', '\r\n', 1)), ('nul', drop + '\0'), ('nobody', 'From: a@example.com\n\nx\n')):
+        tree('bad-drop-' + name, 'a malformed drop', [f('new/m.mail', text)], ['bad/*.envelope', f('bad/*.mail', text)])
 
 
 def main(base):

@@ -9,19 +9,16 @@ library alone. Section numbers are those of the document.
     spoolfmt.py drain SPOOL COMMAND...             run the command for every message that waits
     spoolfmt.py vectors DIR                        run the test vectors of a directory
 """
-import datetime, errno, fcntl, hashlib, json, os, re, secrets, stat, subprocess, sys, time
+import datetime, email.utils, errno, fcntl, hashlib, json, os, re, secrets, socket, stat, subprocess, sys, time
 
-MAX_FILE, MAX_LINE, MAX_RECIPIENTS, MAX_HEADER = 4194304, 4096, 5000, 1048576
-ORPHANED, LOOK_AGAIN = 36 * 3600, 60
-SUFFIXES = ('.eml', '.envelope', '.mail')
+MAX_FILE, MAX_LINE, MAX_RECIPIENTS, MAX_FIELDS, MAX_HEADER = 4194304, 4096, 5000, 1000, 1048576
+MAX_OUTCOME, MAX_REASON, ROOM, ROOM_EACH = 256, 1200, 4096, 320
+HALF_AGE, LOOK_AGAIN = 36 * 3600, 60
+SUFFIXES = ('.eml', '.envelope', '.done', '.mail')
 
 
 class Malformed(Exception):
-    """The message is at fault. line is where, None where it is not one line."""
-
-    def __init__(self, reason, line=None):
-        super().__init__(reason)
-        self.line = line
+    """The message is at fault."""
 
 
 class Foreign(Malformed):
@@ -32,7 +29,7 @@ class Foreign(Malformed):
 
 def valid_id(s):
     return (re.fullmatch(r'[A-Za-z0-9][A-Za-z0-9._=+-]{0,179}', s) is not None
-            and not s.endswith(SUFFIXES + ('.done',)))
+            and not s.endswith(SUFFIXES))
 
 
 def new_id():
@@ -132,8 +129,6 @@ def parse_path(of, value):
             if not known_param(of, m.group(1), m.group(2)):
                 raise Malformed('bad value of ' + m.group(1))
             params.append([m.group(1), m.group(2)])
-    if len(params) > 32:
-        raise Malformed('too many parameters')
     return {'address': address, 'params': params}
 
 
@@ -158,62 +153,59 @@ def check_time(s):
 def parse_outcome(status, value):
     address, rest = cut_path(value)
     m = re.fullmatch(r' ([^ ]+)(?: ([^ ].*))?', rest)
-    if not m or (status == 'failed' and not m.group(2)) or octets(m.group(2) or '') > 256:
+    if not m or (status == 'failed' and not m.group(2)) or octets(m.group(2) or '') > MAX_OUTCOME:
         raise Malformed('bad outcome')
     check_time(m.group(1))
     return address, {'status': status, 'time': m.group(1), 'text': m.group(2) or ''}
 
 
 def parse_envelope(data):
-    """Returns the value of 5.6, or raises Malformed."""
+    """Returns the value that the vectors' README describes, or raises Malformed."""
     if len(data) > MAX_FILE:
-        raise Malformed('file too long', 1)
+        raise Malformed('file too long')
     env = {'format': 1, 'sender': None, 'recipients': [], 'size': None, 'fields': []}
-    seen, outcomes, number = set(), [], 0
+    seen, outcomes, room, rest = set(), [], len(data) + ROOM, data
     while True:
-        number += 1
-        end = data.find(b'\n')
-        if (end if end >= 0 else len(data)) >= MAX_LINE:
-            raise Malformed('line too long', number)
-        if end < 0:
-            raise Malformed('no empty line at the end', number)
-        line, data = data[:end], data[end + 1:]
+        line, lf, rest = rest.partition(b'\n')
+        if len(line) >= MAX_LINE:
+            raise Malformed('line too long')
+        if not lf:
+            raise Malformed('no empty line at the end')
         if not line:
             break
         try:
-            parse_field(env, line.decode(), seen, outcomes, number)
+            key = parse_field(env, line.decode(), seen, outcomes)
         except UnicodeDecodeError:
-            raise Malformed('not UTF-8', number) from None
-        except Malformed as e:
-            raise Malformed(str(e), number) from None
-    if data:
-        raise Malformed('text after the empty line', number + 1)
-    for address, outcome, at in outcomes:
+            raise Malformed('not UTF-8') from None
+        room -= len(line) + 1 if key in DRAINERS else 0
+    if rest:
+        raise Malformed('text after the empty line')
+    for address, outcome in outcomes:
         mine = [r for r in env['recipients'] if r['address'] == address]
         if not mine or mine[0]['outcome']:
-            raise Malformed('outcome of no recipient, or a second one', at)
+            raise Malformed('outcome of no recipient, or a second one')
         for r in mine:
             r['outcome'] = outcome
     for what in ('sender', 'recipients', 'size'):
         if env[what] in (None, []):
-            raise Malformed('no ' + what, number)
-    ours = [f for f in env['fields'] if f[0].lower() not in DRAINERS]
-    if len(ours) - len(env['recipients']) > 1000:
-        raise Malformed('too many fields', number)
-    room = sum(octets(r['address']) + 320 for r in env['recipients'])
-    if len(marshal({'fields': ours})) + 4096 + room > MAX_FILE:
-        raise Malformed('no room for the outcomes', number)
+            raise Malformed('no ' + what)
+    if room + sum(octets(r['address']) + ROOM_EACH for r in env['recipients']) > MAX_FILE:
+        raise Malformed('no room for outcomes')
+    if sum(n.lower() not in ('recipient', 'delivered', 'failed') for n, _ in env['fields']) > MAX_FIELDS:
+        raise Malformed('too many fields')
     return env
 
 
-def parse_field(env, line, seen, outcomes, number):
+def parse_field(env, line, seen, outcomes):
+    """Returns the name in lower case."""
+    first = not env['fields']
     name, colon, value = line.partition(': ')
     if not colon or not re.fullmatch(r'[A-Za-z][A-Za-z0-9-]{0,63}', name):
         raise Malformed('not a field')
     if not value or value != value.strip(' ') or BAD_TEXT.search(value):
         raise Malformed('bad value')
     key = name.lower()
-    if (number == 1) != (key == 'spool-format') or (number == 1 and value != '1'):
+    if first != (key == 'spool-format') or (first and value != '1'):
         raise Malformed('Spool-Format: 1 comes first, once')
     if key in SINGLE and key in seen:
         raise Malformed(name + ' twice')
@@ -231,30 +223,60 @@ def parse_field(env, line, seen, outcomes, number):
         env['size'] = int(value)
     elif key == 'attempts' and not re.fullmatch(r'0|[1-9][0-9]{0,8}', value):
         raise Malformed('bad number')
-    elif key == 'sha256' and not re.fullmatch(r'[0-9a-f]{64}', value):
-        raise Malformed('bad SHA256')
     elif key == 'crc32c' and not re.fullmatch(r'[0-9a-f]{8}', value):
         raise Malformed('bad CRC32C')
-    elif key in ('last-error', 'set-aside') and octets(value) > 1200:
-        raise Malformed('too long')
+    elif key == 'sha256' and not re.fullmatch(r'[0-9a-f]{64}', value):
+        raise Malformed('bad SHA256')
     elif key in ('received-at', 'next-attempt', 'requeued-at'):
         check_time(value)
+    elif key == 'last-error' and octets(value) > MAX_REASON:
+        raise Malformed('text too long')
     elif key == 'set-aside':
-        if not re.fullmatch(r'[^ ]+ [^ ].*', value):
+        if not re.fullmatch(r'[^ ]+ [^ ].*', value) or octets(value) > MAX_REASON:
             raise Malformed('no reason')
         check_time(value.split(' ')[0])
     elif key in ('delivered', 'failed'):
-        outcomes.append((*parse_outcome(key, value), number))
+        outcomes.append(parse_outcome(key, value))
     env['fields'].append([name, value])
+    return key
 
 
 def marshal(env):
     return ''.join(f'{n}: {v}\n' for n, v in env['fields']).encode() + b'\n'
 
 
+def crc_table():
+    table = []
+    for n in range(256):
+        for _ in range(8):
+            n = n >> 1 ^ (0x82f63b78 if n & 1 else 0)
+        table.append(n)
+    return table
+
+
+CRC_TABLE = crc_table()
+
+
+def crc32c(data):
+    crc = 0xffffffff
+    for octet in data:
+        crc = CRC_TABLE[(crc ^ octet) & 255] ^ crc >> 8
+    return crc ^ 0xffffffff
+
+
+def field(env, name):
+    return next((v for n, v in env['fields'] if n.lower() == name), None)
+
+
+def fits(env, content):
+    """7: Size and checksums."""
+    return (len(content) == env['size'] and field(env, 'crc32c') in (None, f'{crc32c(content):08x}')
+            and field(env, 'sha256') in (None, hashlib.sha256(content).hexdigest()))
+
+
 def make_envelope(sender, recipients, content):
     fields = [['Spool-Format', '1'], ['Sender', f'<{sender}>']]
-    fields += [['Recipient', f'<{r}>'] for r in recipients] + [['Size', str(len(content))]]
+    fields += [['Recipient', f'<{r}>'] for r in recipients] + [['Size', str(len(content))], ['CRC32C', f'{crc32c(content):08x}']]
     return parse_envelope(marshal({'fields': fields}))
 
 
@@ -262,83 +284,98 @@ def now_text(now):
     return datetime.datetime.fromtimestamp(now, datetime.timezone.utc).strftime('%Y-%m-%dT%H:%M:%S.%fZ')
 
 
-# 6. The single-file drop
+# A. The single-file drop
 
-def parse_mail(data):
+def unix_lines(data):
+    """A.1 rule 1."""
+    if b'\0' in data:
+        raise Malformed('NUL')
+    if b'\r' in data:
+        if re.search(rb'\r(?!\n)|(?<!\r)\n', data):
+            raise Malformed('CR LF and other lines mixed')
+        data = data.replace(b'\r\n', b'\n')
+    return data
+
+
+def header_size(data):
+    """A.1 rule 2: octets in the file, before the first empty line."""
+    end = re.search(rb'(?:\A|(?<=\n))\r?\n', data)
+    return end.start() if end else len(data)
+
+
+def parse_mail(data, now, ident, host):
     """Returns sender, recipients and content, or raises Malformed."""
-    ends, crs, pairs = data.count(b'\n'), data.count(b'\r'), data.count(b'\r\n')
-    if b'\0' in data or crs and not ends == crs == pairs:
-        raise Malformed('NUL, or lines that end in different ways')
-    data = data.replace(b'\r\n', b'\n')
-    fields, kept, dropping, at, size = [], [], False, 0, 0
-    lines = data.splitlines(keepends=True) if b'\n' in data else [data] if data else []
-    lines = re.findall(rb'[^\n]*\n|[^\n]+', data)
-    for at, line in enumerate(lines, 1):
+    if header_size(data) > MAX_HEADER:
+        raise Malformed('header too long')
+    fields, kept, dropping = [], [], False
+    lines = re.findall(rb'[^\n]*\n|[^\n]+', unix_lines(data))
+    for at, line in enumerate(lines):
         text = line.rstrip(b'\n')
-        size += len(line) + (crs and line.endswith(b'\n'))
-        if size > MAX_HEADER:
-            raise Malformed('header too long', at)
         if not text:
-            kept += lines[at - 1:]
+            body = lines[at:]
             break
-        if at == 1 and text.startswith(b'From '):
+        if at == 0 and text.startswith(b'From '):
             continue
         if text[:1] in (b' ', b'\t'):
             if not fields:
-                raise Malformed('continuation of nothing', at)
+                raise Malformed('continuation of nothing')
             fields[-1][1] += text
         else:
             m = re.match(rb'([!-9;-~]+)[ \t]*:', text)
             if not m:
-                raise Malformed('not a header field', at)
+                raise Malformed('not a header field')
             name = m.group(1).decode().lower()
-            fields.append([name, text[m.end():], at])
+            fields.append([name, text[m.end():]])
             dropping = name in ('return-path', 'bcc', 'resent-bcc')
         if not dropping:
-            kept.append(line)
-    content = b''.join(kept)
-    if content and not content.endswith(b'\n'):
+            kept.append(text + b'\n')
+    else:
+        body = []
+    names = {name for name, _ in fields}
+    if 'date' not in names:
+        kept.append(f'Date: {email.utils.format_datetime(now)}\n'.encode())
+    if 'message-id' not in names:
+        kept.append(f'Message-ID: <{ident}@{host}>\n'.encode())
+    content = b''.join(kept + body)
+    if not content.endswith(b'\n'):
         content += b'\n'
     return (*addresses_of(fields), content)
 
 
 def addresses_of(fields):
     def named(name):
-        return [(value, at) for n, value, at in fields if n == name]
+        return [value for n, value in fields if n == name]
     prefix = 'resent-' if any(named('resent-' + n) for n in ('to', 'cc', 'bcc')) else ''
     recipients = []
     for n in ('to', 'cc', 'bcc'):
-        for value, at in named(prefix + n):
-            recipients += [a for a in address_list(value, at) if a not in recipients]
-    senders = ['return-path'] + ['resent-sender', 'resent-from'] * bool(prefix) + ['sender', 'from']
-    found = next((named(n)[0] + (n,) for n in senders if named(n)), None)
-    if found is None:
-        raise Malformed('no sender')
-    value, at, name = found
-    if name == 'return-path' and value.strip(b' \t') == b'<>':
-        sender = ''
-    else:
-        sender = next(iter(address_list(value, at)), None)
-        if sender is None:
-            raise Malformed('no address of a sender', at)
+        for value in named(prefix + n):
+            recipients += [a for a in address_list(value) if a not in recipients]
     if not recipients or len(recipients) > MAX_RECIPIENTS:
         raise Malformed('no recipient, or too many')
-    return sender, recipients
+    senders = ['return-path'] + ['resent-sender', 'resent-from'] * bool(prefix) + ['sender', 'from']
+    name = next((n for n in senders if named(n)), None)
+    if name is None:
+        raise Malformed('no sender')
+    value = named(name)[0]
+    if name == 'return-path' and value.strip(b' \t') == b'<>':
+        return '', recipients
+    found = address_list(value)
+    if not found:
+        raise Malformed('no address of a sender')
+    return found[0], recipients
 
 
-TOKEN = re.compile(r'(?P<blank>[ \t]+)|(?P<word>"(?:\\.|[^"\\])*"|\[[^\]]*\]|[^ \t(<,:;"\[>\])\\]+)|(?P<mark>[(<,:;])', re.S)
+TOKEN = re.compile(r'(?P<blank>[ \t]+)|(?P<word>"(?:\\.|[^"\\])*"|\[[^\]]*\]|[^ \t()<>,:;"[\]\\]+)|(?P<mark>[(<,:;])', re.S)
 
 
-def address_list(value, at):
+def address_list(value):
     try:
         # What stands around the addresses may be in any character set.
         found = read_list(value.decode(errors='surrogateescape'))
         ''.join(found).encode()
         return found
     except UnicodeEncodeError:
-        raise Malformed('address is not UTF-8', at) from None
-    except Malformed as e:
-        raise Malformed(str(e), at) from None
+        raise Malformed('address is not UTF-8') from None
 
 
 def comment_end(s, i):
@@ -425,10 +462,18 @@ def read_angle(s, i):
     raise Malformed('< without >')
 
 
-# 2.3 to 13: files
+# 2 to 10: files
+
+class Later(Exception):
+    """Nothing to do now: somebody else's, or trouble with the system (6.1)."""
+
+
+class Odd(Exception):
+    """Something else than a regular file."""
+
 
 def move(a, b):
-    """Never replaces: link, then unlink."""
+    """2.3 and B: never replaces."""
     try:
         os.link(a, b, follow_symlinks=False)
     except FileExistsError:
@@ -455,13 +500,26 @@ def write_new(path, data, mode=0o640):
     with os.fdopen(fd, 'wb') as f:
         os.fchmod(fd, mode)
         f.write(data)
-        f.flush()
-        os.fsync(fd)
+
+
+def same(a, b):
+    """Whether both names exist and are one file."""
+    try:
+        return os.path.samestat(os.lstat(a), os.lstat(b))
+    except FileNotFoundError:
+        return False
+
+
+def stat_or_none(path):
+    try:
+        return os.lstat(path)
+    except FileNotFoundError:
+        return None
 
 
 class Spool:
-    def __init__(self, top, clock=time.time):
-        self.top, self.clock, self.alone = top, clock, {}
+    def __init__(self, top, clock=time.time, may_read=lambda path: True):
+        self.top, self.clock, self.may_read, self.seen, self.after = top, clock, may_read, {}, []
         for box in ('tmp', 'new', 'cur', 'bad'):
             os.makedirs(self.path(box), mode=0o700, exist_ok=True)
 
@@ -471,14 +529,17 @@ class Spool:
     def has(self, box, name):
         return os.path.lexists(self.path(box, name))
 
+    def sync(self, *boxes):
+        for box in boxes:
+            sync(self.path(box))
+
     def feed(self, sender, recipients, content):
-        """8.1; returns the id."""
-        env = make_envelope(sender, recipients, content)
+        """8; returns the id."""
         private = new_id()
         c, e = self.path('tmp', private + '.c'), self.path('tmp', private + '.e')
         write_new(c, content)
-        write_new(e, marshal(env))
-        with open(c, 'rb') as held:
+        write_new(e, marshal(make_envelope(sender, recipients, content)))
+        with open(c, 'rb') as held, open(e, 'rb') as env:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
             while True:
                 ident = new_id()
@@ -490,224 +551,312 @@ class Spool:
                     continue
                 try:
                     move(e, self.path('new', ident + '.envelope'))
+                    break
                 except FileExistsError:
                     move(self.path('new', ident + '.eml'), c)
-                    continue
-                fcntl.flock(held, fcntl.LOCK_UN)
-                sync(self.path('new'))
-                return ident
-
-    def lasts(self, key):
-        """Tells whether what is seen now was seen a minute ago."""
-        return self.clock() - self.alone.setdefault(key, self.clock()) >= LOOK_AGAIN
-
-    def locked(self, box, name):
-        """9.1 steps 1 to 3: a locked, verified file; None to look again; Malformed for what is no file."""
-        f = self.locked_file(self.path(box, name))
-        return f and self.one_name(f, box, split_name(name)[1])
-
-    def locked_file(self, path):
-        try:
-            if not stat.S_ISREG(os.lstat(path).st_mode):
-                raise Malformed('not a regular file')
-            flags = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
             try:
-                fd = os.open(path, os.O_RDWR | flags)
+                os.fsync(held.fileno())
+                os.fsync(env.fileno())
+                self.sync('new')
+            except OSError:
+                os.truncate(self.path('new', ident + '.envelope'), 0)
+                raise
+            fcntl.flock(held, fcntl.LOCK_UN)
+            os.fchmod(env.fileno(), stat.S_IMODE(os.fstat(env.fileno()).st_mode))
+            return ident
+
+    def open(self, path):
+        """6.1: None when there is nothing, Odd when it is no regular file, Later for trouble."""
+        st = stat_or_none(path)
+        if st is None:
+            return None
+        if not stat.S_ISREG(st.st_mode):
+            raise Odd
+        flags = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        try:
+            if not self.may_read(path):
+                raise PermissionError(path)
+            try:
+                return os.fdopen(os.open(path, os.O_RDWR | flags), 'rb')
             except PermissionError:  # another user's, whom our group lets read
-                fd = os.open(path, os.O_RDONLY | flags)
+                return os.fdopen(os.open(path, os.O_RDONLY | flags), 'rb')
         except FileNotFoundError:
             return None
-        except PermissionError:
-            raise Malformed('cannot be read') from None
-        f = os.fdopen(fd, 'rb')
+        except OSError as e:
+            raise Later(str(e)) from None
+
+    def read(self, path):
+        """A file that others may be replacing; None when there is none."""
+        f = self.open(path)
+        if f is None:
+            return None
+        with f:
+            return f.read(MAX_FILE + 1)
+
+    def lock(self, path):
+        """6.2: a locked, verified file; None when there is nothing."""
+        f = self.open(path)
+        if f is None:
+            return None
         try:
             fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if os.path.samestat(os.fstat(fd), os.lstat(path)):
-                return f
-        except (BlockingIOError, FileNotFoundError):
-            pass
-        f.close()
-        return None
-
-    def one_name(self, f, box, kind):
-        """10.3"""
-        st = os.fstat(f.fileno())
-        if st.st_nlink == 1:
+            self.verify(f, path)
             return f
-        if not self.lasts(('links', st.st_ino)):
+        except (BlockingIOError, FileNotFoundError):
             f.close()
-            return None
-        boxes = ('tmp', 'new', 'cur')
-        for other in boxes[:boxes.index(box)]:
-            self.unlink_same(other, st)
-        if box == 'new' and kind == '.mail' and self.same_in('cur', st, '.mail'):
-            self.unlink_same('new', st)  # it is being made into a message from cur
+            raise Later('busy') from None
+        except Later:
             f.close()
-            return None
-        for name in self.same_in('bad', st, kind):
-            self.name_in_bad(name, kind)
-        return f
+            raise
 
-    def same_in(self, box, st, kind):
-        return [n for n in os.listdir(self.path(box))
-                if n.endswith(kind) and os.path.samestat(os.lstat(self.path(box, n)), st)]
+    def verify(self, f, path):
+        if not os.path.samestat(os.fstat(f.fileno()), os.lstat(path)):
+            raise Later('another file')
 
-    def unlink_same(self, box, st):
-        for name in self.same_in(box, st, ''):
-            os.unlink(self.path(box, name))
+    def ripe(self, path, state):
+        """10.1: not changed for 36 hours, and seen twice, a minute apart."""
+        st = stat_or_none(path)
+        if st is None or self.clock() - st.st_ctime < HALF_AGE:
+            return False
+        return self.clock() - self.seen.setdefault((state, st.st_ino), self.clock()) >= LOOK_AGAIN
 
-    def name_in_bad(self, name, kind):
-        """A move to bad, or back, that was cut short."""
-        ident = split_name(name)[0]
-        path, env = self.path('bad', name), self.path('bad', ident + '.envelope')
-        if kind == '.mail' or not os.path.lexists(env):
-            os.unlink(path)
-            if kind == '.mail' and os.path.lexists(env):
-                os.unlink(env)
-            return
-        st = os.lstat(env)
-        if self.same_in('new', st, '.envelope'):
-            os.unlink(env)
-            os.unlink(path)
-        else:
-            self.unlink_same('cur', st)
+    # 9.1
 
     def claim(self, ident):
-        """9.1, 10.1: the locked content, or None. Malformed: the envelope is in cur, without a content that can be locked."""
-        for box in ('cur', 'new'):
+        """The locked content of a message that is ours now, else None."""
+        for box, step in (('new', self.from_new), ('cur', self.recover)):
             try:
-                f = self.locked(box, ident + '.eml')
-            except Malformed as e:
-                if self.take_odd(box, ident):
-                    raise e
+                f = self.lock(self.path(box, ident + '.eml'))
+            except Odd:
+                self.aside_odd(ident, box)
                 continue
-            if f and self.bring_to_cur(box, ident):
-                return f
-            if f:
-                f.close()
-        for box in ('cur', 'new'):
-            env = self.is_alone(box, ident)
-            if env and self.lasts(('alone', env.st_ino)):
-                self.aside_alone(box, ident, env)
+            except Later:
+                continue
+            if f is None:
+                continue
+            try:
+                if step(ident, f):
+                    return f
+            except (Later, FileNotFoundError, FileExistsError):
+                pass
+            f.close()
+        try:
+            self.half(ident)
+        except (Later, FileNotFoundError, FileExistsError):
+            pass
         return None
 
-    def is_alone(self, box, ident):
-        """10.1: the envelope's status, when there is no content: looked at in this order."""
-        if box == 'cur' and self.has('cur', ident + '.mail'):
-            return None  # 10.2
-        if self.has('new', ident + '.eml') or self.has('cur', ident + '.eml'):
-            return None
-        try:
-            return os.lstat(self.path(box, ident + '.envelope'))
-        except FileNotFoundError:
-            return None
+    def from_new(self, ident, f):
+        eml, env, cur = ident + '.eml', ident + '.envelope', self.path('cur', ident + '.eml')
+        if os.path.lexists(cur):
+            if not same(cur, self.path('new', eml)):
+                return False
+        else:
+            if self.has('cur', ident + '.done'):
+                return False
+            try:
+                if not self.has('cur', env):
+                    move(self.path('new', env), self.path('cur', env))
+                move(self.path('new', eml), cur)
+                self.verify(f, cur)
+            except (FileNotFoundError, FileExistsError):
+                return False
+        return self.recover(ident, f)
 
-    def aside_alone(self, box, ident, seen):
-        """10.1: straight to bad, under the envelope's own lock where it is a file."""
-        path, held = self.path(box, ident + '.envelope'), None
+    # 10.2
+
+    def recover(self, ident, f):
+        eml, env, done = (self.path('cur', ident + s) for s in ('.eml', '.envelope', '.done'))
+        new_env = self.path('new', ident + '.envelope')
+        if self.has('cur', ident + '.mail'):
+            return False
+        for older, newer in ((self.path('new', ident + '.eml'), eml), (new_env, env), (new_env, done)):
+            if same(older, newer):
+                os.unlink(older)
+        if self.in_bad(ident, eml, env):
+            self.sync('bad')
+            self.leave(ident)
+            return False
+        if os.path.lexists(env):
+            if os.path.lexists(done):
+                os.unlink(done)
+            return True
+        if os.path.lexists(done):
+            if self.done_fits(done, f):
+                self.sync('new', 'cur')
+                os.unlink(eml)
+                self.sync('cur')
+            os.unlink(done)
+            return os.path.lexists(eml) and self.recover(ident, f)
+        if os.path.lexists(new_env) and not self.has('new', ident + '.eml'):
+            move(new_env, env)
+            return self.recover(ident, f)
+        if self.ripe(eml, 'lost'):
+            move(eml, self.path('bad', self.free_in_bad(ident) + '.eml'))
+            self.sync('bad', 'cur')
+        return False
+
+    def done_fits(self, done, f):
         try:
-            held = self.locked_file(path)
-            if held is None:
-                return
-        except Malformed:
-            pass
+            data = self.read(done)
+            f.seek(0)
+            return data is not None and fits(parse_envelope(data), f.read())
+        except (Malformed, Odd):
+            return False
+
+    def bad_names(self, ident):
+        """9.6"""
+        yield ident
+        for n in range(1, 1000):
+            yield f'{ident[:180 - len(f".{n}")]}.{n}'
+
+    def free_in_bad(self, ident):
+        return next(n for n in self.bad_names(ident) if not any(self.has('bad', n + s) for s in SUFFIXES))
+
+    def in_bad(self, ident, eml, env):
+        """B: removes names in bad where nothing was decided; tells whether the message is in bad too."""
+        if all(st is None or st.st_nlink == 1 for st in (eml and stat_or_none(eml), stat_or_none(env))):
+            return False
+        for name in self.bad_names(ident):
+            c, e = self.path('bad', name + '.eml'), self.path('bad', name + '.envelope')
+            if not any(self.has('bad', name + s) for s in SUFFIXES):
+                return False
+            ours = [x for x, mine in ((c, eml), (e, env)) if mine and same(x, mine)]
+            if ours and os.path.lexists(c) and os.path.lexists(e):
+                return True
+            for x in ours:
+                os.unlink(x)
+        return False
+
+    def leave(self, ident):
+        """9.6 step 4"""
+        for suffix in ('.envelope', '.eml'):
+            path = self.path('cur', ident + suffix)
+            if os.path.lexists(path):
+                os.unlink(path)
+            self.sync('cur', 'new')
+
+    # 10.2 to 10.4: halves
+
+    def half(self, ident):
+        new_c, cur_c = self.path('new', ident + '.eml'), self.path('cur', ident + '.eml')
+        if os.path.lexists(new_c):
+            self.half_content(ident, new_c)
+        elif not os.path.lexists(cur_c) and not self.has('cur', ident + '.mail'):
+            for box in ('new', 'cur'):
+                path = self.path(box, ident + '.envelope')
+                if os.path.lexists(path) and self.ripe(path, 'alone'):
+                    self.aside_alone(ident, box)
+        if self.has('cur', ident + '.done') and not os.path.lexists(cur_c):
+            self.ended(ident)
+
+    def half_content(self, ident, path):
+        if any(self.has(b, ident + '.envelope') for b in ('new', 'cur', 'bad')) or not self.ripe(path, 'half'):
+            return
         try:
-            now = self.is_alone(box, ident)
-            if now is None or not os.path.samestat(now, seen):
-                return
-            if now.st_nlink > 1 and self.older_envelope(box, ident, now):
-                return
-            name = self.free_in_bad(ident) + '.envelope'
-            move(path, self.path('bad', name))
-            for b in ('bad', 'new', 'cur'):
-                sync(self.path(b))
-            if held:
-                reason = f'{now_text(self.clock())} envelope without content'
-                data = self.with_reason(held.read(MAX_FILE + 1), reason)
-                if data:
-                    self.replace('bad', name, data)
+            held = self.lock(path)
+        except Odd:
+            held = None
+        try:
+            if not any(self.has(b, ident + '.envelope') for b in ('new', 'cur', 'bad')):
+                move(path, self.path('bad', self.free_in_bad(ident) + '.eml'))
+                self.sync('bad', 'new')
         finally:
             if held:
                 held.close()
 
-    def older_envelope(self, box, ident, st):
-        """10.3: removes the older name of a lone envelope; tells whether it was the one in box."""
-        name = ident + '.envelope'
-        others = [self.path('bad', n) for n in os.listdir(self.path('bad'))]
-        if box == 'new':
-            others.append(self.path('cur', name))
-        if any(os.path.lexists(o) and os.path.samestat(os.lstat(o), st) for o in others):
-            os.unlink(self.path(box, name))
-            return True
-        if box == 'cur' and self.has('new', name) and os.path.samestat(os.lstat(self.path('new', name)), st):
-            os.unlink(self.path('new', name))
-        return False
+    def no_content(self, ident, odd):
+        """Whether there is no content, in this order; something odd in its place counts as none."""
+        def none(path):
+            st = stat_or_none(path)
+            return st is None or (odd and not stat.S_ISREG(st.st_mode))
+        return none(self.path('new', ident + '.eml')) and none(self.path('cur', ident + '.eml'))
 
-    def take_odd(self, box, ident):
-        """11.2: the envelope's move decides."""
+    def aside_alone(self, ident, box, odd=False):
+        """10.3: the name in bad, or None."""
+        path, held = self.path(box, ident + '.envelope'), None
         try:
-            if box == 'new' and not self.has('cur', ident + '.eml'):
-                move(self.path('new', ident + '.envelope'), self.path('cur', ident + '.envelope'))
-        except (FileNotFoundError, FileExistsError):
-            return False
-        return self.has('cur', ident + '.envelope')
-
-    def bring_to_cur(self, box, ident):
-        eml, env = ident + '.eml', ident + '.envelope'
-        try:
-            if box == 'new':
-                if self.has('cur', eml):
-                    return False
-                if not self.has('cur', env):
-                    move(self.path('new', env), self.path('cur', env))
-                move(self.path('new', eml), self.path('cur', eml))
-                return True
-            if self.has('cur', ident + '.mail'):
-                return False
-            if self.has('cur', env):
-                new = self.path('new', env)
-                if os.path.lexists(new) and os.path.samestat(os.lstat(new), os.lstat(self.path('cur', env))):
-                    os.unlink(new)  # 10.3
-                return True
-            if self.has('new', env) and not self.has('new', eml):
-                move(self.path('new', env), self.path('cur', env))
-                return True
-            sync(self.path('new'))  # 10.1: delivered already
-            sync(self.path('cur'))
-            os.unlink(self.path('cur', eml))
-        except (FileNotFoundError, FileExistsError):
+            held = self.lock(path)
+            if held is None:
+                return None
+        except Odd:
             pass
-        return False
+        try:
+            if not self.no_content(ident, odd) or not os.path.lexists(path):
+                return None
+            if held:
+                self.verify(held, path)
+            cur = self.path('cur', ident + '.envelope')
+            if box == 'new' and same(path, cur) or self.in_bad(ident, None, path):
+                os.unlink(path)
+                return None
+            name = self.free_in_bad(ident)
+            move(path, self.path('bad', name + '.envelope'))
+            self.sync('bad', 'new', 'cur')
+            if held:
+                line = self.reason_line('content is no regular file' if odd else 'envelope without content')
+                data = self.with_reason(held.read(MAX_FILE + 1), line)
+                if data:
+                    self.replace('bad', name + '.envelope', data)
+            return name
+        finally:
+            if held:
+                held.close()
+
+    def aside_odd(self, ident, where):
+        """10.4"""
+        for box in ('new', 'cur'):
+            if self.has(box, ident + '.envelope'):
+                try:
+                    name = self.aside_alone(ident, box, odd=True)
+                except (Later, FileNotFoundError):
+                    return
+                odd = stat_or_none(self.path(where, ident + '.eml'))
+                if name and odd and not stat.S_ISREG(odd.st_mode):
+                    move(self.path(where, ident + '.eml'), self.path('bad', name + '.eml'))
+                    self.sync('bad', where)
+                return
+
+    def ended(self, ident):
+        done = self.path('cur', ident + '.done')
+        try:
+            held = self.lock(done)
+        except Odd:
+            held = None
+        try:
+            if not self.has('cur', ident + '.eml'):
+                self.sync('cur')
+                os.unlink(done)
+        finally:
+            if held:
+                held.close()
+
+    # 9.3 to 9.6
 
     def load(self, ident, f):
-        """9.3: envelope and content."""
         path = self.path('cur', ident + '.envelope')
-        if not stat.S_ISREG(os.lstat(path).st_mode):
-            raise Malformed('envelope is not a regular file')
-        with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), 'rb') as e:
+        try:
+            e = self.open(path)
+        except Odd:
+            raise Malformed('envelope is not a regular file') from None
+        if e is None:
+            raise Later('it is gone')
+        with e:
             st = os.fstat(e.fileno())
             env = parse_envelope(e.read(MAX_FILE + 1))
-        if st.st_nlink > 1:
-            self.unlink_same('bad', st)  # 10.3
         if st.st_uid not in (os.fstat(f.fileno()).st_uid, os.stat(self.path('new')).st_uid, 0):
             raise Foreign('envelope and content belong to different users')
         f.seek(0)
-        content = f.read()
-        if os.fstat(f.fileno()).st_nlink > 1:
-            raise Malformed('content has a second name')
-        if len(content) != env['size']:
-            raise Malformed('content does not have Size octets')
-        want = next((v for n, v in env['fields'] if n.lower() == 'sha256'), None)
-        if want and hashlib.sha256(content).hexdigest() != want:
-            raise Malformed('content does not have that SHA256')
+        content = f.read(env['size'] + 1)
+        if not fits(env, content):
+            raise Malformed('content does not have that Size and checksum')
         if b'\r' in content or b'\0' in content:
             raise Malformed('CR or NUL in the content')
         return env, content
 
     def record(self, ident, data, when=None):
         """9.4"""
-        sync(self.path('new'))
-        sync(self.path('cur'))
+        self.sync('new', 'cur')
         self.replace('cur', ident + '.envelope', data, when)
 
     def replace(self, box, name, data, when=None):
@@ -715,20 +864,29 @@ class Spool:
         write_new(private, data)
         if when is not None:
             os.utime(private, (when, when))
-        os.stat(final, follow_symlinks=False)  # it must still be there
+        sync(private)
+        os.lstat(final)  # it must still be there
         os.rename(private, final)
-        sync(self.path(box))
+        self.sync(box)
 
     def finish(self, ident):
-        """9.5"""
-        os.unlink(self.path('cur', ident + '.envelope'))
-        sync(self.path('new'))
-        sync(self.path('cur'))
+        """9.5, but for step 4, which next does."""
+        done = self.path('cur', ident + '.done')
+        os.rename(self.path('cur', ident + '.envelope'), done)
+        self.sync('cur', 'new')
         os.unlink(self.path('cur', ident + '.eml'))
+        self.after.append(done)
 
-    def free_in_bad(self, ident):
-        names = [ident] + [f'{ident[:170]}.{n}' for n in range(1, 1000)]
-        return next(n for n in names if not any(self.has('bad', n + s) for s in SUFFIXES))
+    def end(self):
+        """9.5 step 4 of all that were finished."""
+        if self.after:
+            self.sync('cur')
+        for done in self.after:
+            os.unlink(done)
+        self.after = []
+
+    def reason_line(self, reason):
+        return f'{now_text(self.clock())} {BAD_TEXT.sub("?", str(reason))}'
 
     def with_reason(self, data, line):
         """An envelope with Set-Aside in it; None where that is more than an envelope may be."""
@@ -741,157 +899,138 @@ class Spool:
 
     def set_aside(self, ident, reason):
         """9.6"""
-        path = self.path('cur', ident + '.envelope')
-        line = f'{now_text(self.clock())} {BAD_TEXT.sub("?", str(reason))}'
-        if stat.S_ISREG(os.lstat(path).st_mode) and not isinstance(reason, Foreign):
-            with open(path, 'rb') as f:
-                data = self.with_reason(f.read(MAX_FILE + 1), line)
+        env, eml = self.path('cur', ident + '.envelope'), self.path('cur', ident + '.eml')
+        regular = stat.S_ISREG(os.lstat(env).st_mode)
+        if regular and not isinstance(reason, Foreign):
+            data = self.with_reason(self.read(env), self.reason_line(reason))
             if data:
                 self.record(ident, data)
-        name, eml = self.free_in_bad(ident), self.path('cur', ident + '.eml')
-        regular = os.path.lexists(eml) and stat.S_ISREG(os.lstat(eml).st_mode)
+        name = self.free_in_bad(ident)
+        self.link_or_copy(eml, self.path('bad', name + '.eml'))
         if regular:
-            try:
-                os.link(eml, self.path('bad', name + '.eml'))
-            except PermissionError:  # another user's
-                with open(eml, 'rb') as f:
-                    private = self.path('tmp', new_id() + '.a')
-                    write_new(private, f.read())
-                move(private, self.path('bad', name + '.eml'))
-            sync(self.path('bad'))
-        move(path, self.path('bad', name + '.envelope'))
-        sync(self.path('bad'))
-        sync(self.path('cur'))
-        if regular:
-            os.unlink(eml)
-        for box in ('cur', 'new'):
-            odd = self.path(box, ident + '.eml')
-            if os.path.lexists(odd) and not stat.S_ISREG(os.lstat(odd).st_mode):
-                move(odd, self.path('bad', name + '.eml'))
+            self.link_or_copy(env, self.path('bad', name + '.envelope'))
+        else:
+            move(env, self.path('bad', name + '.envelope'))
+        self.sync('bad')
+        self.leave(ident)
+
+    def link_or_copy(self, a, b):
+        try:
+            os.link(a, b)
+        except PermissionError:  # another user's
+            private = self.path('tmp', new_id() + '.a')
+            with open(a, 'rb') as f:
+                write_new(private, f.read())
+            sync(private)
+            move(private, b)
+
+    # A.3
 
     def take_drop(self, box, ident):
-        """6.3, 10.2: the id of the message that the drop became, None to look again."""
-        name = ident + '.mail'
+        """The id of the message that the drop became, None to look again."""
+        path, fresh = self.path(box, ident + '.mail'), ident
         try:
-            f = self.locked(box, name)
+            f = self.lock(path)
             if f is None:
                 return None
             with f:
-                fresh = ident
+                f.seek(0)
+                data = f.read(os.fstat(f.fileno()).st_size)
                 if box == 'new':
+                    if any(same(path, self.path('cur', n)) for n in os.listdir(self.path('cur')) if n.endswith('.mail')):
+                        os.unlink(path)  # B
+                        return None
                     fresh = new_id()
-                    move(self.path('new', name), self.path('cur', fresh + '.mail'))
+                    move(path, self.path('cur', fresh + '.mail'))
+                    path = self.path('cur', fresh + '.mail')
                 if not (self.has('cur', fresh + '.envelope') and self.has('cur', fresh + '.eml')):
-                    self.build(f, fresh)
-                sync(self.path('cur'))
-                os.unlink(self.path('cur', fresh + '.mail'))
+                    self.verify(f, path)
+                    self.build(data, fresh)
+                self.sync('cur')
+                os.unlink(path)
                 return fresh
-        except Malformed as e:
-            stands = self.path(box, name) if self.has(box, name) else self.path('cur', fresh + '.mail')
+        except (Later, FileNotFoundError):
+            return None
+        except (Malformed, Odd) as e:
             free = self.free_in_bad(ident)
-            move(stands, self.path('bad', free + '.mail'))
-            write_new(self.path('bad', free + '.envelope'), f'Set-Aside: {now_text(self.clock())} {e}\n'.encode())
+            move(path, self.path('bad', free + '.mail'))
+            write_new(self.path('bad', free + '.envelope'), f'Set-Aside: {self.reason_line(e)}\n'.encode())
+            self.sync('bad', box)
             return None
 
-    def build(self, f, fresh):
+    def build(self, data, fresh):
         eml, envelope = self.path('cur', fresh + '.eml'), self.path('cur', fresh + '.envelope')
-        for half in (eml, envelope):
-            if os.path.lexists(half):
-                os.unlink(half)
-        f.seek(0)
-        if os.fstat(f.fileno()).st_nlink > 1:
-            raise Malformed('drop has a second name')
-        sender, recipients, content = parse_mail(f.read())
-        env = make_envelope(sender, recipients, content)
-        private = new_id()
-        c, e = self.path('tmp', private + '.c'), self.path('tmp', private + '.e')
+        for part in (eml, envelope):
+            if os.path.lexists(part):
+                os.unlink(part)
+        now = datetime.datetime.fromtimestamp(int(self.clock()), datetime.timezone.utc)
+        sender, recipients, content = parse_mail(data, now, fresh, socket.gethostname())
+        c, e = self.path('tmp', new_id() + '.c'), self.path('tmp', new_id() + '.e')
         write_new(c, content)
-        write_new(e, marshal(env))
-        sync(self.path('new'))
+        write_new(e, marshal(make_envelope(sender, recipients, content)))
+        sync(c)
+        sync(e)
+        self.sync('new')
         with open(c, 'rb') as held:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
             move(c, eml)
             move(e, envelope)
 
     def sweep(self):
-        """10.4, and what in cur has no envelope."""
-        def old(path):
-            return self.clock() - os.lstat(path).st_ctime >= ORPHANED
+        """DRAFT"""
         for name in os.listdir(self.path('tmp')):
-            if old(self.path('tmp', name)) and not os.path.isdir(self.path('tmp', name)):
+            st = os.lstat(self.path('tmp', name))
+            if self.clock() - st.st_ctime >= HALF_AGE and not stat.S_ISDIR(st.st_mode):
                 os.unlink(self.path('tmp', name))
-        for name in os.listdir(self.path('new')):
-            ident, kind = split_name(name)
-            known = ident and any(self.has(b, ident + '.envelope') for b in ('new', 'cur', 'bad'))
-            if kind == '.eml' and not known and old(self.path('new', name)):
-                self.aside_orphan(name, ident)
-        for name in os.listdir(self.path('cur')):
-            ident, kind = split_name(name)
-            if kind == '.eml' and not self.has('cur', ident + '.envelope'):
-                f = self.claim(ident)
-                if f:
-                    f.close()
 
-    def aside_orphan(self, name, ident):
-        path = self.path('new', name)
-        try:
-            held = self.locked_file(path)
-            if held is None:
-                return
-        except Malformed:
-            held = None
-        try:
-            st = os.lstat(path)
-            if any(self.has(b, ident + '.envelope') for b in ('new', 'cur', 'bad')) or not self.lasts(('orphan', st.st_ino)):
-                return
-            move(path, self.path('bad', self.free_in_bad(ident) + '.eml'))
-            sync(self.path('bad'))
-            sync(self.path('new'))
-        finally:
-            if held:
-                held.close()
+    def names(self):
+        return sorted((b, n) for b in ('new', 'cur', 'bad') for n in os.listdir(self.path(b)))
 
     def drain(self, agent):
         """One pass; agent(env, content) returns True when it took the message. Tells whether anything was done."""
-        done = False
+        before = self.names()
         self.sweep()
         for box in ('new', 'cur'):
             for name in sorted(os.listdir(self.path(box))):
                 if split_name(name)[1] == '.mail':
-                    done = self.take_drop(box, split_name(name)[0]) is not None or done
-        names = {n for b in ('new', 'cur') for n in os.listdir(self.path(b))}
-        for ident in sorted(split_name(n)[0] for n in names if split_name(n)[1] == '.envelope'):
-            try:
-                f = self.claim(ident)
-            except Malformed as e:
-                self.set_aside(ident, e)
-                done = True
-                continue
-            if f is None:
-                continue
-            with f:
-                done = self.deliver(ident, f, agent) or done
-        return done
+                    self.take_drop(box, split_name(name)[0])
+        for ident in sorted({split_name(n)[0] for b, n in self.names() if b != 'bad' and split_name(n)[0]}):
+            f = self.claim(ident)
+            if f:
+                with f:
+                    self.deliver(ident, f, agent)
+        self.end()
+        return self.names() != before
 
     def deliver(self, ident, f, agent):
         try:
             env, content = self.load(ident, f)
         except Malformed as e:
             self.set_aside(ident, e)
-            return True
+            return
+        except Later:
+            return
+        if os.stat(self.path('cur', ident + '.envelope')).st_mtime > self.clock():
+            return  # deferred
         if all(r['outcome'] for r in env['recipients']) or agent(env, content):
             self.finish(ident)
-            return True
-        return False
 
 
-# 15. Conformance
+# The vectors, as their README says
+
+VECTOR_TIME, VECTOR_ID, VECTOR_HOST = datetime.datetime(2026, 11, 23, 20, 4, 13, tzinfo=datetime.timezone.utc), 'drop', 'mail.example.com'
+
 
 def run_vector(v, base):
     def file():
         with open(os.path.join(base, v['file']), 'rb') as f:
-            return f.read()
-    known = {'name', 'kind', 'valid', 'id', 'file', 'line', 'value', 'sender', 'recipients', 'content', 'why'}
+            data = f.read()
+        if 'repeat' in v:
+            lines = data.splitlines(keepends=True)
+            lines[v['repeat'][0] - 1] *= v['repeat'][1]
+            data = b''.join(lines)
+        return data
+    known = {'name', 'kind', 'valid', 'id', 'file', 'value', 'sender', 'recipients', 'content', 'repeat', 'why'}
     if set(v) - known:
         return 'unknown keys ' + ' '.join(set(v) - known)
     if v['kind'] == 'id':
@@ -899,17 +1038,15 @@ def run_vector(v, base):
     if v['kind'] == 'tree':
         return run_tree(json.loads(file()))
     try:
-        got = parse_envelope(file()) if v['kind'] == 'envelope' else parse_mail(file())
+        got = parse_envelope(file()) if v['kind'] == 'envelope' else parse_mail(file(), VECTOR_TIME, VECTOR_ID, VECTOR_HOST)
     except Malformed as e:
-        if v['valid']:
-            return f'refused: {e}'
-        return None if 'line' not in v or v['line'] == e.line else f'line {e.line}: {e}'
+        return f'refused: {e}' if v['valid'] else None
     if not v['valid']:
         return 'accepted'
     if v['kind'] == 'envelope':
         if marshal(got) != file():
             return 'not the same when written again'
-        return None if got == v['value'] else f'value {json.dumps(got)}'
+        return None if 'repeat' in v or got == v['value'] else f'value {json.dumps(got)}'
     with open(os.path.join(base, v['content']), 'rb') as f:
         return None if got == (v['sender'], v['recipients'], f.read()) else f'{got}'
 
@@ -927,28 +1064,35 @@ def make_tree(top, entries):
             os.mkfifo(path)
         elif kind == 'symlink':
             os.symlink(e['to'], path)
-        else:
+        elif not os.path.lexists(path):
             with open(path, 'wb') as f:
                 f.write(base64.b64decode(e['base64']) if 'base64' in e else e.get('text', '').encode())
+        if 'mode' in e:
+            os.chmod(path, int(e['mode'], 8))
 
 
 def run_tree(tree):
     import tempfile
     with tempfile.TemporaryDirectory() as top:
-        clock = [time.time()]
-        spool = Spool(top, lambda: clock[0])
+        ahead = [0]
+        # root may read everything, and must not here
+        spool = Spool(top, lambda: time.time() + ahead[0], lambda path: os.lstat(path).st_mode & 0o400 != 0)
         make_tree(top, tree['before'])
-        clock[0] += 3600 * max((e.get('hours', 0) for e in tree['before']), default=0)
+        ahead[0] = 3600 * max((e.get('hours', 0) for e in tree['before']), default=0)
         delivered = []
 
         def agent(env, content):
             rcpts = list(dict.fromkeys(r['address'] for r in env['recipients'] if not r['outcome']))
             delivered.append({'sender': env['sender']['address'], 'recipients': rcpts, 'content': content.decode()})
             return True
-        for later in ([0, 60 * tree['minutes']] if 'minutes' in tree else [0]):
-            clock[0] += later
+        while spool.drain(agent):
+            pass
+        if 'minutes' in tree or 'then' in tree:
+            ahead[0] += 60 * tree.get('minutes', 0)
+            make_tree(top, tree.get('then', []))
             while spool.drain(agent):
                 pass
+
         def order(x):
             return json.dumps(x, sort_keys=True)
         if sorted(delivered, key=order) != sorted(tree['delivered'], key=order):
@@ -993,9 +1137,12 @@ def check(files):
     for path in files:
         try:
             with open(path, 'rb') as f:
-                parse_mail(f.read()) if path.endswith('.mail') else parse_envelope(f.read(MAX_FILE + 1))
+                if path.endswith('.mail'):
+                    parse_mail(f.read(), VECTOR_TIME, VECTOR_ID, VECTOR_HOST)
+                else:
+                    parse_envelope(f.read(MAX_FILE + 1))
         except Malformed as e:
-            print(f'{path}:{e.line or 0}: {e}')
+            print(f'{path}: {e}')
             code = 65
     return code
 
