@@ -36,11 +36,16 @@ func TestMain(m *testing.M) {
 func TestScripts(t *testing.T) {
 	root := t.TempDir()
 	bin := programs(t, filepath.Join(root, "bin"))
+	format, err := filepath.Abs("../../SPOOL-FORMAT.md")
+	if err != nil {
+		t.Fatal(err)
+	}
 	scripttest.Run(t, "../../testdata/script/smapd*.txtar", root, func(e *testscript.Env) {
 		e.Setenv("PATH", bin+":"+e.Getenv("PATH"))
 		e.Setenv("AGENT", filepath.Join(bin, "agent"))
 		e.Setenv("SMAPQ", filepath.Join(bin, "smapq"))
 		e.Setenv("SMAPD", filepath.Join(bin, "smapd"))
+		e.Setenv("FORMAT", format)
 	}, map[string]scripttest.Command{
 		"signal": signalCmd, "feed": feed, "due": due, "manager": managerCmd, "atleast": atleast, "again": again, "quiet": quiet,
 	})
