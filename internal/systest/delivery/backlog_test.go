@@ -63,8 +63,11 @@ func TestBacklog(t *testing.T) {
 	feeder := kit.OwnFeeder(t, s.Spool)
 	feeder.Pair("first", "bob@system.test")
 
-	began = time.Now()
 	daemon := kit.Start(t, kit.Program(t, "smapd"), "-c", s.Table)
+	if !kit.Eventually(time.Minute, func() bool { return strings.Contains(daemon.Log(), " ready ") }) {
+		t.Fatal("smapd does not start")
+	}
+	began = time.Now()
 	if !kit.Eventually(20*time.Second, func() bool { return strings.Contains(daemon.Log(), "finished id=first ") }) {
 		t.Fatal("the new message is not delivered")
 	}

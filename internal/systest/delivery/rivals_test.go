@@ -95,8 +95,8 @@ func TestRivals(t *testing.T) {
 }
 
 // TestDeletedUnder deletes files of messages that smapd has: a content while its agent runs, which is delivered from the
-// open file; an envelope while the agent runs, which must not come back; a content that waits for its next attempt, whose
-// envelope is set aside after a minute, for a person.
+// open file; an envelope while the agent runs, which must not come back; a content that waits for its next attempt. The
+// other halves stay, for a person.
 func TestDeletedUnder(t *testing.T) {
 	t.Parallel()
 	s := kit.NewSite(t)
@@ -134,18 +134,31 @@ cat >DIR/$SMAP_ID.content
 	if _, want := kit.Marked("content"); kit.ReadFile(t, dir+"/content.content") != want {
 		t.Errorf("the agent got %q", kit.ReadFile(t, dir+"/content.content"))
 	}
-	if !kit.Eventually(3*time.Minute, func() bool { return s.Field("bad", "waits", "Set-Aside") != "" }) {
-		t.Errorf("the envelope without content is not in bad/; in cur/: %v", s.Names("cur"))
+	// Neither of the halves is delivered, removed or set aside, not by another smapd either: 36 hours are for a person.
+	halves := func() bool {
+		names := s.Names("cur")
+		slices.Sort(names)
+		return slices.Equal(names, []string{"envelope.eml", "waits.envelope"}) && s.Count("new")+s.Count("bad") == 0
+	}
+	if !kit.Eventually(10*time.Second, halves) {
+		t.Errorf("in cur/: %v, in bad/: %v", s.Names("cur"), s.Names("bad"))
 	}
 	daemon.Stop()
-	kit.Start(t, kit.Program(t, "smapd"), "-c", s.Table) // and its first look around, which is not yet due again
-	s.Drained(10 * time.Second)
+	again := kit.Start(t, kit.Program(t, "smapd"), "-c", s.Table)
+	feeder.Pair("last", "bob@system.test")
+	if !kit.Eventually(20*time.Second, func() bool { return strings.Contains(again.Log(), "finished id=last") }) {
+		t.Error("the halves hold up other mail")
+	}
+	if !kit.Eventually(10*time.Second, halves) {
+		t.Errorf("in cur/: %v, in bad/: %v", s.Names("cur"), s.Names("bad"))
+	}
+	log := daemon.Log() + again.Log()
 	for _, event := range []string{"delivered id=envelope", "aside id=envelope", "aside id=content"} {
-		if strings.Contains(daemon.Log(), event) {
+		if strings.Contains(log, event) {
 			t.Errorf("the log says %s", event)
 		}
 	}
-	if n := strings.Count(daemon.Log(), " trouble "); n != 0 {
+	if n := strings.Count(log, " trouble "); n != 0 {
 		t.Errorf("trouble was said %d times, and it is none", n)
 	}
 }

@@ -65,10 +65,11 @@ func (b *Bulk) Raw(id, lines, content string) {
 	b.move(id + ".envelope")
 }
 
-// Drop commits the message of that mark as a single file.
+// Drop commits the message of that mark as a single file, with the fields that a drainer would add.
 func (b *Bulk) Drop(mark, recipient string) {
 	sender, content := Marked(mark)
-	b.write(mark+".mail", fmt.Sprintf("Return-Path: <%s>\nTo: <%s>\n%s", sender, recipient, content))
+	const fields = "Date: Mon, 23 Nov 2026 20:00:00 +0000\nMessage-ID: <%s>\n"
+	b.write(mark+".mail", fmt.Sprintf("Return-Path: <%s>\nTo: <%s>\n"+fields+"%s", sender, recipient, sender, content))
 	b.move(mark + ".mail")
 }
 
