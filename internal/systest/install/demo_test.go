@@ -69,6 +69,11 @@ func TestDemo(t *testing.T) {
 			t.Errorf("make demo did not show %q:\n%s", want, kit.Tail(out, 6000))
 		}
 	}
+	for _, word := range []string{"warning", "trouble", "securityalert"} {
+		if strings.Contains(out, word) {
+			t.Errorf("make demo shows a newcomer %q:\n%s", word, kit.Tail(out, 6000))
+		}
+	}
 	if out, err := exec.Command("pgrep", "-u", who.Name, "-a").Output(); err == nil {
 		t.Errorf("left running:\n%s", out)
 	}
