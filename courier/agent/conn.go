@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"crypto/tls"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"net"
@@ -18,7 +17,6 @@ import (
 
 const (
 	dialTimeout  = 30 * time.Second
-	openTimeout  = 2 * time.Minute // greeting, TLS and AUTH
 	maxReplyLine = 2048
 	maxReply     = 100 // lines
 )
@@ -53,6 +51,9 @@ func (e *replyError) Error() string { return e.command + ": " + e.reply.String()
 // A smtpConn is a connection that has passed its greeting.
 type smtpConn struct {
 	conn     net.Conn
+	raw      *limitedConn // below TLS
+	server   server
+	from     string // the client that the PROXY header names
 	r        *bufio.Reader
 	w        *bufio.Writer
 	opt      *Remote
@@ -75,31 +76,47 @@ func (e *handshakeError) Error() string { return "TLS: " + e.err.Error() }
 // Unwrap returns the reason.
 func (e *handshakeError) Unwrap() error { return e.err }
 
-// connect opens a connection. Its errors mean that the agent cannot be reached.
-// With TLSMay, a server whose TLS is broken gets the mail in plaintext over a
-// second connection: TLSMay protects where it can and never stops mail.
-func (o *Remote) connect(ctx context.Context) (*smtpConn, error) {
-	c, err := o.dial(ctx, o.TLS)
-	var broken *handshakeError
-	if o.TLS == TLSMay && errors.As(err, &broken) && context.Cause(ctx) == nil {
-		return o.dial(ctx, TLSNone)
+// connect opens a connection to the first server that can be reached. Its errors
+// mean that the agent cannot be reached.
+func (o *Remote) connect(ctx context.Context, from string) (*smtpConn, error) {
+	var errs []error
+	for _, s := range o.servers {
+		c, err := o.dial(ctx, s, from, o.TLS)
+		var broken *handshakeError
+		if o.TLS == TLSMay && errors.As(err, &broken) && context.Cause(ctx) == nil {
+			// TLSMay protects where it can, and never stops mail.
+			c, err = o.dial(ctx, s, from, TLSNone)
+		}
+		if err == nil {
+			return c, nil
+		}
+		if len(o.servers) > 1 {
+			err = fmt.Errorf("%s: %w", s.address, err)
+		}
+		errs = append(errs, err)
+		if context.Cause(ctx) != nil {
+			break
+		}
 	}
-	return c, err
+	return nil, errors.Join(errs...)
 }
 
 // dial connects, and goes through greeting, EHLO, TLS and AUTH.
-func (o *Remote) dial(ctx context.Context, mode TLSMode) (*smtpConn, error) {
-	ctx, cancel := context.WithTimeout(ctx, openTimeout)
-	defer cancel()
+func (o *Remote) dial(ctx context.Context, s server, from string, mode TLSMode) (*smtpConn, error) {
 	d := net.Dialer{Timeout: dialTimeout}
-	conn, err := d.DialContext(ctx, o.network, o.address)
+	conn, err := d.DialContext(ctx, s.network, s.address)
 	if err != nil {
 		return nil, err
 	}
-	c := &smtpConn{opt: o, tls: mode, born: time.Now()}
-	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) }) // wakes what reads and writes
-	defer stop()
+	if t, ok := conn.(*net.TCPConn); ok {
+		// What waits in the kernel is no progress: see limits.
+		_ = t.SetWriteBuffer(writeBuffer) // else there is less to see
+	}
+	c := &smtpConn{opt: o, tls: mode, server: s, from: from, born: time.Now()}
 	c.use(conn)
+	c.raw.begin(o.limits.open)
+	stop := context.AfterFunc(ctx, c.raw.interrupt)
+	defer stop()
 	if err := c.open(ctx); err != nil {
 		return nil, errors.Join(err, ignoreClosed(c.conn.Close()))
 	}
@@ -116,13 +133,24 @@ func ignoreClosed(err error) error {
 	return err
 }
 
+// use speaks through a connection: the first time the network's own, then TLS on it.
 func (c *smtpConn) use(conn net.Conn) {
+	if c.raw == nil {
+		c.raw = &limitedConn{Conn: conn, block: c.opt.limits.block}
+		conn = c.raw
+	}
 	c.conn = conn
 	c.r = bufio.NewReaderSize(conn, maxReplyLine)
 	c.w = bufio.NewWriterSize(conn, 16<<10)
 }
 
 func (c *smtpConn) open(ctx context.Context) error {
+	if c.opt.Proxy {
+		c.raw.limit(c.opt.limits.command)
+		if _, err := c.raw.Write(proxyHeader(c.from, c.raw.RemoteAddr())); err != nil {
+			return fmt.Errorf("PROXY header: %w", err)
+		}
+	}
 	if c.tls == TLSImplicit {
 		if err := c.handshake(ctx); err != nil {
 			return err
@@ -138,7 +166,7 @@ func (c *smtpConn) open(ctx context.Context) error {
 			return errors.New("the server does not offer STARTTLS")
 		}
 	case TLSMay:
-		offered = offered && c.opt.network != "unix"
+		offered = offered && c.server.network != "unix"
 	default:
 		offered = false
 	}
@@ -147,7 +175,7 @@ func (c *smtpConn) open(ctx context.Context) error {
 			return err
 		}
 	}
-	return c.login()
+	return c.login(ctx)
 }
 
 // startTLS protects the connection. All that was said before counts no more.
@@ -172,7 +200,8 @@ func (c *smtpConn) startTLS(ctx context.Context) error {
 }
 
 func (c *smtpConn) handshake(ctx context.Context) error {
-	t := tls.Client(c.conn, c.opt.tlsConfig())
+	t := tls.Client(c.conn, c.opt.tlsConfig(c.server))
+	c.raw.limit(c.opt.limits.command)
 	if err := t.HandshakeContext(ctx); err != nil {
 		return &handshakeError{err}
 	}
@@ -183,7 +212,7 @@ func (c *smtpConn) handshake(ctx context.Context) error {
 
 // greeted reads the greeting and says hello.
 func (c *smtpConn) greeted() error {
-	r, err := c.read()
+	r, err := c.read(c.opt.limits.greeting)
 	if err != nil {
 		return fmt.Errorf("greeting: %w", err)
 	}
@@ -219,46 +248,6 @@ func (c *smtpConn) hello(name string) error {
 	return nil
 }
 
-// login authenticates, over a network only to a server whose certificate was
-// checked.
-func (c *smtpConn) login() error {
-	if c.opt.User == "" {
-		return nil
-	}
-	if !c.verified && !c.opt.Local() {
-		return errors.New("AUTH without verified TLS is refused")
-	}
-	mechanisms := strings.Fields(strings.ToUpper(c.ext["AUTH"]))
-	enc := base64.StdEncoding.EncodeToString
-	for _, m := range mechanisms {
-		switch m {
-		case "PLAIN":
-			_, err := c.expect(235, "AUTH PLAIN "+enc([]byte("\x00"+c.opt.User+"\x00"+c.opt.Password)))
-			return hideCommand(err)
-		case "LOGIN":
-			for _, step := range []struct {
-				code int
-				line string
-			}{{334, "AUTH LOGIN"}, {334, enc([]byte(c.opt.User))}, {235, enc([]byte(c.opt.Password))}} {
-				if _, err := c.expect(step.code, step.line); err != nil {
-					return hideCommand(err)
-				}
-			}
-			return nil
-		}
-	}
-	return fmt.Errorf("the server offers neither AUTH PLAIN nor LOGIN but %q", c.ext["AUTH"])
-}
-
-// hideCommand keeps passwords out of the log.
-func hideCommand(err error) error {
-	var e *replyError
-	if errors.As(err, &e) {
-		return &replyError{"AUTH", e.reply}
-	}
-	return err
-}
-
 // send writes one command line. What could end a line early is refused here,
 // whatever was checked before.
 func (c *smtpConn) send(line string) error {
@@ -280,10 +269,11 @@ func (c *smtpConn) command(line string) (reply, error) {
 }
 
 func (c *smtpConn) flushAndRead() (reply, error) {
+	c.raw.limit(c.opt.limits.command)
 	if err := c.w.Flush(); err != nil {
 		return reply{}, err
 	}
-	return c.read()
+	return c.read(c.opt.limits.command)
 }
 
 func (c *smtpConn) expect(code int, line string) (reply, error) {
@@ -295,8 +285,9 @@ func (c *smtpConn) expect(code int, line string) (reply, error) {
 	return r, err
 }
 
-// read reads one reply, which is bounded in every way.
-func (c *smtpConn) read() (reply, error) {
+// read reads one reply, which is bounded in every way: it has to be whole in time.
+func (c *smtpConn) read(within time.Duration) (reply, error) {
+	c.raw.limit(within)
 	var r reply
 	for n := 0; n < maxReply; n++ {
 		line, err := c.r.ReadSlice('\n')
@@ -331,12 +322,14 @@ func (c *smtpConn) sendAll(commands []string) error {
 			return err
 		}
 	}
+	c.raw.limit(c.opt.limits.command)
 	return c.w.Flush()
 }
 
 // quit ends the connection politely without waiting for the answer.
 func (c *smtpConn) quit() {
-	_ = c.conn.SetDeadline(time.Now().Add(time.Second))
+	c.raw.begin(time.Second)
+	c.raw.limit(time.Second)
 	if c.send("QUIT") == nil {
 		_ = c.w.Flush() // it is going away in any case
 	}

@@ -11,10 +11,11 @@ import (
 	"time"
 )
 
-// A content goes out as it is, 8-bit or not, also to a server that does not
-// offer 8BITMIME. RFC 6152 would have it converted or returned; converting needs
-// a MIME parser, returning loses mail that every server of this century takes,
-// and the administrator chose the server.
+// A content goes out as it is: 8-bit or not, also to a server that does not offer
+// 8BITMIME, and with lines of more than 998 octets if it has any. RFC 6152 would have
+// it converted or returned; converting needs a MIME parser, returning loses mail that
+// most servers take, and the administrator chose the server. A server that refuses
+// such lines says so, and the sender is told what it said.
 
 // errBareCR: a content that could smuggle. The spool has checked it before; it
 // is checked again on the way out.
@@ -28,8 +29,7 @@ func (c *smtpConn) broken(err error) Result {
 	}
 	var operation *net.OpError
 	if errors.As(err, &operation) && !operation.Timeout() {
-		_ = c.conn.SetReadDeadline(time.Now().Add(time.Second))
-		if r, rerr := c.read(); rerr == nil && r.code >= 400 {
+		if r, rerr := c.read(time.Second); rerr == nil && r.code >= 400 {
 			said := c.refusal("DATA", r)
 			if c.opt.LMTP {
 				said.Outcome = Retry // it may be about one of the recipients
@@ -43,6 +43,7 @@ func (c *smtpConn) broken(err error) Result {
 // data writes the content with CRLF line ends and dots doubled, and the final
 // dot, into the buffer. It never writes the final dot after an error.
 func (c *smtpConn) data(job *Job) error {
+	c.raw.limit(c.opt.limits.block)
 	if _, err := job.Content.Seek(0, io.SeekStart); err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"strings"
 	"testing"
+	"time"
 )
 
 // FuzzReply: whatever a server says is a reply of three digits and bounded
@@ -16,7 +17,7 @@ func FuzzReply(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		c := &smtpConn{opt: &Remote{}, r: bufio.NewReaderSize(bytes.NewReader(data), maxReplyLine)}
-		r, err := c.read()
+		r, err := c.read(time.Second)
 		if err != nil {
 			return
 		}

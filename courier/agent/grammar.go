@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -24,15 +25,16 @@ func Usages() []string {
 	return []string{
 		"sendmail PROGRAM [ARG...]",
 		"exec PROGRAM [ARG...]",
-		"lmtp ADDRESS [WORD...]",
-		"smtp ADDRESS [WORD...]",
+		"lmtp ADDRESS[,ADDRESS...] [WORD...]",
+		"smtp ADDRESS[,ADDRESS...] [WORD...]",
 		"maildir DIR",
 	}
 }
 
 // WordUsages returns how the words of smtp and lmtp agents are written.
 func WordUsages() []string {
-	return []string{"tls may|none|verify|implicit", "ca FILE", "auth FILE", "helo NAME", "xclient"}
+	return []string{"tls may|none|verify|implicit", "ca FILE", "cert FILE", "auth FILE", "oauth2 USER FILE",
+		"oauth2-program USER PROGRAM", "helo NAME", "xclient", "proxy"}
 }
 
 func usage(kind string) string {
@@ -61,7 +63,7 @@ func Parse(words []string, o Options) (Agent, error) {
 	var err error
 	switch kind {
 	case "sendmail":
-		if err = checkProgram(args[0]); err == nil {
+		if err = absolute(args[0]); err == nil {
 			return &Sendmail{Argv: args}, nil
 		}
 	case "exec":
@@ -72,10 +74,10 @@ func Parse(words []string, o Options) (Agent, error) {
 		switch {
 		case len(args) > 1:
 			err = fmt.Errorf("agent maildir takes one value, got %d: agent %s", len(args), form)
-		case !filepath.IsAbs(args[0]):
-			err = fmt.Errorf("%q is not an absolute path", args[0])
 		default:
-			return NewMaildir(args[0]), nil
+			if err = absolute(args[0]); err == nil {
+				return NewMaildir(args[0]), nil
+			}
 		}
 	default:
 		var r *Remote
@@ -122,68 +124,93 @@ func parseRemote(kind string, args []string, o Options) (*Remote, error) {
 	return a, nil
 }
 
-// word takes one word with its value, and returns how many words these are.
+// word takes one word with its values, and returns how many words these are.
 func (o *Remote) word(words []string, env Options) (int, error) {
-	word := words[0]
-	if word == "xclient" {
+	word, n := words[0], values(words[0])
+	switch {
+	case n < 0:
+		return 0, fmt.Errorf("%q is unknown: the words are %s", word, strings.Join(WordUsages(), ", "))
+	case len(words) <= n:
+		return 0, fmt.Errorf("%q needs a value: the words are %s", word, strings.Join(WordUsages(), ", "))
+	}
+	var err error
+	switch value := append(words[1:1+n:1+n], ""); word {
+	case "xclient":
 		o.XClient = true
-		return 1, nil
-	}
-	if len(words) == 1 {
-		return 0, fmt.Errorf("%q is unknown or needs a value: the words are %s", word, strings.Join(WordUsages(), ", "))
-	}
-	value := words[1]
-	switch word {
+	case "proxy":
+		o.Proxy = true
 	case "tls":
-		mode, ok := tlsModes[value]
+		mode, ok := tlsModes[value[0]]
 		if !ok {
-			return 0, fmt.Errorf("tls %q is none of may, none, verify, implicit", value)
+			return 0, fmt.Errorf("tls %q is none of may, none, verify, implicit", value[0])
 		}
 		o.TLS = mode
+	case "helo":
+		if envelope.CheckAddress("x@"+value[0]) != nil {
+			return 0, fmt.Errorf("helo %q is not the name of a host", value[0])
+		}
+		o.Helo = value[0]
+	case "oauth2":
+		o.User, o.Token, err = value[0], FileToken(value[1]), absolute(value[1])
+	case "oauth2-program":
+		o.User, o.Token, err = value[0], ProgramToken(value[1]), absolute(value[1])
+	default:
+		err = o.file(word, value[0], env)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("%s %s: %w", word, words[n], err)
+	}
+	return 1 + n, nil
+}
+
+// file takes a word whose value is a file.
+func (o *Remote) file(word, name string, env Options) error {
+	data, err := env.ReadFile(name)
+	if err != nil {
+		return err
+	}
+	switch word {
 	case "auth":
-		data, err := env.ReadFile(value)
-		if err == nil {
-			o.User, o.Password, err = readAuth(data)
-		}
-		if err != nil {
-			return 0, fmt.Errorf("auth %s: %w", value, err)
-		}
+		o.User, o.Password, err = readAuth(data)
 	case "ca":
-		data, err := env.ReadFile(value)
-		if err != nil {
-			return 0, fmt.Errorf("ca %s: %w", value, err)
-		}
 		o.Roots = x509.NewCertPool()
 		if !o.Roots.AppendCertsFromPEM(data) {
-			return 0, fmt.Errorf("ca %s: no certificate in PEM form", value)
+			err = errors.New("no certificate in PEM form")
 		}
-	case "helo":
-		if envelope.CheckAddress("x@"+value) != nil {
-			return 0, fmt.Errorf("helo %q is not the name of a host", value)
+	case "cert":
+		var pair tls.Certificate
+		if pair, err = tls.X509KeyPair(data, data); err == nil {
+			o.Certificates = []tls.Certificate{pair}
 		}
-		o.Helo = value
-	default:
-		return 0, fmt.Errorf("%q is unknown: the words are %s", word, strings.Join(WordUsages(), ", "))
 	}
-	return 2, nil
+	return err
+}
+
+// values is how many values a word takes; below zero, it is unknown.
+func values(word string) int {
+	for _, u := range WordUsages() {
+		if list := strings.Fields(u); list[0] == word {
+			return len(list) - 1
+		}
+	}
+	return -1
 }
 
 // Files returns the files that an agent's words name and Parse reads.
 func Files(words []string) []string {
-	var files []string
 	if len(words) < 2 || words[0] != "smtp" && words[0] != "lmtp" {
 		return nil
 	}
-	for i := 2; i < len(words); i++ {
-		switch words[i] {
-		case "auth", "ca":
-			if i+1 < len(words) {
-				files = append(files, words[i+1])
-			}
-			i++
-		case "tls", "helo":
-			i++
+	var files []string
+	for rest := words[2:]; len(rest) > 0; {
+		n := values(rest[0])
+		if n < 0 || len(rest) <= n {
+			break // Parse says what is wrong
 		}
+		if rest[0] == "auth" || rest[0] == "ca" || rest[0] == "cert" {
+			files = append(files, rest[1])
+		}
+		rest = rest[1+n:]
 	}
 	return files
 }
@@ -199,9 +226,9 @@ func readAuth(data []byte) (user, password string, err error) {
 	return user, password, nil
 }
 
-func checkProgram(path string) error {
+func absolute(path string) error {
 	if !filepath.IsAbs(path) {
-		return fmt.Errorf("the program must be an absolute path, not %q", path)
+		return fmt.Errorf("%q is not an absolute path", path)
 	}
 	return nil
 }

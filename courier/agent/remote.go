@@ -6,10 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"net"
-	"net/netip"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"time"
@@ -20,9 +17,10 @@ import (
 // TLSMode says how a connection is protected.
 type TLSMode int
 
-// The modes. May uses STARTTLS where it is offered, without verification: that
-// is better than nothing and no more. Where TLS fails, it goes on in plaintext. Verify insists on STARTTLS and on a valid
-// certificate; Implicit on TLS from the first octet.
+// The modes. May uses STARTTLS where it is offered, without verification: that is
+// better than nothing and no more. Where TLS fails, it goes on in plaintext. Verify
+// insists on STARTTLS and on a valid certificate; Implicit on TLS from the first
+// octet.
 const (
 	TLSMay TLSMode = iota
 	TLSNone
@@ -38,15 +36,23 @@ type Remote struct {
 	// Roots are the authorities that Verify and Implicit accept; nil is the
 	// system's.
 	Roots *x509.CertPool
-	// User and Password are for AUTH, which is used when User is not empty.
+	// Certificates are what the client shows to a server that asks for one.
+	Certificates []tls.Certificate
+	// User and Password are for AUTH, which is used when User is not empty. With
+	// Token, AUTH is XOAUTH2 with what that returns.
 	User, Password string
+	Token          func(context.Context) (string, error)
+	// Proxy begins each connection with a header of the PROXY protocol that names
+	// the client that the mail came from. The server has to expect it.
+	Proxy bool
 	// XClient tells the server about the client that the mail came from, with
 	// Postfix's XCLIENT. The server has to allow it.
 	XClient bool
 	// Helo is our name; default the host's.
 	Helo string
 
-	network, address string
+	servers []server // tried in order
+	limits  limits
 
 	mu     sync.Mutex
 	idle   []*smtpConn
@@ -61,42 +67,18 @@ const (
 )
 
 // NewSMTP returns an agent for an SMTP server: "host", "host:port",
-// "[2001:db8::1]:port" or the path of a unix socket. The port's default is 25.
-func NewSMTP(address string) (*Remote, error) { return newRemote(address, "25") }
+// "[2001:db8::1]:port" or the path of a unix socket. The port's default is 25. Of
+// several addresses, separated by commas, the first that can be reached is used.
+func NewSMTP(addresses string) (*Remote, error) { return newRemote(addresses, "25") }
 
-func newRemote(address, port string) (*Remote, error) {
-	r := &Remote{Helo: "localhost"}
+func newRemote(addresses, port string) (*Remote, error) {
+	r := &Remote{Helo: "localhost", limits: standardLimits()}
 	if name, err := os.Hostname(); err == nil && name != "" && !strings.ContainsAny(name, " \r\n") {
 		r.Helo = name
 	}
-	path := strings.TrimPrefix(address, "unix:")
-	if filepath.IsAbs(path) {
-		r.network, r.address = "unix", path
-		return r, nil
-	}
-	if path != address {
-		return nil, fmt.Errorf("%q is not the absolute path of a socket", path)
-	}
-	host, p, err := net.SplitHostPort(address)
-	if err != nil {
-		host, p = strings.Trim(address, "[]"), port
-	}
-	if host == "" || p == "" || strings.ContainsAny(host, "/ ") {
-		return nil, fmt.Errorf("%q is not an address", address)
-	}
-	if n, err := net.LookupPort("tcp", p); err != nil || n == 0 {
-		return nil, fmt.Errorf("%q: %q is not a port from 1 to 65535", address, p)
-	}
-	r.network, r.address = "tcp", net.JoinHostPort(host, p)
-	return r, nil
-}
-
-// Name returns the protocol and the address.
-func (o *Remote) Name() string {
-	if o.LMTP {
-		return "lmtp " + o.address
-	}
-	return "smtp " + o.address
+	var err error
+	r.servers, err = parseServers(addresses, port)
+	return r, err
 }
 
 // Key returns what may hang together: the mail for a domain or, with LMTP, for one
@@ -112,44 +94,25 @@ func (o *Remote) Key(to string) string {
 // MaxRecipients returns 0.
 func (o *Remote) MaxRecipients() int { return 0 }
 
-func (o *Remote) host() string {
-	host, _, err := net.SplitHostPort(o.address)
-	if err != nil {
-		return o.address
-	}
-	return host
-}
-
-// Local tells whether the server is on this host, so that what is said to it
-// crosses no network.
-func (o *Remote) Local() bool {
-	ip, err := netip.ParseAddr(o.host())
-	return o.network == "unix" || err == nil && ip.Unmap().IsLoopback() || o.host() == "localhost"
-}
-
-func (o *Remote) tlsConfig() *tls.Config {
-	return &tls.Config{
-		ServerName: o.host(), RootCAs: o.Roots, MinVersion: tls.VersionTLS12,
-		InsecureSkipVerify: o.TLS == TLSMay, // see TLSMay
-	}
-}
-
 // Deliver sends the message over a connection that is kept from an earlier one,
 // or over a new one.
 func (o *Remote) Deliver(ctx context.Context, job *Job) ([]Result, error) {
-	client := ""
+	var from client
 	if o.XClient {
-		client = xclient(job.Envelope)
+		from.xclient = xclient(job.Envelope)
+	}
+	if o.Proxy {
+		from.address = job.Envelope.Get("Client-Address")
 	}
 	for {
-		c, err := o.get(ctx, client)
+		c, err := o.get(ctx, from)
 		if err != nil {
 			if context.Cause(ctx) != nil {
 				return job.Same(Result{Text: context.Cause(ctx).Error()}), nil
 			}
 			return nil, &StartError{Agent: o.Name(), Err: err}
 		}
-		results, err := o.deliver(ctx, c, client, job)
+		results, err := o.deliver(ctx, c, from.xclient, job)
 		if errors.Is(err, errStale) {
 			continue // a kept one each time, until there is none
 		}
@@ -165,14 +128,11 @@ func (o *Remote) Deliver(ctx context.Context, job *Job) ([]Result, error) {
 // when nothing was attempted.
 func (o *Remote) deliver(ctx context.Context, c *smtpConn, client string, job *Job) ([]Result, error) {
 	conn := c.conn
-	if err := conn.SetDeadline(time.Time{}); err != nil { // the context's counts
-		_ = conn.Close()
-		return nil, errStale
-	}
-	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) }) // wakes what reads and writes
+	c.raw.begin(o.limits.whole(job.Size))
+	stop := context.AfterFunc(ctx, c.raw.interrupt)
 	defer stop()
 	if client != c.client {
-		if err := c.introduce(client, o.heloFor(job.Envelope)); err != nil {
+		if err := c.introduce(ctx, client, o.heloFor(job.Envelope)); err != nil {
 			return o.notIntroduced(c, job, err)
 		}
 	}
@@ -219,13 +179,19 @@ func (o *Remote) notIntroduced(c *smtpConn, job *Job, err error) ([]Result, erro
 	return nil, &StartError{Agent: o.Name(), Err: err}
 }
 
+// A client is what a server is told of where a message came from.
+type client struct {
+	xclient string // XCLIENT's attributes; they can change during a connection
+	address string // for the PROXY protocol: a connection has one
+}
+
 // get returns a kept connection that fits, or a new one.
-func (o *Remote) get(ctx context.Context, client string) (*smtpConn, error) {
+func (o *Remote) get(ctx context.Context, from client) (*smtpConn, error) {
 	now := time.Now()
 	o.mu.Lock()
 	for i := len(o.idle) - 1; i >= 0; i-- {
 		c := o.idle[i]
-		if now.Sub(c.idle) > idleTime || now.Sub(c.born) > connLife || client == "" && c.client != "" {
+		if now.Sub(c.idle) > idleTime || now.Sub(c.born) > connLife || from.xclient == "" && c.client != "" || from.address != c.from {
 			continue
 		}
 		o.idle = append(o.idle[:i], o.idle[i+1:]...)
@@ -233,7 +199,7 @@ func (o *Remote) get(ctx context.Context, client string) (*smtpConn, error) {
 		return c, nil
 	}
 	o.mu.Unlock()
-	return o.connect(ctx)
+	return o.connect(ctx, from.address)
 }
 
 // put keeps a connection for a while.

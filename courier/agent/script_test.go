@@ -411,7 +411,7 @@ func TestXClientWords(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if got := xclient(env); got != "NAME=[UNAVAILABLE] ADDR=192.0.2.1 PROTO=SMTP HELO=+C3+BC+20x" {
+	if got := xclient(env); got != "NAME=[UNAVAILABLE] REVERSE_NAME=[UNAVAILABLE] ADDR=192.0.2.1 PROTO=SMTP HELO=+C3+BC+20x" {
 		t.Error(got)
 	}
 	if err := env.Set("Client-Name", "mail.example.net"); err != nil {

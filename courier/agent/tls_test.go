@@ -149,11 +149,11 @@ func TestSMTPAuth(t *testing.T) {
 // or stand in between.
 func TestSMTPAuthNeedsTLS(t *testing.T) {
 	for _, c := range []smtpConn{
-		{opt: &Remote{network: "tcp", address: "192.0.2.1:25", User: "u"}},
-		{opt: &Remote{network: "tcp", address: "mail.example:25", User: "u", TLS: TLSVerify}},
+		{server: server{"tcp", "192.0.2.1:25"}, opt: &Remote{User: "u"}},
+		{server: server{"tcp", "mail.example:25"}, opt: &Remote{User: "u", TLS: TLSVerify}},
 	} {
 		c.ext = map[string]string{"AUTH": "PLAIN"}
-		if err := c.login(); err == nil || !strings.Contains(err.Error(), "verified TLS") {
+		if err := c.login(t.Context()); err == nil || !strings.Contains(err.Error(), "verified TLS") {
 			t.Error(err)
 		}
 	}
@@ -240,11 +240,22 @@ func plaintextOnly(conn net.Conn) {
 	defer conn.Close()
 	replies := map[string]string{"EHLO": "250-a\r\n250 STARTTLS\r\n", "STAR": "220 go\r\n", "DATA": "354 go\r\n"}
 	fmt.Fprintf(conn, "220 a\r\n")
+	inData := false
 	for r := bufio.NewReader(conn); ; {
 		line, err := r.ReadString('\n')
 		if err != nil {
 			return
 		}
+		for line == "DATA\r\n" || inData && line != ".\r\n" {
+			if line == "DATA\r\n" {
+				inData = true
+				fmt.Fprint(conn, replies["DATA"])
+			}
+			if line, err = r.ReadString('\n'); err != nil {
+				return
+			}
+		}
+		inData = false
 		reply := replies[line[:min(4, len(line))]]
 		if reply == "" {
 			reply = "250 ok\r\n"
@@ -283,5 +294,40 @@ func TestSMTPTLSMayFallsBack(t *testing.T) {
 	}
 	if n := connections.Load(); n != 3 {
 		t.Errorf("tls verify: %d connections, want 1", n-2)
+	}
+}
+
+// TestClientCertificate: a server that asks for a certificate gets the one of the
+// table.
+func TestClientCertificate(t *testing.T) {
+	cert, roots := certificate(t)
+	for _, shown := range []bool{true, false} {
+		l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{cert}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: roots})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		go func() {
+			for {
+				conn, err := l.Accept()
+				if err != nil {
+					return
+				}
+				go plaintextOnly(conn)
+			}
+		}()
+		a, err := NewSMTP(l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer a.Close()
+		a.TLS, a.Roots = TLSImplicit, roots
+		if shown {
+			a.Certificates = []tls.Certificate{cert}
+		}
+		r, err := a.Deliver(t.Context(), job(t, "x\n", "b@x.test"))
+		if delivered := err == nil && r[0].Outcome == Delivered; delivered != shown {
+			t.Errorf("certificate shown %v: %+v %v", shown, r, err)
+		}
 	}
 }

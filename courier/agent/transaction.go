@@ -27,15 +27,21 @@ type transaction struct {
 	results  []Result
 	to       []int // recipients that are named to the server
 	accepted []int // those of them that it takes
+	tooMany  []int // recipients that the server takes in another transaction
 	refused  bool  // MAIL was
+	again    bool  // an earlier transaction of this message went through
 	data     bool  // DATA was taken: content must follow
 }
 
 // transact sends one message. An error means that the connection is of no use
 // any more; results that are not decided then are Retry. errStale means that
 // nothing at all was done.
-func (c *smtpConn) transact(job *Job) ([]Result, error) {
-	t := &transaction{c: c, job: job, results: make([]Result, len(job.Recipients))}
+func (c *smtpConn) transact(job *Job) ([]Result, error) { return c.transactAgain(job, false) }
+
+// transactAgain is transact, or its continuation for recipients that were too many
+// for the transaction before.
+func (c *smtpConn) transactAgain(job *Job, again bool) ([]Result, error) {
+	t := &transaction{c: c, job: job, results: make([]Result, len(job.Recipients)), again: again}
 	mail, err := c.mailCommand(job)
 	if err != nil {
 		return job.Same(Result{Outcome: Failed, Text: err.Error(), Status: "5.6.7", Remote: c.name}), nil
@@ -49,7 +55,10 @@ func (c *smtpConn) transact(job *Job) ([]Result, error) {
 	}
 	switch {
 	case t.data && len(t.accepted) > 0:
-		return t.results, t.content()
+		if err := t.content(); err != nil {
+			return t.results, err
+		}
+		return t.results, t.others()
 	case t.data && c.opt.LMTP:
 		// The server owes a reply for each recipient that it took: none. It
 		// should not have said 354 (RFC 2033), and what it expects is unclear.
@@ -90,20 +99,24 @@ func (t *transaction) window(first int, commands []string, last int) error {
 	err := t.c.sendAll(commands)
 	for i := 0; err == nil && i < len(commands); i++ {
 		var r reply
-		if r, err = t.c.read(); err != nil {
+		within := t.c.opt.limits.command
+		if first+i == last {
+			within = t.c.opt.limits.data
+		}
+		if r, err = t.c.read(within); err != nil {
 			break
 		}
 		verb, _, _ := strings.Cut(commands[i], " ")
-		if r.code == 421 || first+i == 0 && r.code == 503 && t.c.used > 0 {
+		if r.code == 421 || first+i == 0 && r.code == 503 && t.fresh() {
 			// It goes away; or a kept connection is not where we think it is.
-			if first+i == 0 && t.c.used > 0 {
+			if first+i == 0 && t.fresh() {
 				return errStale
 			}
 			return &replyError{verb, r}
 		}
 		t.answer(first+i, last, verb, r)
 	}
-	if err != nil && first == 0 && t.c.used > 0 && len(t.accepted) == 0 {
+	if err != nil && first == 0 && t.fresh() && len(t.accepted) == 0 {
 		return errStale
 	}
 	if err != nil {
@@ -112,6 +125,10 @@ func (t *transaction) window(first int, commands []string, last int) error {
 	}
 	return nil
 }
+
+// fresh tells whether nothing of this message was said yet on a connection that was
+// kept.
+func (t *transaction) fresh() bool { return t.c.used > 0 && !t.again }
 
 // answer notes what a reply says.
 func (t *transaction) answer(command, last int, verb string, r reply) {
@@ -137,8 +154,31 @@ func (t *transaction) answer(command, last int, verb string, r reply) {
 				r.code = 452 // RFC 5321 4.5.3.1.10: too many recipients
 			}
 			t.results[i] = t.c.refusal(verb, r)
+			if r.code == 452 {
+				t.tooMany = append(t.tooMany, i)
+			}
 		}
 	}
+}
+
+// others sends the message to those that were too many for one transaction. Each
+// transaction takes some of them, or it is the last.
+func (t *transaction) others() error {
+	if len(t.tooMany) == 0 {
+		return nil
+	}
+	job := *t.job
+	job.Recipients = nil
+	for _, i := range t.tooMany {
+		job.Recipients = append(job.Recipients, t.job.Recipients[i])
+	}
+	results, err := t.c.transactAgain(&job, true)
+	for n, i := range t.tooMany {
+		if results[n].Text != "" {
+			t.results[i] = results[n]
+		}
+	}
+	return err
 }
 
 func (t *transaction) decide(which []int, r Result) {
@@ -164,7 +204,7 @@ func (t *transaction) content() error {
 		if !c.opt.LMTP {
 			which = t.accepted
 		}
-		r, err := c.read()
+		r, err := c.read(c.opt.limits.final)
 		if err != nil {
 			return fmt.Errorf("end of DATA: %w", err)
 		}
@@ -243,7 +283,10 @@ func (t *transaction) rcptCommands() []string {
 		var b strings.Builder
 		b.WriteString("RCPT TO:<" + t.c.qualify(to.Address) + ">")
 		if dsn {
-			addParams(&b, to, "NOTIFY", "ORCPT")
+			addParams(&b, to, "NOTIFY")
+			if orcpt, _ := to.Param("ORCPT"); utf8 || ascii(orcpt) && !hasPrefixFold(orcpt, "utf-8;") {
+				addParams(&b, to, "ORCPT")
+			}
 		}
 		t.to = append(t.to, i)
 		commands = append(commands, b.String())
@@ -283,4 +326,8 @@ func needsUTF8(job *Job) bool {
 
 func ascii(s string) bool {
 	return strings.IndexFunc(s, func(c rune) bool { return c >= 0x80 }) < 0
+}
+
+func hasPrefixFold(s, prefix string) bool {
+	return len(s) >= len(prefix) && strings.EqualFold(s[:len(prefix)], prefix)
 }

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -35,7 +36,8 @@ func xclient(env *envelope.Envelope) string {
 	if helo == "" || len(helo) > maxXClient {
 		helo = "[UNAVAILABLE]"
 	}
-	return "NAME=" + xtext(name) + " ADDR=" + xtext(addr) + " PROTO=" + proto + " HELO=" + xtext(helo)
+	// Client-Name is a name that was verified in both directions.
+	return "NAME=" + xtext(name) + " REVERSE_NAME=" + xtext(name) + " ADDR=" + xtext(addr) + " PROTO=" + proto + " HELO=" + xtext(helo)
 }
 
 // xtext encodes a value as RFC 3461 section 4 has it.
@@ -61,7 +63,7 @@ func (o *Remote) heloFor(env *envelope.Envelope) string {
 }
 
 // introduce tells the server on whose behalf the next message comes.
-func (c *smtpConn) introduce(client, helo string) error {
+func (c *smtpConn) introduce(ctx context.Context, client, helo string) error {
 	offered, ok := c.ext["XCLIENT"]
 	if !ok {
 		return errors.New("the server does not offer XCLIENT to us")
@@ -91,5 +93,5 @@ func (c *smtpConn) introduce(client, helo string) error {
 	if err != nil {
 		return err
 	}
-	return c.login()
+	return c.login(ctx)
 }

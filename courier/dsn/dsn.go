@@ -132,16 +132,26 @@ func (r *Report) Write(to io.Writer) error {
 	}
 	Header(w, r.Host, r.Sender.Address, subject, r.Now)
 	fmt.Fprintf(w, "MIME-Version: 1.0\nContent-Type: multipart/report; report-type=delivery-status;\n\tboundary=%q\n", boundary)
-	fmt.Fprintf(w, "Content-Transfer-Encoding: 8bit\n\n")
-	fmt.Fprintf(w, "--%s\nContent-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: 8bit\n\n", boundary)
-	r.words(w, words)
+	var people, programs strings.Builder
+	r.words(&people, words)
+	r.fields(&programs)
 	kind := "message/delivery-status"
 	if r.utf8() {
 		kind = "message/global-delivery-status" // RFC 6533
 	}
-	fmt.Fprintf(w, "\n--%s\nContent-Type: %s\n\n", boundary, kind)
-	r.fields(w)
-	if err := r.returned(w, boundary); err != nil {
+	back, backKind, err := r.returned()
+	if err != nil {
+		return err
+	}
+	backASCII, err := asciiOnly(back)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(w, "Content-Transfer-Encoding: %s\n\n", encoding(ascii(people.String()) && ascii(programs.String()) && backASCII))
+	fmt.Fprintf(w, "--%s\nContent-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: %s\n\n%s", boundary, encoding(ascii(people.String())), &people)
+	fmt.Fprintf(w, "\n--%s\nContent-Type: %s\nContent-Transfer-Encoding: %s\n\n%s", boundary, kind, encoding(ascii(programs.String())), &programs)
+	fmt.Fprintf(w, "\n--%s\nContent-Type: %s\nContent-Transfer-Encoding: %s\n\n", boundary, backKind, encoding(backASCII))
+	if _, err := io.Copy(w, io.NewSectionReader(back, 0, back.Size())); err != nil {
 		return err
 	}
 	fmt.Fprintf(w, "\n--%s--\n", boundary)
@@ -199,42 +209,55 @@ func (r *Report) fields(w io.Writer) {
 	}
 }
 
-// returned is the message itself or its header, as RET asks.
-func (r *Report) returned(w io.Writer, boundary string) error {
+// encoding is the Content-Transfer-Encoding of a part.
+func encoding(ascii bool) string {
+	if ascii {
+		return "7bit"
+	}
+	return "8bit"
+}
+
+// asciiOnly tells whether all octets are ASCII.
+func asciiOnly(r *io.SectionReader) (bool, error) {
+	buf := make([]byte, 32<<10)
+	for at := int64(0); at < r.Size(); {
+		n, err := r.ReadAt(buf, at)
+		if bytes.IndexFunc(buf[:n], func(c rune) bool { return c >= 0x80 }) >= 0 {
+			return false, nil
+		}
+		at += int64(n)
+		if err != nil && at < r.Size() {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// returned is the message itself or its header, as RET asks, and its type.
+func (r *Report) returned() (*io.SectionReader, string, error) {
 	ret, _ := r.Sender.Param("RET")
 	full := r.Size <= fullReport || strings.EqualFold(ret, "FULL") && r.Size <= maxReturned
 	if strings.EqualFold(ret, "HDRS") || r.Recipients[0].Action != Failed {
 		full = false // RFC 3461: only failures bring the content back
 	}
-	kind := "text/rfc822-headers"
-	if full {
-		kind = "message/rfc822"
-	}
+	kinds := map[bool]string{true: "message/rfc822", false: "text/rfc822-headers"}
 	if r.utf8() {
-		kind = "message/global-headers"
-		if full {
-			kind = "message/global"
-		}
+		kinds = map[bool]string{true: "message/global", false: "message/global-headers"}
 	}
-	fmt.Fprintf(w, "\n--%s\nContent-Type: %s\nContent-Transfer-Encoding: 8bit\n\n", boundary, kind)
-	content := io.NewSectionReader(r.Content, 0, r.Size)
 	if full {
-		_, err := io.Copy(w, content)
-		return err
+		return io.NewSectionReader(r.Content, 0, r.Size), kinds[true], nil
 	}
 	head := make([]byte, min(r.Size, maxReturnedHeader))
-	n, err := io.ReadFull(content, head)
-	if err != nil {
-		return err
+	if _, err := io.ReadFull(io.NewSectionReader(r.Content, 0, r.Size), head); err != nil && len(head) > 0 {
+		return nil, "", err
 	}
-	head = head[:n]
+	n := len(head)
 	if i := bytes.Index(head, []byte("\n\n")); i >= 0 {
-		head = head[:i+1]
+		n = i + 1
 	} else if i := bytes.LastIndexByte(head, '\n'); i >= 0 {
-		head = head[:i+1]
+		n = i + 1
 	}
-	_, err = w.Write(head)
-	return err
+	return io.NewSectionReader(bytes.NewReader(head), 0, int64(n)), kinds[false], nil
 }
 
 // unxtext decodes xtext (RFC 3461 section 4). What comes out is not fit for a

@@ -1,0 +1,146 @@
+package agent
+
+import (
+	"encoding/pem"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"crypto/x509"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// pemOf is a certificate with its key, as a file has them.
+func pemOf(t *testing.T) []byte {
+	t.Helper()
+	cert, _ := certificate(t)
+	key, err := x509.MarshalPKCS8PrivateKey(cert.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return append(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Certificate[0]}),
+		pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})...)
+}
+
+func TestParse(t *testing.T) {
+	both := pemOf(t)
+	o := Options{Hostname: "me.test", ReadFile: func(name string) ([]byte, error) {
+		switch name {
+		case "/auth":
+			return []byte("user\npassword\n"), nil
+		case "/pem":
+			return both, nil
+		case "/bad":
+			return []byte("x"), nil
+		}
+		return nil, fs.ErrNotExist
+	}}
+	for _, c := range []struct{ words, name, fault string }{
+		{"sendmail /usr/sbin/sendmail -x", "sendmail /usr/sbin/sendmail", ""},
+		{"exec /bin/x {recipient}", "exec /bin/x", ""},
+		{"maildir /home/a/Maildir", "maildir /home/a/Maildir", ""},
+		{"lmtp /run/lmtp", "lmtp /run/lmtp", ""},
+		{"smtp mx.test,192.0.2.1:26,[2001:db8::1]", "smtp mx.test:25,192.0.2.1:26,[2001:db8::1]:25", ""},
+		{"smtp mx.test tls verify ca /pem cert /pem auth /auth helo a.test", "smtp mx.test:25", ""},
+		{"smtp mx.test oauth2 me@x.test /token", "smtp mx.test:25", ""},
+		{"smtp 127.0.0.1:25 xclient proxy", "smtp 127.0.0.1:25", ""},
+		{"uucp x", "", `"uucp" is not a kind of agent`},
+		{"exec", "", "agent exec needs a value: agent exec PROGRAM [ARG...]"},
+		{"exec x", "", "absolute path"},
+		{"sendmail x", "", "absolute path"},
+		{"maildir /a b", "", "takes one value, got 2"},
+		{"maildir a", "", "absolute path"},
+		{"smtp mx.test tls", "", `"tls" needs a value`},
+		{"smtp mx.test tls maybe", "", `tls "maybe" is none of`},
+		{"smtp mx.test frob 1", "", `"frob" is unknown: the words are tls`},
+		{"smtp mx.test auth /none", "", "auth /none: file does not exist"},
+		{"smtp mx.test auth /bad", "", "auth /bad: the file must hold two lines"},
+		{"smtp mx.test ca /bad", "", "ca /bad: no certificate"},
+		{"smtp mx.test cert /bad", "", "cert /bad: "},
+		{"smtp mx.test tls may auth /auth", "", "auth needs tls verify"},
+		{"smtp mx.test tls none oauth2 u /token", "", "auth needs tls verify"},
+		{"smtp mx.test oauth2 u token", "", "absolute path"},
+		{"smtp mx.test helo a@b", "", "not the name of a host"},
+	} {
+		a, err := Parse(strings.Fields(c.words), o)
+		switch {
+		case c.fault != "":
+			if err == nil || !strings.Contains(err.Error(), c.fault) {
+				t.Errorf("%s: %v, want %q", c.words, err, c.fault)
+			}
+		case err != nil:
+			t.Errorf("%s: %v", c.words, err)
+		case a.Name() != c.name:
+			t.Errorf("%s: %q", c.words, a.Name())
+		}
+	}
+	a, err := Parse(strings.Fields("smtp mx.test auth /auth"), o)
+	if r, ok := a.(*Remote); err != nil || !ok || r.TLS != TLSVerify || r.User != "user" || r.Helo != "me.test" {
+		t.Errorf("auth without tls: %+v %v", a, err)
+	}
+	if d := cmp.Diff([]string{"/ca", "/auth", "/cert"}, Files(strings.Fields("smtp x tls verify ca /ca helo ca auth /auth oauth2 ca cert cert /cert"))); d != "" {
+		t.Error(d)
+	}
+	if Files(strings.Fields("exec /x auth /y")) != nil {
+		t.Error("files of a program")
+	}
+}
+
+// TestTokens: a token is read anew each time, and is one word.
+func TestTokens(t *testing.T) {
+	dir := t.TempDir()
+	file, program := filepath.Join(dir, "token"), filepath.Join(dir, "program")
+	fromFile, fromProgram := FileToken(file), ProgramToken(program)
+	for _, token := range []string{"one", "two"} {
+		if err := os.WriteFile(file, []byte(token+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(program, []byte("#!/bin/sh\necho "+token+"\n"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range []func() (string, error){
+			func() (string, error) { return fromFile(t.Context()) },
+			func() (string, error) { return fromProgram(t.Context()) },
+		} {
+			if got, err := f(); got != token || err != nil {
+				t.Errorf("%q %v, want %q", got, err, token)
+			}
+		}
+	}
+	for _, bad := range []string{"", "a b", "a\nb", "ü"} {
+		if err := os.WriteFile(file, []byte(bad), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := fromFile(t.Context()); err == nil {
+			t.Errorf("%q: %q", bad, got)
+		}
+	}
+}
+
+// TestXOAUTH2: the token goes to the server as Google and Microsoft have it, and what
+// they say of a bad one is heard to its end.
+func TestXOAUTH2(t *testing.T) {
+	const delivery = "\nC: MAIL\nS: 250 ok\nC: RCPT\nS: 250 ok\nC: DATA\nS: 354 go\nC: x\nC: .\nS: 250 taken\nWAIT"
+	for answer, good := range map[string]bool{
+		"S: 235 ok" + delivery: true,
+		"S: 334 eyJzdGF0dXMiOiI0MDAifQ==\nC: $\nS: 535 5.7.8 bad token\nWAIT": false,
+	} {
+		a := scripted(t, "S: 220 mx.test\nC: EHLO\nS: 250-mx.test\nS: 250 AUTH PLAIN XOAUTH2\nC: AUTH XOAUTH2 dXNlcj11AWF1dGg9QmVhcmVyIHRvawEB$\n"+
+			answer)
+		file := filepath.Join(t.TempDir(), "token")
+		if err := os.WriteFile(file, []byte("tok\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		a.User, a.Token = "u", FileToken(file)
+		r, err := a.Deliver(t.Context(), job(t, "x\n", "b@x.test"))
+		if good && (err != nil || r[0].Outcome != Delivered) {
+			t.Errorf("%+v %v", r, err)
+		}
+		if !good && (err == nil || !strings.Contains(err.Error(), "AUTH: 535 5.7.8 bad token")) {
+			t.Errorf("%+v %v", r, err)
+		}
+	}
+}
