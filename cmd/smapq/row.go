@@ -149,7 +149,7 @@ func (r *row) fill(e *envelope.Envelope) {
 	if r.Size == 0 {
 		r.Size = e.Size()
 	}
-	if t, err := time.Parse(time.RFC3339Nano, e.Get("Received-At")); err == nil {
+	if t := e.ReceivedAt(); !t.IsZero() {
 		r.Arrived = t
 	}
 	r.Attempts, _ = strconv.Atoi(e.Get("Attempts")) // checked by the parser; absent is 0
