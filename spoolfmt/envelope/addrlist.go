@@ -10,25 +10,36 @@ import (
 // display names, comments, groups and source routes: SPOOL-FORMAT.md, Address
 // lists.
 func ParseAddressList(value string) ([]string, error) {
-	l := addressList{text: value}
-	if err := l.read(); err != nil {
+	var list []string
+	err := eachAddress(value, func(address string) error {
+		list = append(list, address)
+		return nil
+	})
+	if err != nil {
 		return nil, err
 	}
-	for _, a := range l.addresses {
-		if err := CheckAddress(a); err != nil {
-			return nil, err
+	return list, nil
+}
+
+// eachAddress calls f for each address of a list. A list can have half a million
+// of them, so it does not gather them.
+func eachAddress(value string, f func(address string) error) error {
+	l := addressList{text: value, found: func(address string) error {
+		if err := CheckAddress(address); err != nil {
+			return err
 		}
-	}
-	return l.addresses, nil
+		return f(address)
+	}}
+	return l.read()
 }
 
 // An addressList reads elements separated by commas. Only the end of an element
 // tells what it was, so it is gathered in two ways at once: as words, which are
 // an address or a display name, and as an address in angle brackets.
 type addressList struct {
-	text      string
-	addresses []string
-	group     bool
+	text  string
+	found func(address string) error
+	group bool
 
 	plain   strings.Builder // the element's words without blanks and comments
 	gap     bool            // blanks or a comment since the last word
@@ -101,17 +112,17 @@ func (l *addressList) closeGroup() error {
 
 // end ends an element; an empty one is skipped.
 func (l *addressList) end() error {
+	defer l.reset()
 	switch {
 	case l.angled && l.trailed:
 		return errTwoAngles
 	case l.angled:
-		l.addresses = append(l.addresses, l.angle)
+		return l.found(l.angle)
 	case l.spaced:
 		return errTwoWords
 	case l.plain.Len() > 0:
-		l.addresses = append(l.addresses, l.plain.String())
+		return l.found(l.plain.String())
 	}
-	l.reset()
 	return nil
 }
 

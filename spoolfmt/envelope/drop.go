@@ -26,7 +26,13 @@ type Missing struct {
 func ReadDrop(r io.Reader, w io.Writer, add Missing) (sender Path, recipients []Path, err error) {
 	lines := &lineReader{r: r, line: 1}
 	in, out := bufio.NewReaderSize(lines, dropBuffer), &endWriter{w: w}
-	h := dropHeader{in: in, ends: lines, w: out, add: add, values: make(map[string][]headerValue)}
+	h := dropHeader{in: in, ends: lines, w: out, add: add, fields: make(map[string]*addressField)}
+	for _, name := range resentSenderNames() {
+		h.fields[name] = &addressField{sender: true}
+	}
+	for _, name := range append(recipientNames(), resentRecipientNames()...) {
+		h.fields[name] = new(addressField)
+	}
 	if err := h.read(); err != nil {
 		return Path{}, nil, err
 	}
@@ -71,15 +77,14 @@ type dropHeader struct {
 	add    Missing
 	line   int
 	size   int                      // in the file, where a line may end in CR LF
-	values map[string][]headerValue // by lower-case name
-	name   string                   // of the field that a continuation belongs to; "" before the first
-	left   bool                     // the present field is left out of the content
-}
+	fields map[string]*addressField // by lower-case name
+	dated  bool                     // there is a Date field
+	hasID  bool                     // there is a Message-ID field
 
-// A headerValue is an unfolded field's value and the line it begins on.
-type headerValue struct {
-	line int
-	text []byte // grows by continuations, of which there may be a million
+	name  string // of the field that a continuation belongs to; "" before the first
+	begin int    // the line it begins on
+	text  []byte // its value, if it has addresses; grows by up to a million lines
+	left  bool   // it is left out of the content
 }
 
 func (h *dropHeader) fail(format string, args ...any) error {

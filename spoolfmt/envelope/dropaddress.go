@@ -6,77 +6,121 @@ import (
 	"strings"
 )
 
-// resent tells whether the Resent fields name the recipients.
-func (h *dropHeader) resent() bool {
-	return h.values["resent-to"] != nil || h.values["resent-cc"] != nil || h.values["resent-bcc"] != nil
+// An addressField is what all fields of one name say, of those that have
+// addresses. They are read one by one: a header can have a hundred thousand.
+type addressField struct {
+	sender bool     // only the first field counts, and its first address
+	line   int      // of the first one
+	null   bool     // Return-Path: <>
+	list   []string // each address once
+	seen   map[string]bool
+	err    error
+}
+
+func senderNames() []string { return []string{"return-path", "sender", "from"} }
+
+func recipientNames() []string { return []string{"to", "cc", "bcc"} }
+
+// resentSenderNames count if resentRecipientNames do.
+func resentSenderNames() []string {
+	return []string{"return-path", "resent-sender", "resent-from", "sender", "from"}
+}
+
+func resentRecipientNames() []string { return []string{"resent-to", "resent-cc", "resent-bcc"} }
+
+// endField takes the addresses of the field that was gathered last.
+func (h *dropHeader) endField() {
+	f := h.fields[h.name]
+	if f == nil {
+		return
+	}
+	first := f.line == 0
+	if first {
+		f.line = h.begin
+	}
+	if f.err != nil || f.sender && !first {
+		return
+	}
+	text := string(h.text)
+	if h.name == "return-path" && strings.Trim(text, " \t") == "<>" {
+		f.null = true
+		return
+	}
+	if err := eachAddress(text, f.add); err != nil {
+		f.err = &ParseError{Line: h.begin, Column: 1, Err: err}
+	}
+}
+
+// add adds an address.
+func (f *addressField) add(address string) error {
+	switch {
+	case f.seen[address], f.sender && len(f.list) > 0:
+		return nil
+	case len(f.list) == MaxRecipients:
+		return errManyRecipients()
+	case f.seen == nil:
+		f.seen = make(map[string]bool)
+	}
+	f.seen[address] = true
+	f.list = append(f.list, address)
+	return nil
+}
+
+func errManyRecipients() error { return fmt.Errorf("more than %d recipients", MaxRecipients) }
+
+// has tells whether the header has one of the fields.
+func (h *dropHeader) has(names []string) bool {
+	for _, name := range names {
+		if h.fields[name].line > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // sender returns the first address of the first field that names one.
 func (h *dropHeader) sender() (Path, error) {
-	if v := h.values["return-path"]; v != nil {
-		if strings.Trim(string(v[0].text), " \t") == "<>" {
-			return Path{}, nil
-		}
-		return h.first(v[0])
-	}
-	names := []string{"sender", "from"}
-	if h.resent() {
-		names = []string{"resent-sender", "resent-from", "sender", "from"}
+	names := senderNames()
+	if h.has(resentRecipientNames()) {
+		names = resentSenderNames()
 	}
 	for _, name := range names {
-		if v := h.values[name]; v != nil {
-			return h.first(v[0])
+		switch f := h.fields[name]; {
+		case f.line == 0:
+		case f.err != nil:
+			return Path{}, f.err
+		case f.null:
+			return Path{}, nil
+		case len(f.list) == 0:
+			return Path{}, &ParseError{Line: f.line, Column: 1, Err: errors.New("no address of a sender")}
+		default:
+			return Path{Address: f.list[0]}, nil
 		}
 	}
 	return Path{}, h.fail("no Return-Path, Sender or From field: the message has no sender")
 }
 
-// first returns the first address of a field.
-func (h *dropHeader) first(v headerValue) (Path, error) {
-	list, err := v.addresses()
-	if err != nil {
-		return Path{}, err
-	}
-	if len(list) == 0 {
-		return Path{}, v.fault(errors.New("no address of a sender"))
-	}
-	return Path{Address: list[0]}, nil
-}
-
-// addresses returns the addresses of the field.
-func (v headerValue) addresses() ([]string, error) {
-	list, err := ParseAddressList(string(v.text))
-	if err != nil {
-		return nil, v.fault(err)
-	}
-	return list, nil
-}
-
-func (v headerValue) fault(err error) error { return &ParseError{Line: v.line, Column: 1, Err: err} }
-
-// recipients returns the addresses of all fields that name some, each once.
+// recipients returns the addresses of all fields that name recipients, each once.
 func (h *dropHeader) recipients() ([]Path, error) {
-	names := []string{"to", "cc", "bcc"}
-	if h.resent() {
-		names = []string{"resent-to", "resent-cc", "resent-bcc"}
+	names := recipientNames()
+	if h.has(resentRecipientNames()) {
+		names = resentRecipientNames()
 	}
 	var paths []Path
 	seen := make(map[string]bool)
 	for _, name := range names {
-		for _, v := range h.values[name] {
-			list, err := v.addresses()
-			if err != nil {
-				return nil, err
+		f := h.fields[name]
+		if f.err != nil {
+			return nil, f.err
+		}
+		for _, address := range f.list {
+			if !seen[address] {
+				seen[address] = true
+				paths = append(paths, Path{Address: address})
 			}
-			for _, address := range list {
-				if !seen[address] {
-					seen[address] = true
-					paths = append(paths, Path{Address: address})
-				}
-			}
-			if len(paths) > MaxRecipients {
-				return nil, v.fault(fmt.Errorf("more than %d recipients", MaxRecipients))
-			}
+		}
+		if len(paths) > MaxRecipients {
+			return nil, &ParseError{Line: f.line, Column: 1, Err: errManyRecipients()}
 		}
 	}
 	if len(paths) == 0 {

@@ -58,9 +58,8 @@ func (h *dropHeader) continuation(line string) error {
 	if h.name == "" {
 		return h.fail("a continuation before the first field: %.80q", line)
 	}
-	if v := h.values[h.name]; v != nil {
-		last := &v[len(v)-1]
-		last.text = append(last.text, line...)
+	if h.fields[h.name] != nil {
+		h.text = append(h.text, line...)
 	}
 	return nil
 }
@@ -71,19 +70,16 @@ func (h *dropHeader) field(line string) error {
 	if !ok || !isHeaderName(name) {
 		return h.fail("not a header field: %.80q", line)
 	}
-	h.name = strings.ToLower(name)
+	h.endField()
+	h.name, h.begin, h.text = strings.ToLower(name), h.line, append(h.text[:0], value...)
+	h.left = false
 	switch h.name {
 	case "return-path", "bcc", "resent-bcc":
 		h.left = true
-	default:
-		h.left = false
-	}
-	switch h.name {
-	case "date", "message-id":
-		h.values[h.name] = []headerValue{{}} // it matters only that it exists
-	case "return-path", "sender", "from", "resent-sender", "resent-from",
-		"to", "cc", "bcc", "resent-to", "resent-cc", "resent-bcc":
-		h.values[h.name] = append(h.values[h.name], headerValue{h.line, []byte(value)})
+	case "date":
+		h.dated = true
+	case "message-id":
+		h.hasID = true
 	}
 	return nil
 }
@@ -98,17 +94,18 @@ func isHeaderName(name string) bool {
 	return name != ""
 }
 
-// complete adds the fields that the header lacks, after its last field.
+// complete ends the last field, and adds the fields that the header lacks.
 func (h *dropHeader) complete() error {
+	h.endField()
 	if err := h.w.endLine(); err != nil {
 		return err
 	}
-	if !h.add.Date.IsZero() && h.values["date"] == nil {
+	if !h.add.Date.IsZero() && !h.dated {
 		if _, err := fmt.Fprintf(h.w, "Date: %s\n", h.add.Date.UTC().Format("Mon, 02 Jan 2006 15:04:05 -0700")); err != nil {
 			return err
 		}
 	}
-	if h.add.MessageID != "" && h.values["message-id"] == nil {
+	if h.add.MessageID != "" && !h.hasID {
 		if _, err := fmt.Fprintf(h.w, "Message-ID: <%s>\n", h.add.MessageID); err != nil {
 			return err
 		}

@@ -2,6 +2,7 @@ package envelope
 
 import (
 	"fmt"
+	"io"
 	"runtime"
 	"strings"
 	"testing"
@@ -61,6 +62,41 @@ func TestMemory(t *testing.T) {
 		t.Logf("%s: %d KiB: %d KiB allocated, %d KiB kept; %v", name, len(data)>>10, total>>10, live>>10, err)
 		if live > most || total > 2*most {
 			t.Errorf("%s: %d octets: %d allocated, %d kept", name, len(data), total, live)
+		}
+	}
+}
+
+// TestDropMemory: a header of a megabyte takes at most 24 times that to read.
+func TestDropMemory(t *testing.T) {
+	fill := func(piece string) string { return strings.Repeat(piece, (MaxDropHeader-100)/len(piece)) }
+	var many strings.Builder
+	for i := 0; many.Len() < MaxDropHeader-100; i++ {
+		fmt.Fprintf(&many, "%x,", i)
+	}
+	const head = "From: a\nTo: b\n"
+	for name, text := range map[string]string{
+		"one address":     head + "To: " + fill("b,") + "\n\n",
+		"many addresses":  head + "To: " + many.String() + "\n\n",
+		"senders":         "To: b\nFrom: " + many.String() + "\n\n",
+		"fields":          head + fill("To:\n") + "\n",
+		"continuations":   head + fill(" \n") + "\n",
+		"name":            head + fill("x") + ":\n\n",
+		"comments":        head + "To: " + fill("()") + "\n\n",
+		"angle brackets":  head + "To: " + fill("<a>,") + "\n\n",
+		"body":            head + "\n" + fill("x\n"),
+		"body, CR LF":     strings.ReplaceAll(head, "\n", "\r\n") + "\r\n" + fill("x\r\n"),
+		"no header field": fill("x"),
+	} {
+		total, _ := allocated(func() *Envelope {
+			_, _, err := ReadDrop(strings.NewReader(text), io.Discard, Missing{})
+			if err != nil && len(err.Error()) > 200 {
+				t.Errorf("%s: an error of %d octets", name, len(err.Error()))
+			}
+			return nil
+		})
+		t.Logf("%s: %d KiB allocated", name, total>>10)
+		if total > 24*MaxDropHeader {
+			t.Errorf("%s: %d octets allocated", name, total)
 		}
 	}
 }
