@@ -48,8 +48,10 @@ func (r *rules) agents() []namedAgent {
 
 // setAgents puts the agents, lanes and routes of the table into a configuration.
 func (r *rules) setAgents(cfg *courier.Config) error {
+	options := agent.Options{Hostname: r.table.String(netperm.Hostname), ReadFile: r.readFile,
+		MaxSize: r.maxBytes(), TooSmall: r.tooSmall}
 	for i, a := range r.agents() {
-		made, err := agent.Parse(a.words, agent.Options{Hostname: r.table.String(netperm.Hostname), ReadFile: r.readFile})
+		made, err := agent.Parse(a.words, options)
 		switch {
 		case err != nil:
 			return a.fail("%w", err)

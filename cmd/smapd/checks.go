@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -78,4 +79,25 @@ func (r *rules) checkMaildir(a namedAgent) {
 	if err := netperm.CanWrite(at, uid, gid); err != nil {
 		r.missing = append(r.missing, a.fail("%w: the Maildir %s cannot be made or used", err, dir))
 	}
+}
+
+// maxBytes is the size that smap allows for the mail of this spool; 0 is unknown.
+func (r *rules) maxBytes() int64 {
+	smap, err := netperm.Parse(r.Text, r.File, netperm.Options{Program: "smap"})
+	if err != nil || filepath.Clean(smap.String(netperm.Directory)) != filepath.Clean(r.table.String(netperm.Directory)) {
+		return 0
+	}
+	n := smap.Int(netperm.MaxBytes)
+	if n == 0 {
+		n = math.MaxInt64 // no limit of the server is large enough
+	}
+	return n
+}
+
+// tooSmall warns of a server that takes less than smap does.
+func (r *rules) tooSmall(name string, limit int64) {
+	if r.log == nil {
+		return
+	}
+	r.log.Warn("small-limit", "agent", name, "limit", limit, "note", "smap's maxbytes allows more: the server refuses larger mail after smap has accepted it; set maxbytes to this limit")
 }

@@ -15,6 +15,7 @@
 //	child-died                 pid status seconds  it ended, and is started again
 //	reload-failed              error pid status    the old rules stay in use; pid is a child that did not start with the new ones
 //	trouble                    what error          the parent or the service manager does not listen; said once
+//	small-limit                agent limit note    the server takes less than smap's maxbytes allows; said once
 //	undelivered                error               -once leaves mail that cannot be delivered now
 //	fatal                      error               the end
 //	fwtksyserr: child-start    error               no child can be started

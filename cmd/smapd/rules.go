@@ -29,6 +29,7 @@ type rules struct {
 	table   *netperm.Table
 	missing []*netperm.Error // agents that do not exist
 	doubts  []*netperm.Error // other warnings
+	log     *slog.Logger     // of the courier
 }
 
 // readRules reads, parses and checks the table and everything that it names.
@@ -188,6 +189,6 @@ func (r *rules) courier(log *slog.Logger) (*courier.Courier, error) {
 			return nil, fmt.Errorf("baddir: %w", err)
 		}
 	}
-	cfg.Log = log
+	cfg.Log, r.log = log, log
 	return courier.New(cfg)
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"io"
@@ -33,6 +34,7 @@ func TestMain(m *testing.M) {
 //	atleast N FILE TEXT  waits until it is in so many lines of the file
 //	again FILE TEXT      waits until it is in one more line of the file
 //	quiet FILE TEXT      waits until no more such lines come
+//	sizeserver FILE SIZE is a server that announces SIZE and refuses all mail; its port is in the file
 func TestScripts(t *testing.T) {
 	root := t.TempDir()
 	bin := programs(t, filepath.Join(root, "bin"))
@@ -47,7 +49,7 @@ func TestScripts(t *testing.T) {
 		e.Setenv("SMAPD", filepath.Join(bin, "smapd"))
 		e.Setenv("FORMAT", format)
 	}, map[string]scripttest.Command{
-		"signal": signalCmd, "feed": feed, "due": due, "manager": managerCmd, "atleast": atleast, "again": again, "quiet": quiet,
+		"signal": signalCmd, "feed": feed, "due": due, "manager": managerCmd, "atleast": atleast, "again": again, "quiet": quiet, "sizeserver": sizeServer,
 	})
 }
 
@@ -120,6 +122,32 @@ func quiet(ts *testscript.TestScript, _ bool, args []string) {
 		time.Sleep(500 * time.Millisecond)
 		return scripttest.Lines(ts, args[0], args[1]) == had
 	})
+}
+
+func sizeServer(ts *testscript.TestScript, _ bool, args []string) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	ts.Check(err)
+	ts.Defer(func() { ln.Close() })
+	_, port, err := net.SplitHostPort(ln.Addr().String())
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(port), 0o644))
+	go func() {
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			fmt.Fprint(c, "220 size.test\r\n")
+			for lines := bufio.NewScanner(c); lines.Scan(); {
+				if strings.HasPrefix(lines.Text(), "EHLO") {
+					fmt.Fprintf(c, "250-size.test\r\n250 SIZE %s\r\n", args[1])
+				} else {
+					fmt.Fprint(c, "450 later\r\n")
+				}
+			}
+			c.Close()
+		}
+	}()
 }
 
 func feed(ts *testscript.TestScript, _ bool, args []string) {

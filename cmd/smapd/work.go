@@ -191,7 +191,7 @@ func apply(c *courier.Courier, fresh *rules, err error, log *slog.Logger) {
 		cfg, err = fresh.config()
 	}
 	if err == nil {
-		cfg.Log = log
+		cfg.Log, fresh.log = log, log
 		err = c.Reload(cfg)
 	}
 	if err != nil {

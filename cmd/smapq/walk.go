@@ -35,12 +35,13 @@ func eachRef(ctx context.Context, s *spoolfmt.Spool, boxes []spoolfmt.Box, f fun
 				if e.Kind == spoolfmt.KindContent && b != spoolfmt.Bad {
 					return nil // not a message without its envelope
 				}
-				// What has an envelope beside it is listed by that.
-				_, err := s.Stat(b, e.ID+spoolfmt.KindEnvelope.Suffix())
-				if errors.Is(err, fs.ErrNotExist) {
-					return f(r)
+				// With an envelope that is listed; with a .done it is being removed.
+				for _, other := range []spoolfmt.Kind{spoolfmt.KindEnvelope, spoolfmt.KindDone} {
+					if _, err := s.Stat(b, e.ID+other.Suffix()); !errors.Is(err, fs.ErrNotExist) {
+						return err
+					}
 				}
-				return err
+				return f(r)
 			}
 			return nil
 		})

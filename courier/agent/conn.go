@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -175,7 +176,17 @@ func (c *smtpConn) open(ctx context.Context) error {
 			return err
 		}
 	}
+	c.opt.sized.Do(c.compareSize)
 	return c.login(ctx)
+}
+
+// compareSize reports a server that takes less than we may have promised (RFC
+// 1870; 0 is no limit).
+func (c *smtpConn) compareSize() {
+	limit, err := strconv.ParseInt(c.ext["SIZE"], 10, 64)
+	if err == nil && limit > 0 && limit < c.opt.MaxSize && c.opt.TooSmall != nil {
+		c.opt.TooSmall(limit)
+	}
 }
 
 // startTLS protects the connection. All that was said before counts no more.

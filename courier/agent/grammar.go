@@ -18,6 +18,9 @@ type Options struct {
 	Hostname string
 	// ReadFile reads the files that Files names.
 	ReadFile func(name string) ([]byte, error)
+	// MaxSize and TooSmall are those of a Remote.
+	MaxSize  int64
+	TooSmall func(name string, limit int64)
 }
 
 // Usages returns how each kind of agent is written. Words in capitals are values.
@@ -104,6 +107,9 @@ func parseRemote(kind string, args []string, o Options) (*Remote, error) {
 	}
 	if o.Hostname != "" {
 		a.Helo = o.Hostname
+	}
+	if o.TooSmall != nil {
+		a.MaxSize, a.TooSmall = o.MaxSize, func(limit int64) { o.TooSmall(a.Name(), limit) }
 	}
 	given := false
 	for rest := args[1:]; len(rest) > 0; {

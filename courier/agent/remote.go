@@ -50,6 +50,10 @@ type Remote struct {
 	XClient bool
 	// Helo is our name; default the host's.
 	Helo string
+	// MaxSize is how many octets a message can have that comes to us; 0 is
+	// unknown. TooSmall is called once if the server announces a smaller limit.
+	MaxSize  int64
+	TooSmall func(limit int64)
 
 	servers []server // tried in order
 	limits  limits
@@ -58,6 +62,8 @@ type Remote struct {
 	idle   []*smtpConn
 	timing bool // expire will be called
 	done   bool
+
+	sized sync.Once // the server's limit was compared
 }
 
 const (

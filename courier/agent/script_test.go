@@ -421,3 +421,26 @@ func TestXClientWords(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// TestSmallLimit: a server that takes less than we may have accepted is reported,
+// once. One without a limit is not.
+func TestSmallLimit(t *testing.T) {
+	const rest = "C: MAIL\nS: 421 later\n"
+	for size, want := range map[string]int{"SIZE 1000": 1, "SIZE 2000": 0, "SIZE 0": 0, "SIZE": 0, "HELP": 0} {
+		hello := "S: 220 sink.test\nC: EHLO me.test\nS: 250-sink.test\nS: 250 " + size + "\n" + rest
+		a := scripted(t, hello, hello)
+		got := 0
+		a.MaxSize, a.TooSmall = 2000, func(limit int64) {
+			got++
+			if limit != 1000 {
+				t.Errorf("limit %d", limit)
+			}
+		}
+		for range 2 {
+			_, _ = a.Deliver(t.Context(), job(t, "x\n", "b@x.test"))
+		}
+		if got != want {
+			t.Errorf("%s: reported %d times, want %d", size, got, want)
+		}
+	}
+}
