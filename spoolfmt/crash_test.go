@@ -76,9 +76,9 @@ func readRecord(t *testing.T, path string) []crash.Op {
 func TestCrashStatesFindDefects(t *testing.T) {
 	ops := readRecord(t, filepath.Join(crashRecords, "session.strace"))
 	isNew := func(o crash.Op) bool { return o.Kind == crash.SyncDir && o.Path == "new" }
-	file := func(suffix string) func(crash.Op) bool {
+	file := func(box, suffix string) func(crash.Op) bool {
 		return func(o crash.Op) bool {
-			return o.Kind == crash.SyncFile && strings.HasPrefix(o.Path, "tmp/") && strings.HasSuffix(o.Path, suffix)
+			return o.Kind == crash.SyncFile && strings.HasPrefix(o.Path, box) && strings.HasSuffix(o.Path, suffix)
 		}
 	}
 	without := func(drop func(crash.Op) bool) []crash.Op {
@@ -111,9 +111,10 @@ func TestCrashStatesFindDefects(t *testing.T) {
 	}
 	for name, planted := range map[string][]crash.Op{
 		"new is not synced":              without(isNew),
-		"contents are not synced":        without(file(".eml")),
-		"envelopes are not synced":       without(file(".envelope")),
-		"records are not synced":         without(file(".record")),
+		"contents are not synced":        without(file("new/", ".eml")),
+		"envelopes are not synced":       without(file("new/", ".envelope")),
+		"records are not synced":         without(file("tmp/", ".record")),
+		"contents have no checksum":      withoutChecksum(ops),
 		"bad is not synced":              without(func(o crash.Op) bool { return o.Kind == crash.SyncDir && o.Path == "bad" }),
 		"cur is not synced":              without(func(o crash.Op) bool { return o.Kind == crash.SyncDir && o.Path == "cur" }),
 		"the envelope is visible first":  swapped(),
@@ -129,6 +130,19 @@ func TestCrashStatesFindDefects(t *testing.T) {
 			}
 		})
 	}
+}
+
+// withoutChecksum has feeders write envelopes without CRC32C: a drainer cannot tell
+// then that a content holds other octets.
+func withoutChecksum(ops []crash.Op) []crash.Op {
+	field := regexp.MustCompile(`(?m)^CRC32C: .*\n`)
+	out := append([]crash.Op(nil), ops...)
+	for i, o := range out {
+		if o.Kind == crash.Write && strings.HasSuffix(o.Path, ".envelope") {
+			out[i].Data = field.ReplaceAll(o.Data, nil)
+		}
+	}
+	return out
 }
 
 // TestCrashStatesFindSharedSync leaves out the sync that several commits share.
@@ -154,7 +168,7 @@ func TestCrashStatesFindSharedSync(t *testing.T) {
 type fate struct {
 	content string
 	told    bool // the client was told that it is accepted
-	gone    bool // its envelope was removed from cur: it was delivered
+	gone    bool // its envelope became .done: it was delivered
 	aside   bool // it was being set aside
 }
 
@@ -319,7 +333,7 @@ func judge(dir string, all map[string]*fate, delivered map[string][]string) erro
 			return fmt.Errorf("%s was delivered and is in bad", id)
 		case eerr == nil && cerr != nil && f.told:
 			return fmt.Errorf("%s is in bad without its content", id)
-		case aside && !f.aside:
+		case aside && !f.aside && f.told: // one that nobody was told of may be torn
 			return fmt.Errorf("%s is in bad, and nobody set it aside before the cut", id)
 		case f.told && !f.gone && n == 0 && !aside:
 			return fmt.Errorf("%s is lost, and was answered for", id)

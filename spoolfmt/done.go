@@ -85,7 +85,7 @@ func (s *Spool) ended(id string) error {
 	if err := s.lockVerified(f, Cur, name); err != nil {
 		return err
 	}
-	if there, err := exists(s.dirs[Cur], eml); err != nil || there {
+	if there, err := statIfThere(s.dirs[Cur], eml); err != nil || there.Ino != 0 && isRegular(&there) {
 		return errors.Join(err, ErrBusy)
 	}
 	if err := s.syncBoxes(Cur); err != nil {

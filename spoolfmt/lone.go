@@ -26,15 +26,15 @@ type lone struct {
 // claimLone takes an envelope that has no content: one that is a link or a
 // directory at once, and one that is missing when that has lasted.
 func (s *Spool) claimLone(box Box, id string) (*Claim, error) {
+	if box == Cur { // where it is in the way of a content that is in new still
+		if err := s.ended(id); err != nil {
+			return nil, err
+		}
+	}
 	name := id + KindEnvelope.Suffix()
 	st, err := lstat(s.dirs[box], name)
 	if errors.Is(err, fs.ErrNotExist) {
-		if box == Cur {
-			err = s.ended(id)
-		} else {
-			err = nil
-		}
-		return nil, errors.Join(err, ErrGone)
+		return nil, ErrGone
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s/%s: %w", box, name, err)

@@ -5,12 +5,12 @@
 // The record is strace's. The file system of the model is weak: a name that
 // was made, moved or removed is durable once its directory was synced, and
 // until then it is there or is not, each for itself and in any order; octets
-// that were not synced are missing, all or from some point on. It keeps the two
+// that were not synced are missing, all or from some point on, or others are in
+// their place. It keeps the two
 // promises that SPOOL-FORMAT.md 2.4 takes for granted: a file that had a
 // durable name and was moved has the old name, the new one or both; and to sync
 // a directory makes durable where files went that were moved out of it.
 //
-// Left out: octets that were never written, torn or reordered writes within a
-// file, wrong sizes with right octets, modes, times, and a file system that lies
+// Left out: reordered writes within a file, wrong sizes with right octets, modes, times, and a file system that lies
 // about a sync. Times of files in a state are those of its making.
 package crash

@@ -112,7 +112,7 @@ type State struct {
 	Names map[string]int
 	Files map[int]string
 	Said  []string // before the cut
-	Gone  []string // envelopes removed from cur before the cut: their messages are delivered
+	Gone  []string // envelopes that became .done files before the cut: their messages are delivered
 	After int      // operations before the cut
 }
 
@@ -148,14 +148,27 @@ func (d *disk) pick(r *rand.Rand) State {
 		if _, done := s.Files[i]; done || i == 0 {
 			continue
 		}
-		f := d.inodes[i]
-		end := len(f.data)
-		if f.synced < end {
-			end = f.synced + []int{0, (end - f.synced) / 2, end - f.synced}[r.IntN(3)]
-		}
-		s.Files[i] = string(f.data[:end])
+		s.Files[i] = d.inodes[i].pick(r)
 	}
 	return s
+}
+
+// pick makes one of the files that a cut may leave: what was not synced is there,
+// or is missing in part or whole, or other octets are in its place.
+func (f *inode) pick(r *rand.Rand) string {
+	lost := len(f.data) - f.synced
+	if lost == 0 {
+		return string(f.data)
+	}
+	switch r.IntN(4) {
+	case 0:
+		return string(f.data[:f.synced])
+	case 1:
+		return string(f.data[:f.synced+lost/2])
+	case 2:
+		return string(f.data[:f.synced]) + strings.Repeat("x", lost-1) + "\n"
+	}
+	return string(f.data)
 }
 
 // present is where an inode is now, the latest of the boxes.
@@ -198,7 +211,7 @@ func States(ops []Op, perCut int, seed uint64, f func(State) error) (int, error)
 		switch {
 		case op.Kind == Say:
 			said = append(said, string(op.Data))
-		case op.Kind == Remove && box(op.Path) == "cur" && strings.HasSuffix(op.Path, ".envelope"):
+		case op.Kind == Move && box(op.Path) == "cur" && strings.HasSuffix(op.To, ".done"):
 			gone = append(gone, op.Path)
 		}
 		for range 4 * perCut { // many draws are the same

@@ -22,9 +22,10 @@ func TestCuts(t *testing.T) {
 				sum.waiting += one.waiting
 				sum.recovered += one.recovered
 				sum.again += one.again
+				sum.torn += one.torn
 			}
-			t.Logf("%d cuts, %d messages accepted; %d were waiting at a cut, %d were delivered after one, of these %d again",
-				n, len(r.acked.all()), sum.waiting, sum.recovered, sum.again)
+			t.Logf("%d cuts, %d messages accepted; %d were waiting at a cut, %d were delivered after one, of these %d again; %d torn ones, which nobody was told of, were set aside",
+				n, len(r.acked.all()), sum.waiting, sum.recovered, sum.again, sum.torn)
 			for _, w := range r.live.complaints() {
 				t.Error(w)
 			}

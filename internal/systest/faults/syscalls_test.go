@@ -188,7 +188,7 @@ func (x *traced) once() {
 }
 
 // TestFaults fails system calls of smap and smapd, one in each run. What smap accepted is there and whole, or was
-// delivered once; what it did not accept may be there, but only whole; nobody hangs.
+// delivered once; what it refused is not delivered; nobody hangs.
 func TestFaults(t *testing.T) {
 	t.Parallel()
 	base := kit.NewSite(t).Dir
@@ -247,8 +247,10 @@ func (x *traced) account(replies []string, twice bool) []string {
 			wrong = append(wrong, fmt.Sprintf("message %d was accepted (%q) and is lost", i, reply))
 		case got[i] > 1 && !twice || got[i] > 2:
 			wrong = append(wrong, fmt.Sprintf("message %d was delivered %d times", i, got[i]))
-		case aside[i] > 0:
+		case accepted && aside[i] > 0:
 			wrong = append(wrong, fmt.Sprintf("message %d was set aside", i))
+		case !accepted && reply != "" && got[i] > 0:
+			wrong = append(wrong, fmt.Sprintf("message %d was refused (%q) and delivered: its client sends it again", i, reply))
 		case !accepted && reply != "" && reply[0] != '4' && reply[0] != '5':
 			wrong = append(wrong, fmt.Sprintf("the answer to message %d is %q", i, reply))
 		case !accepted && x.output == "":
@@ -258,7 +260,7 @@ func (x *traced) account(replies []string, twice bool) []string {
 	return wrong
 }
 
-// TestFaultsNoticed takes an accepted message away, and delivers one again.
+// TestFaultsNoticed takes an accepted message away, delivers one again, and has a failed sync leave the envelope whole.
 func TestFaultsNoticed(t *testing.T) {
 	t.Parallel()
 	x := newTraced(t, filepath.Join(kit.NewSite(t).Dir, "noticed"))
@@ -282,5 +284,14 @@ func TestFaultsNoticed(t *testing.T) {
 	}
 	if wrong := x.account(replies, false); len(wrong) != 1 || !strings.Contains(wrong[0], "2 times") {
 		t.Errorf("a message delivered twice: %v", wrong)
+	}
+	y := newTraced(t, filepath.Join(kit.NewSite(t).Dir, "whole"))
+	y.options = []string{"-b", "execve", "-o", filepath.Join(y.dir, "strace"), "-e", "trace=fsync,ftruncate",
+		"-e", "inject=fsync:error=EIO:when=1", "-e", "inject=ftruncate:error=EIO"}
+	replies = y.session("ann")
+	y.plainly()
+	y.once()
+	if wrong := y.account(replies, false); len(wrong) != 1 || !strings.Contains(wrong[0], "was refused") {
+		t.Errorf("an envelope that a failed sync left whole: %v", wrong)
 	}
 }
