@@ -48,6 +48,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 	case o.test:
 		return test(o, stdout, stderr)
 	}
+	if os.Getpid() == 1 {
+		return first(args, stderr)
+	}
 	root := os.Geteuid() == 0
 	rules, err := readRules(o.table, root)
 	if err != nil {

@@ -16,9 +16,10 @@ import (
 	"smap/netperm"
 )
 
-// childGrace is how long a child may take to end after TERM. It bounds its own
-// deliveries earlier.
-const childGrace = 30 * time.Second
+// childGrace is how long a child may take to end after TERM: the 20 seconds that
+// deliveries have, the time to end an agent that does not want to, and the time to
+// write down what became of it all.
+const childGrace = time.Minute
 
 // A supervisor is the parent: it has root, and touches neither the spool nor
 // anything that came from the network.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -21,11 +22,10 @@ import (
 func (a *app) retryCommand() *cobra.Command {
 	all := false
 	c := &cobra.Command{
-		Use:   "retry [flags] ID... | --all",
-		Short: "Try deferred messages again now",
-		Long: `Retry makes deferred messages due. smapd finds them at its next scan, which is
-within its wakeup time, or at once when it gets the signal USR1.`,
-		Example:           "  smapq retry --all && pkill -USR1 -x smapd",
+		Use:               "retry [flags] ID... | --all",
+		Short:             "Try deferred messages again now",
+		Long:              `Retry makes deferred messages due. smapd tries them at once.`,
+		Example:           "  smapq retry --all",
 		ValidArgsFunction: a.completeIDs(spoolfmt.Cur),
 		RunE: func(c *cobra.Command, ids []string) error {
 			return a.named(c.Context(), ids, all, operation{of: stateDeferred, done: "due now", none: "No message is deferred.", do: hurry})
@@ -271,5 +271,11 @@ func hurry(s *spoolfmt.Spool, id string) error {
 			err = c.Record(now)
 		}
 	}
-	return errors.Join(err, c.Release())
+	err = errors.Join(err, c.Release())
+	if err == nil {
+		// Drainers watch new, and scan cur when somebody touches new.
+		now := time.Now()
+		err = os.Chtimes(s.Path(spoolfmt.New), now, now)
+	}
+	return err
 }

@@ -76,19 +76,19 @@ func (s *slowServer) serve(conn net.Conn) {
 // TestSlowLine: a message that takes many times as long as any limit is delivered,
 // once: each limit is for one step, and progress renews it.
 func TestSlowLine(t *testing.T) {
-	s := &slowServer{pause: 40 * time.Millisecond, verdict: 300 * time.Millisecond}
+	s := &slowServer{pause: 100 * time.Millisecond, verdict: 300 * time.Millisecond}
 	a, err := NewSMTP(s.listen(t))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer a.Close()
-	a.limits.block, a.limits.final, a.limits.command = 500*time.Millisecond, 5*time.Second, 500*time.Millisecond
+	a.limits.block, a.limits.final, a.limits.command = 2*time.Second, 10*time.Second, 2*time.Second
 	began := time.Now()
-	r, err := a.Deliver(t.Context(), job(t, strings.Repeat("0123456789abcde\n", 8<<16), "b@x.test"))
+	r, err := a.Deliver(t.Context(), job(t, strings.Repeat("0123456789abcde\n", 4<<16), "b@x.test"))
 	if err != nil || r[0].Outcome != Delivered || s.accepted.Load() != 1 {
 		t.Errorf("%+v %v, accepted %d times", r, err, s.accepted.Load())
 	}
-	if took := time.Since(began); took < 3*a.limits.block {
+	if took := time.Since(began); took < 2*a.limits.block {
 		t.Errorf("took %v: too fast to show anything", took)
 	}
 }

@@ -68,7 +68,11 @@ func runProgram(ctx context.Context, agent string, argv, env []string, job *Job)
 	}
 	stop := context.AfterFunc(ctx, func() { killGroup(cmd.Process.Pid, cmd) })
 	out.await()
-	err = cmd.Wait()
+	err = wait(ctx, cmd)
+	if errors.Is(err, errStays) {
+		out.abandon()
+		return job.Same(Result{Text: fmt.Sprintf("%v: process %d %v", context.Cause(ctx), cmd.Process.Pid, err)}), nil
+	}
 	inTime := stop()
 	text := out.text()
 	if !inTime {
@@ -83,6 +87,30 @@ func runProgram(ctx context.Context, agent string, argv, env []string, job *Job)
 		return job.Same(Result{Text: fmt.Sprintf("%v: %s", cause, exitText(ws, text))}), nil
 	}
 	return job.Same(ExitResult(ws, text)), nil
+}
+
+// stayGrace is how long the end of a process is awaited after it was killed.
+const stayGrace = 5 * time.Second
+
+// errStays: a process that cannot be killed, such as one that has become another user
+// or waits for a disk, is not waited for.
+var errStays = errors.New("cannot be ended: it is left alone")
+
+// wait waits for a program, but not without end once the context is done.
+func wait(ctx context.Context, cmd *exec.Cmd) error {
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+	}
+	select {
+	case err := <-ended:
+		return err
+	case <-time.After(killGrace + stayGrace):
+		return errStays
+	}
 }
 
 // killGroup asks a process group to end and, when its leader is still there
@@ -152,6 +180,13 @@ func (c *capture) read() {
 
 // started closes our side of the pipe's writing end.
 func (c *capture) started() { _ = c.w.Close() } // nothing was written through it
+
+// abandon ends the capture of a program that is left alone.
+func (c *capture) abandon() {
+	_ = c.r.SetReadDeadline(time.Unix(1, 0))
+	c.wg.Wait()
+	_ = c.r.Close() // read only
+}
 
 // text ends the capture and returns what was kept.
 func (c *capture) text() string {
