@@ -7,6 +7,7 @@ import (
 	"compress/gzip"
 	"context"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -25,6 +26,7 @@ type guest struct {
 	modules []string
 	jobs    []string          // "NAME DIR COMMAND ARGS..."
 	files   map[string]string // besides our programs: name in the guest, path here
+	tree    string            // a directory with a system of Debian's packages, or none
 	options []string          // of QEMU
 	limit   time.Duration
 }
@@ -37,7 +39,7 @@ func accounts(t *testing.T) (passwd, group string) {
 	t.Helper()
 	smap, feeders := kit.IDs(t, kit.SmapUser)
 	smapd, own := kit.IDs(t, kit.SmapdUser)
-	return fmt.Sprintf("root:x:0:0::/:/bin/sh\nsmap:x:%d:%d::/:/bin/false\nsmapd:x:%d:%d::/:/bin/false\n", smap, feeders, smapd, own),
+	return fmt.Sprintf("root:x:0:0::/:/bin/sh\n_rpc:x:101:101::/:/bin/false\nstatd:x:102:102::/:/bin/false\nsmap:x:%d:%d::/:/bin/false\nsmapd:x:%d:%d::/:/bin/false\n", smap, feeders, smapd, own),
 		fmt.Sprintf("root:x:0:\nsmapfeed:x:%d:\nsmapd:x:%d:\n", feeders, own)
 }
 
@@ -59,6 +61,9 @@ func (g *guest) pack(t *testing.T, dir, kernel string) string {
 	var b bytes.Buffer
 	z := gzip.NewWriter(&b)
 	a := initramfs.NewWriter(z)
+	if g.tree != "" {
+		plant(t, a, g.tree) // first: where bin is a link, our programs follow it
+	}
 	a.Device("dev/console", 5, 1)
 	a.Dir("etc")
 	passwd, group := accounts(t)
@@ -96,31 +101,39 @@ func (g *guest) pack(t *testing.T, dir, kernel string) string {
 	return name
 }
 
+// kernelOptions leave TOMOYO out, which Debian 11's kernel asks at each execution: it looks for /dev/fd in the jail.
+const kernelOptions = "quiet panic=-1 lsm=landlock,lockdown,yama,integrity,apparmor"
+
 // emulator is QEMU for a machine, with a console and nothing else.
 func (d debian) emulator() []string {
 	if d.arch == "arm64" {
-		return []string{"qemu-system-aarch64", "-M", "virt", "-cpu", "cortex-a57", "-append", "console=ttyAMA0 quiet panic=-1"}
+		return []string{"qemu-system-aarch64", "-M", "virt", "-cpu", "cortex-a57", "-append", "console=ttyAMA0 " + kernelOptions}
 	}
-	return []string{"qemu-system-x86_64", "-append", "console=ttyS0 quiet panic=-1"}
+	return []string{"qemu-system-x86_64", "-append", "console=ttyS0 " + kernelOptions}
 }
 
-// run boots the guest and waits until it has switched itself off. It returns the serial log.
-func (g *guest) run(t *testing.T) *record {
+// command is QEMU's for the guest.
+func (g *guest) command(ctx context.Context, t *testing.T) *exec.Cmd {
 	t.Helper()
-	dir := t.TempDir()
 	root := g.debian.kernel(t)
 	kernels, err := filepath.Glob(filepath.Join(root, "boot", "vmlinuz-*"))
 	if err != nil || len(kernels) != 1 {
 		t.Fatalf("kernels %v, %v", kernels, err)
 	}
 	words := append([]string{"-n", "19"}, g.debian.emulator()...)
-	words = append(words, "-accel", "tcg", "-m", "768", "-smp", "1", "-display", "none", "-monitor", "none", "-no-reboot",
-		"-nodefaults", "-serial", "stdio", "-kernel", kernels[0], "-initrd", g.pack(t, dir, root))
+	words = append(words, "-accel", "tcg", "-m", "768", "-smp", "1", "-display", "none",
+		"-nodefaults", "-serial", "stdio", "-kernel", kernels[0], "-initrd", g.pack(t, t.TempDir(), root))
+	return exec.CommandContext(ctx, "nice", append(words, g.options...)...)
+}
+
+// run boots the guest and waits until it has switched itself off. It returns the serial log.
+func (g *guest) run(t *testing.T) *record {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), g.limit)
 	defer cancel()
 	began := time.Now()
-	cmd := exec.CommandContext(ctx, "nice", append(words, g.options...)...)
-	out, err := cmd.CombinedOutput()
+	g.options = append(g.options, "-no-reboot")
+	out, err := g.command(ctx, t).CombinedOutput()
 	keep(t, g.name, out)
 	if err != nil {
 		t.Fatalf("%s: %v\n%s", g.name, err, kit.Tail(string(out), 4000))
@@ -142,6 +155,46 @@ func keep(t *testing.T, name string, log []byte) {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(filepath.Join(dir, name+".log"), log, 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// plant adds a tree of files, without what only people read.
+func plant(t *testing.T, a *initramfs.Writer, root string) {
+	t.Helper()
+	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		name, err := filepath.Rel(root, path)
+		if err != nil {
+			return err
+		}
+		switch {
+		case entry.IsDir() && (name == "dev" || name == "usr/share" || strings.HasPrefix(filepath.Base(name), "python3")):
+			return fs.SkipDir
+		case entry.IsDir():
+			a.Dir(name)
+		case entry.Type() == fs.ModeSymlink:
+			to, err := os.Readlink(path)
+			if err != nil {
+				return err
+			}
+			a.Symlink(name, to)
+		case entry.Type().IsRegular() && name != "etc/passwd" && name != "etc/group":
+			info, err := entry.Info()
+			if err != nil {
+				return err
+			}
+			data, err := os.ReadFile(path)
+			if err != nil {
+				return err
+			}
+			a.File(name, uint32(info.Mode().Perm()), data)
+		}
+		return nil
+	})
+	if err != nil {
 		t.Fatal(err)
 	}
 }

@@ -5,7 +5,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,6 +13,9 @@ import (
 
 	"golang.org/x/sys/unix"
 )
+
+// paths are where programs are; guests with packages of Debian's have them in the usual places.
+const paths = "/bin:/usr/sbin:/usr/bin:/sbin"
 
 // boot is the first process: it prepares the machine, does the jobs and switches off, whatever happens. What is printed is
 // the serial log, which the host reads.
@@ -46,7 +48,7 @@ func do(name, dir string, words []string) {
 	began := time.Now()
 	cmd := exec.Command(words[0], words[1:]...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, os.Stdout, os.Stdout
-	cmd.Env = []string{"PATH=/bin", "HOME=/", "TMPDIR=/tmp"}
+	cmd.Env = []string{"PATH=" + paths, "HOME=/", "TMPDIR=/tmp"}
 	err := cmd.Run()
 	if err == nil {
 		fmt.Printf("guest: ok %s %.1f\n", name, time.Since(began).Seconds())
@@ -69,7 +71,7 @@ func prepare() error {
 			return fmt.Errorf("mount %s: %w", m.at, err)
 		}
 	}
-	if err := errors.Join(os.Chmod("/tmp", 0o777|os.ModeSticky), modules(), loopback(), os.Setenv("PATH", "/bin")); err != nil {
+	if err := errors.Join(os.Chmod("/tmp", 0o777|os.ModeSticky), modules(), loopback(), os.Setenv("PATH", paths)); err != nil {
 		return err
 	}
 	return unix.Sethostname([]byte("guest"))
@@ -104,14 +106,5 @@ func loopback() error {
 		return err
 	}
 	defer unix.Close(fd)
-	r, err := unix.NewIfreq("lo")
-	if err != nil {
-		return err
-	}
-	r.SetUint16(unix.IFF_UP)
-	if err := unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, r); err != nil {
-		return err
-	}
-	_, err = net.InterfaceByName("lo")
-	return err
+	return up(fd, "lo")
 }

@@ -7,6 +7,8 @@
 //	guest way                one message from a client through smap, the spool and smapd into a maildir
 //	guest sandbox            what smap says of its sandbox, for each mode
 //	guest load DEVICE FS N   N messages on a disk whose writes are logged; see load.go
+//	guest nfs-server CLIENTS serves /dev/vda to that many clients, until the host ends it
+//	guest nfs-client ...     feeds and drains a spool on that; see nfsclient.go
 //	guest without-sync COMMAND...  the command, whose syncs do nothing
 //	guest check ...          what is left of them after power cuts; see check.go
 package main
@@ -41,6 +43,16 @@ func job(args []string) error {
 			return err
 		}
 		return load(args[1], args[2], n, args[4:])
+	}
+	if len(args) == 2 && args[0] == "nfs-server" {
+		n, err := strconv.Atoi(args[1])
+		if err != nil {
+			return err
+		}
+		return nfsServer(n)
+	}
+	if len(args) > 1 && args[0] == "nfs-client" {
+		return nfsClient(args[1:])
 	}
 	if len(args) > 1 && args[0] == "without-sync" {
 		return withoutSync(args[1:])

@@ -24,6 +24,7 @@ func NewWriter(w io.Writer) *Writer { return &Writer{w: w, have: map[string]bool
 const (
 	directory = 0o040000
 	device    = 0o020000
+	link      = 0o120000
 	regular   = 0o100000
 )
 
@@ -43,6 +44,14 @@ func (a *Writer) File(name string, mode uint32, data []byte) {
 	name = strings.Trim(name, "/")
 	a.Dir(path.Dir(name))
 	a.entry(name, regular|mode, 0, 0, data)
+}
+
+// Symlink adds a symbolic link.
+func (a *Writer) Symlink(name, to string) {
+	name = strings.Trim(name, "/")
+	a.Dir(path.Dir(name))
+	a.have[name] = true // the kernel puts what is below into the place that it names
+	a.entry(name, link|0o777, 0, 0, []byte(to))
 }
 
 // Device adds a character device.

@@ -41,11 +41,12 @@ func TestArchive(t *testing.T) {
 	a.File("a/b/c", 0o644, []byte("12345"))
 	a.Device("dev/console", 5, 1)
 	a.Dir("a")
+	a.Symlink("sbin", "usr/sbin")
 	if err := a.Close(); err != nil {
 		t.Fatal(err)
 	}
 	found := read(t, b.Bytes())
-	want := map[string]string{"init": "100755 x", "a": "40755 ", "a/b": "40755 ", "a/b/c": "100644 12345", "dev": "40755 ", "dev/console": "20600 "}
+	want := map[string]string{"init": "100755 x", "a": "40755 ", "a/b": "40755 ", "a/b/c": "100644 12345", "dev": "40755 ", "dev/console": "20600 ", "sbin": "120777 usr/sbin"}
 	if len(found) != len(want) {
 		t.Errorf("found %q", found)
 	}
