@@ -11,6 +11,7 @@
 //	guest nfs-client ...     feeds and drains a spool on that; see nfsclient.go
 //	guest without-sync COMMAND...  the command, whose syncs do nothing
 //	guest check ...          what is left of them after power cuts; see check.go
+//	guest check-on DEVICE ...  the same, with the log and the disks on a btrfs on that device
 package main
 
 import (
@@ -56,6 +57,9 @@ func job(args []string) error {
 	}
 	if len(args) > 1 && args[0] == "without-sync" {
 		return withoutSync(args[1:])
+	}
+	if len(args) > 2 && args[0] == "check-on" {
+		return errors.Join(mountAt(args[1], "/clones", "btrfs"), check(args[2:]))
 	}
 	if len(args) > 1 && args[0] == "check" {
 		return check(args[1:])
