@@ -155,6 +155,7 @@ func figures(lines []string) map[string]int {
 // TestFlushes: whenever the power fails, at every flush and between, with what the disk had not flushed there or not: no
 // accepted message is lost or mixed up. POINTS is how many at least.
 func TestFlushes(t *testing.T) {
+	var rows []string
 	for _, d := range disks {
 		t.Run(d.name, func(t *testing.T) {
 			s := flushSite(t)
@@ -171,10 +172,15 @@ func TestFlushes(t *testing.T) {
 			if found["wrong"] > 0 {
 				t.Errorf("wrong at %d points", found["wrong"])
 			}
+			rows = append(rows, fmt.Sprintf("| %s | %d | %d | %d | %d | %d | %d |", d.name, found["writes"], found["flushes"], found["between"],
+				found["waiting"], found["again"], found["wrong"]))
 			if d.name == "ext4" {
 				notices(t, d, s, base, log)
 			}
 		})
+	}
+	if !t.Failed() && len(rows) == len(disks) {
+		result(t, "flushes", rows)
 	}
 }
 
