@@ -31,8 +31,15 @@ func (t *Table) Identity() (uid, gid int, err error) {
 	return t.identity(passwdFile, groupFile)
 }
 
-// LookupIdentity resolves lookup-userid, with the user's own group.
+// LookupIdentity resolves lookup-userid, with the user's own group. A number that
+// is not in /etc/passwd is its group's number, too.
 func (t *Table) LookupIdentity() (uid, gid int, err error) {
+	user := t.String(LookupUserID)
+	if id, numeric := parseID(user); numeric {
+		if fields, err := findAccount(passwdFile, user, true, 7); err == nil && fields == nil && id != 0 {
+			return int(id), int(id), nil
+		}
+	}
 	return t.account(LookupUserID, "", passwdFile, groupFile)
 }
 

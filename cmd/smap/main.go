@@ -54,6 +54,9 @@ type options struct {
 	idle   bool // it may leave when it has no work
 	relay  bool // the log is the socket after those
 	lookup bool // it is the look-up child
+
+	questions int // that a look-up child answers; 0 is any number
+	sandbox   string
 }
 
 func main() {
@@ -79,6 +82,8 @@ func run(args []string) int {
 	f.BoolVar(&o.idle, "idle", false, "")
 	f.BoolVar(&o.relay, "relay", false, "")
 	f.BoolVar(&o.lookup, "lookup", false, "")
+	f.IntVar(&o.questions, "questions", 0, "")
+	f.StringVar(&o.sandbox, "sandbox", "best", "")
 	f.Usage = func() {
 		fmt.Fprint(f.Output(), usage)
 		f.VisitAll(func(x *flag.Flag) {
@@ -110,7 +115,7 @@ func run(args []string) int {
 	case o.check:
 		return checkTable(o.table)
 	case o.lookup:
-		return lookup.Main()
+		return lookup.Main(o.questions, o.sandbox)
 	case o.child > 0:
 		return serveChild(o)
 	case len(o.listen) > 0:
@@ -161,6 +166,9 @@ func checkTable(path string) int {
 	more := checks{t: t, now: time.Now()}
 	if err == nil {
 		err = more.all()
+	}
+	if err == nil && (t.Bool(netperm.Names) || t.Bool(netperm.Ident)) {
+		_, _, err = t.LookupIdentity()
 	}
 	for _, e := range netperm.Split(err) {
 		fmt.Fprintln(os.Stderr, "smap: fwtkcfgerr:", e)
@@ -225,7 +233,7 @@ func prepare(o options, first func(*setup) bool) (*setup, int) {
 	if first != nil && !first(s) {
 		return nil, exitOK
 	}
-	if s.lookup, err = startLookup(t, uid, gid); err != nil {
+	if s.lookup, err = startLookup(t, o.child > 0); err != nil {
 		log.Error("fwtksyserr: start", "error", err)
 		return nil, exitOS
 	}
@@ -239,8 +247,9 @@ func prepare(o options, first func(*setup) bool) (*setup, int) {
 }
 
 // startLookup starts the child that finds out names and users, where the table
-// asks for them, as that user if this is root.
-func startLookup(t *netperm.Table, uid, gid int) (*lookup.Client, error) {
+// asks for them. If this is root, the child has a user of its own. The child of a
+// process for one connection answers one question.
+func startLookup(t *netperm.Table, server bool) (*lookup.Client, error) {
 	if !t.Bool(netperm.Names) && !t.Bool(netperm.Ident) {
 		return nil, nil
 	}
@@ -248,7 +257,15 @@ func startLookup(t *netperm.Table, uid, gid int) (*lookup.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return lookup.Start(program, []string{"-lookup"}, uid, gid)
+	uid, gid, err := t.LookupIdentity()
+	if err != nil && os.Geteuid() == 0 {
+		return nil, err
+	}
+	args := []string{"-lookup", "-sandbox", t.String(netperm.Sandbox)}
+	if !server {
+		args = append(args, "-questions", "1")
+	}
+	return lookup.Start(program, args, uid, gid)
 }
 
 // session serves the one client whose connection is standard input.

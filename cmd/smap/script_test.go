@@ -124,8 +124,11 @@ func lookupChild(ts *testscript.TestScript, parent int) int {
 		if child != 0 {
 			ts.Fatalf("%d has several children", parent)
 		}
-		if os.Geteuid() == 0 && !bytes.Contains(status, []byte("\nUid:\t65534\t65534\t65534\t65534\n")) {
-			ts.Fatalf("the look-up child has root:\n%s", status)
+		if os.Geteuid() == 0 && !bytes.Contains(status, []byte("\nUid:\t65532\t65532\t65532\t65532\n")) {
+			ts.Fatalf("the look-up child has not the user of its own:\n%s", status)
+		}
+		if !bytes.Contains(status, []byte("\nNoNewPrivs:\t1\n")) || !bytes.Contains(status, []byte("\nSeccomp:\t2\n")) {
+			ts.Fatalf("the look-up child has no sandbox:\n%s", status)
 		}
 		child, err = strconv.Atoi(filepath.Base(filepath.Dir(f)))
 		ts.Check(err)

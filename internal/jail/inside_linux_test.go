@@ -123,7 +123,11 @@ func inside(column, attempt string) {
 	fail(err)
 	p.tmp, p.new = spool.Fd(spoolfmt.Tmp), spool.Fd(spoolfmt.New)
 	j := Needs{Tmp: p.tmp, New: p.new, MaxFile: maxFile, MaxOpen: maxOpen}
-	if column == "all" || column == "not root" {
+	if column == "lookup" {
+		if _, missing := EnterLookup(LookupNeeds{Dirs: []string{"/etc"}, MaxOpen: maxOpen}); missing != nil {
+			fail(errors.New(strings.Join(missing, "; ")))
+		}
+	} else if column == "all" || column == "not root" {
 		if _, missing := Enter(j); missing != nil {
 			fail(errors.New(strings.Join(missing, "; ")))
 		}

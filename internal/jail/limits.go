@@ -7,6 +7,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// lookupLimits are those of the process that looks up names: it writes no file.
+func lookupLimits(maxOpen uint64) error {
+	return errors.Join(limit("core", unix.RLIMIT_CORE, 0), limit("descriptors", unix.RLIMIT_NOFILE, maxOpen),
+		limit("file size", unix.RLIMIT_FSIZE, 0), noDump())
+}
+
 // limits keeps what a process may use up within what it needs, and its memory,
 // which holds other people's mail and perhaps keys, out of core files. There is
 // no limit of processes: threads count as such on some systems.

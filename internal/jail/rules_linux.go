@@ -49,3 +49,26 @@ func rulesFor(j *Needs, pid uint32) []seccomp.Rule {
 	}
 	return rules
 }
+
+// What the process that looks up names needs: to read files, and the network.
+var lookupAllowed = []uint32{
+	sysFstatat, unix.SYS_READLINKAT, unix.SYS_GETDENTS64, unix.SYS_UNAME,
+	unix.SYS_CONNECT, unix.SYS_BIND, unix.SYS_SENDTO, unix.SYS_RECVFROM, unix.SYS_SENDMSG, unix.SYS_RECVMSG,
+	unix.SYS_GETSOCKNAME, unix.SYS_GETPEERNAME, unix.SYS_GETSOCKOPT, unix.SYS_SETSOCKOPT, unix.SYS_SHUTDOWN,
+}
+
+// writing are the flags of openat that do more than read.
+const writing = unix.O_WRONLY | unix.O_RDWR | unix.O_CREAT | unix.O_TRUNC
+
+// lookupRules is the policy for that process: sockets of IPv4 and IPv6 only, and
+// files to be read.
+func lookupRules(pid uint32) []seccomp.Rule {
+	rules := seccomp.GoRuntime(nil, pid)
+	rules = seccomp.All(rules, seccomp.Allow, lookupAllowed...)
+	rules = append(rules,
+		seccomp.Rule{Call: unix.SYS_OPENAT, Arg: 2, Mask: writing, Want: 0, Verdict: seccomp.Allow},
+		seccomp.Rule{Call: unix.SYS_SOCKET, Arg: 0, Mask: seccomp.Whole, Want: unix.AF_INET, Verdict: seccomp.Allow},
+		seccomp.Rule{Call: unix.SYS_SOCKET, Arg: 0, Mask: seccomp.Whole, Want: unix.AF_INET6, Verdict: seccomp.Allow},
+		seccomp.Rule{Call: unix.SYS_SOCKET, Verdict: seccomp.Absent}) // the resolver tries others
+	return seccomp.All(seccomp.All(rules, seccomp.Kill, killed...), seccomp.Kill, killedArch...)
+}

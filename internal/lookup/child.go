@@ -6,9 +6,12 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"time"
+
+	"smap/internal/jail"
 )
 
 // concurrent is how many clients are looked up at once. More of them wait.
@@ -23,16 +26,39 @@ type Finder struct {
 	Resolver  *net.Resolver
 	IdentPort int
 	Timeout   time.Duration
+	// Most is how many questions are answered; 0 is any number.
+	Most int
 }
 
-// Main is the child: it answers questions from standard input until there is
-// nobody any more to ask them.
-func Main() int {
-	Finder{}.Serve(os.Stdin)
+// openFiles is how many descriptors the child needs: for each client that is
+// looked up, some for questions to name servers and one for its ident server.
+const openFiles = 64 + 6*concurrent
+
+// Main is the child: it gives up what it does not need, and answers questions
+// from standard input until nobody is left to ask them. It answers most questions
+// at most, if that is not 0. sandbox is the table's clause: with strict it ends if
+// some part of its sandbox is missing. The result is an exit code.
+func Main(most int, sandbox string) int {
+	if sandbox != "off" && !confine() && sandbox == "strict" {
+		return 1
+	}
+	Finder{Most: most}.Serve(os.Stdin)
 	return 0
 }
 
-// Serve answers questions until reading or writing fails.
+// confine tells whether every part of the sandbox holds.
+func confine() bool {
+	dirs := []string{"/etc"}
+	// The resolver's file is often a link to somewhere else.
+	if real, err := filepath.EvalSymlinks("/etc/resolv.conf"); err == nil && !strings.HasPrefix(real, "/etc/") {
+		dirs = append(dirs, filepath.Dir(real))
+	}
+	_, missing := jail.EnterLookup(jail.LookupNeeds{Dirs: dirs, MaxOpen: openFiles})
+	return missing == nil
+}
+
+// Serve answers questions until reading or writing fails, or the most that it may
+// answer have been asked.
 func (f Finder) Serve(conn io.ReadWriter) {
 	if f.Resolver == nil {
 		f.Resolver = &net.Resolver{PreferGo: true}
@@ -46,19 +72,21 @@ func (f Finder) Serve(conn io.ReadWriter) {
 	room := make(chan struct{}, concurrent)
 	var writing sync.Mutex
 	var frame [questionSize]byte
-	for {
+	var answering sync.WaitGroup
+	defer answering.Wait()
+	for n := 0; f.Most == 0 || n < f.Most; n++ {
 		if _, err := io.ReadFull(conn, frame[:]); err != nil {
 			return // the asker has ended
 		}
 		id, q := decodeQuestion(&frame)
 		room <- struct{}{}
-		go func() {
+		answering.Go(func() {
 			defer func() { <-room }()
 			answer := f.find(q).encode(id)
 			writing.Lock()
 			defer writing.Unlock()
 			_, _ = conn.Write(answer) // an asker that is gone ends the reading, too
-		}()
+		})
 	}
 }
 

@@ -1,11 +1,11 @@
 // Package lookup finds out a client's name and user for a process that must not
 // touch the network: smap, in its jail.
 //
-// A child without privileges does it (see [Main]), started before the jail is
-// closed, with a chroot nowhere and the network open. It is asked over a pair of
-// sockets, in frames of a fixed size that hold nothing but addresses and ports,
-// so that neither side has anything to parse that a stranger chose; the answers
-// are checked again where they arrive.
+// A child does it (see [Main]), as a user of its own, in a sandbox that leaves it
+// the network and the files of /etc, to read. It is started before smap's own jail
+// is closed. It is asked over a pair of sockets, in frames of a fixed size that
+// hold only addresses and ports, so that neither side parses what a stranger
+// chose. The answers are checked again where they arrive.
 package lookup
 
 import (

@@ -322,3 +322,26 @@ func TestStartFails(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// TestOneQuestion: the child of a process for one connection answers one question,
+// so that an attacker who owns that process cannot have it ask more.
+func TestOneQuestion(t *testing.T) {
+	ours, theirs := net.Pipe()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		Finder{Most: 1}.Serve(theirs)
+		theirs.Close()
+	}()
+	question := Question{Client: netip.MustParseAddrPort("192.0.2.1:1"), Server: netip.MustParseAddrPort("192.0.2.2:25")}
+	if _, err := ours.Write(question.encode(1)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(ours, make([]byte, answerSize)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ours.Write(question.encode(2)); err == nil {
+		t.Error("a second question was taken")
+	}
+	<-done
+}

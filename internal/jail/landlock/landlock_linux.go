@@ -36,7 +36,12 @@ var versions = []struct {
 // version can forbid but what the rules allow: files by kind of access, TCP, UDP,
 // abstract sockets, signals to others. It needs no_new_privs. It fails where
 // moves between directories could not be allowed.
-func Restrict(allow ...Rule) error {
+func Restrict(allow ...Rule) error { return restrict(false, allow) }
+
+// RestrictFiles is [Restrict], but TCP and UDP stay as they are.
+func RestrictFiles(allow ...Rule) error { return restrict(true, allow) }
+
+func restrict(network bool, allow []Rule) error {
 	abi, err := Version()
 	if err != nil {
 		return err
@@ -48,6 +53,9 @@ func Restrict(allow ...Rule) error {
 			all.Handled_access_net |= a.Handled_access_net
 			all.Scoped |= a.Scoped
 		}
+	}
+	if network {
+		all.Handled_access_net = 0
 	}
 	// A kernel that knows less than this struct holds takes it while the rest is 0.
 	set, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, uintptr(unsafe.Pointer(&all)), unsafe.Sizeof(all), 0)
