@@ -34,22 +34,6 @@ func stderrIsClient() bool {
 	return sockets.Is(0) && in.Dev == log.Dev && in.Ino == log.Ino
 }
 
-// defaultLog is stderr where that is not the client: a terminal, tcpserver.
-func defaultLog() string {
-	var null, log unix.Stat_t
-	if unix.Stat(os.DevNull, &null) == nil && unix.Fstat(2, &log) == nil && (null.Dev != log.Dev || null.Ino != log.Ino) {
-		return "stderr"
-	}
-	return "syslog"
-}
-
-// crashesTo sends what the runtime says of its own death to the log.
-func crashesTo(fd int) {
-	if defaultLog() == "syslog" {
-		_ = sockets.Dup(fd, 2) // else it goes nowhere, as before
-	}
-}
-
 // standardInput returns the connection on descriptor 0, which need not be a
 // socket: a terminal, a pair of pipes.
 func standardInput() visitor {

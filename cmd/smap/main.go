@@ -7,7 +7,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/netip"
 	"os"
@@ -18,7 +17,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"smap/internal/eventlog"
 	"smap/internal/lookup"
 	"smap/internal/sockets"
 	"smap/internal/version"
@@ -30,6 +28,7 @@ import (
 const (
 	exitOK     = 0
 	exitUsage  = 64
+	exitNoLog  = 69
 	exitOS     = 71
 	exitConfig = 78
 )
@@ -183,22 +182,6 @@ func checkTable(path string) int {
 	return exitOK
 }
 
-// openLog opens the log that the command line, else the table, else the
-// occasion asks for. t may be nil.
-func openLog(o options, t *netperm.Table) (*slog.Logger, io.Closer, error) {
-	if o.relay {
-		return eventlog.Inherit(sockets.First+o.child, "smap")
-	}
-	dest := o.log
-	if dest == "" && t != nil {
-		dest = t.String(netperm.Log)
-	}
-	if dest == "" {
-		dest = defaultLog()
-	}
-	return eventlog.Open(dest, "smap")
-}
-
 // prepare does everything that needs root or the world outside the chroot, and
 // then leaves both: table, log and files first, then root and the file system,
 // then the spool, then the sandbox. Nothing has been read from a client by then.
@@ -208,8 +191,8 @@ func prepare(o options, first func(*setup) bool) (*setup, int) {
 	t, err := netperm.Load(o.table, "smap")
 	log, closer, lerr := openLog(o, t)
 	if lerr != nil {
-		fmt.Fprintln(os.Stderr, "smap:", lerr)
-		return nil, exitOS
+		complain(lerr)
+		return nil, exitNoLog
 	}
 	if c, ok := closer.(interface {
 		Fd() int
@@ -273,6 +256,10 @@ func session(o options) int {
 	v := standardInput()
 	s, code := prepare(o, func(s *setup) bool { return !s.denied(v) && s.takeSlots(v) })
 	switch {
+	case code == exitNoLog:
+		name, _ := os.Hostname()
+		say(v.conn, receiver.NoLog(name))
+		return code
 	case code != exitOK:
 		name, _ := os.Hostname() // the table's may be what is wrong
 		sayUnavailable(v.conn, name)

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -25,8 +24,8 @@ func serve(o options, sockets []*os.File) int {
 	t, err := netperm.Load(o.table, "smap")
 	log, closer, lerr := openLog(o, t)
 	if lerr != nil {
-		fmt.Fprintln(os.Stderr, "smap:", lerr)
-		return exitOS
+		complain(lerr)
+		return exitNoLog
 	}
 	if err != nil {
 		return configError(log, err)
@@ -36,7 +35,7 @@ func serve(o options, sockets []*os.File) int {
 	}
 	var relay *eventlog.Relay
 	if syslog, ok := closer.(io.Writer); ok {
-		relay = eventlog.NewRelay(syslog)
+		relay = eventlog.NewRelay(syslog, "smap")
 	}
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, unix.SIGTERM, unix.SIGINT, unix.SIGHUP)

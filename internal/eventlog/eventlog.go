@@ -114,8 +114,8 @@ func fact(b []byte, group string, a slog.Attr) []byte {
 }
 
 // Quote returns a value as it stands in a line: as it is when it is plain,
-// otherwise in double quotes with everything escaped that is not a printable
-// character. What is too long to be so is cut, and ends in three dots.
+// otherwise in double quotes with everything escaped that is not printable
+// ASCII. What is too long to be so is cut, and ends in three dots.
 func Quote(s string) string {
 	cut := ""
 	if len(s) > maxValue {
@@ -123,10 +123,10 @@ func Quote(s string) string {
 	}
 	for i := 0; i < len(s); i++ {
 		if c := s[i]; c <= ' ' || c >= 0x7f || c == '"' || c == '\\' || c == '=' {
-			q := strconv.Quote(s)
+			q := strconv.QuoteToASCII(s)
 			for len(q) > maxQuoted { // else the line could lack the facts behind it
 				s, cut = s[:len(s)/2], "..."
-				q = strconv.Quote(s)
+				q = strconv.QuoteToASCII(s)
 			}
 			return q + cut
 		}

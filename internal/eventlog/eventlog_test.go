@@ -261,3 +261,26 @@ func TestOpenErrors(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// TestLost: lines that were lost while no daemon answered are counted, and the
+// log says so when one does.
+func TestLost(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	s := &syslog{path: path, tag: "smap[7]: ", fd: -1}
+	for range 3 {
+		if err := s.line(time.Now(), slog.LevelInfo, "lost"); err == nil {
+			t.Error("no error without a daemon")
+		}
+	}
+	d := daemon(t, path)
+	s.tried = time.Time{}
+	if err := s.line(time.Now(), slog.LevelInfo, "found"); err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	for _, want := range []string{"<22>smap[7]: found", "<20>smap[7]: log lost=3"} {
+		if got := received(t, d); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}

@@ -3,9 +3,13 @@ package eventlog
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
+	"strconv"
+	"strings"
+	"unicode/utf8"
 
 	"golang.org/x/sys/unix"
 )
@@ -18,12 +22,13 @@ const maxDatagram = 4096
 // lines of facility mail. Each child has a socket of its own, since an attacker
 // who owns a child can end its socket.
 type Relay struct {
-	log  io.Writer
-	last *os.File
+	log     io.Writer
+	program string
+	last    *os.File
 }
 
-// NewRelay returns a relay to a log.
-func NewRelay(log io.Writer) *Relay { return &Relay{log: log} }
+// NewRelay returns a relay to a log, for children of a program.
+func NewRelay(log io.Writer, program string) *Relay { return &Relay{log: log, program: program} }
 
 // Next returns a socket for the next child. The one before must have been
 // started: its socket is closed here, and stays open there. It is not for several
@@ -42,13 +47,13 @@ func (r *Relay) Next() (*os.File, error) {
 	if err := unix.SetNonblock(fds[0], true); err != nil {
 		return nil, errors.Join(err, unix.Close(fds[0]), unix.Close(fds[1]))
 	}
-	go relay(r.log, os.NewFile(uintptr(fds[0]), "log"))
+	go r.relay(os.NewFile(uintptr(fds[0]), "log"))
 	r.last = os.NewFile(uintptr(fds[1]), "log")
 	return r.last, nil
 }
 
 // relay ends with the child, or with an empty line, which looks the same.
-func relay(log io.Writer, from io.ReadCloser) {
+func (r *Relay) relay(from io.ReadCloser) {
 	defer from.Close() // only read
 	b := make([]byte, maxDatagram)
 	for {
@@ -56,22 +61,46 @@ func relay(log io.Writer, from io.ReadCloser) {
 		if err != nil {
 			return
 		}
-		_, _ = log.Write(framed(b[:n])) // there is nowhere to complain
+		_, _ = r.log.Write(r.framed(b[:n])) // there is nowhere to complain
 	}
 }
 
-// framed makes a child's datagram fit for the daemon: one line, of facility mail.
-func framed(b []byte) []byte {
-	line := bytes.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
-			return '?'
-		}
-		return r
-	}, b)
+// framed makes a child's datagram fit for the daemon: one line of printable ASCII,
+// of facility mail, with the program's tag.
+func (r *Relay) framed(b []byte) []byte {
 	for _, level := range []slog.Level{slog.LevelInfo, slog.LevelWarn, slog.LevelError} {
-		if bytes.HasPrefix(line, priority(level)) {
-			return line
+		if text, ok := bytes.CutPrefix(b, priority(level)); ok && r.hasTag(text) {
+			return append(priority(level), printable(text)...)
 		}
 	}
-	return append(priority(slog.LevelError), line...) // what the runtime says when it dies
+	// What the runtime says when it dies, or an attacker.
+	return append(priority(slog.LevelError), tag(r.program)+printable(b)...)
+}
+
+// hasTag tells whether a line begins as one of the program's.
+func (r *Relay) hasTag(text []byte) bool {
+	rest, ok := bytes.CutPrefix(text, []byte(r.program+"["))
+	pid, _, ended := bytes.Cut(rest, []byte("]: "))
+	return ok && ended && len(pid) > 0 && len(bytes.Trim(pid, "0123456789")) == 0
+}
+
+// printable replaces control characters and escapes what is not ASCII.
+func printable(b []byte) string {
+	var text strings.Builder
+	for len(b) > 0 && text.Len() < maxDatagram {
+		c, n := utf8.DecodeRune(b)
+		switch {
+		case c == utf8.RuneError && n == 1:
+			fmt.Fprintf(&text, `\x%02x`, b[0])
+		case c < ' ' || c == 0x7f:
+			text.WriteByte('?')
+		case c > 0x7f:
+			quoted := strconv.QuoteRuneToASCII(c)
+			text.WriteString(quoted[1 : len(quoted)-1])
+		default:
+			text.WriteByte(byte(c))
+		}
+		b = b[n:]
+	}
+	return text.String()
 }

@@ -19,20 +19,24 @@ func (l log) Write(b []byte) (int, error) {
 
 func TestRelay(t *testing.T) {
 	l := make(log, 1)
-	child, err := NewRelay(l).Next()
+	child, err := NewRelay(l, "smap").Next()
 	if err != nil {
 		t.Fatal(err)
 	}
 	for in, want := range map[string]string{
 		"<22>smap[1]: connect client=192.0.2.1": "<22>smap[1]: connect client=192.0.2.1",
-		"<20>smap[1]: grün":                     "<20>smap[1]: grün",
-		"<19>x":                                 "<19>x",
+		"<20>smap[1]: grün \xff\u202e":          `<20>smap[1]: gr\u00fcn \xff\u202e`,
+		// Another tag:
+		"<19>x":                 "<19>" + tag("smap") + "<19>x",
+		"<22>sshd[1]: Accepted": "<19>" + tag("smap") + "<22>sshd[1]: Accepted",
+		"<22>smap[1] sshd: x":   "<19>" + tag("smap") + "<22>smap[1] sshd: x",
+		"<22>smap[1sshd[2]: x":  "<19>" + tag("smap") + "<22>smap[1sshd[2]: x",
 		// Another facility, two lines in one, a terminal's control sequences:
-		"<86>sshd[1]: Accepted password for root": "<19><86>sshd[1]: Accepted password for root",
-		"<22>a\n<86>b\x00\x1b[2J\x7f":             "<22>a?<86>b??[2J?",
-		"panic: nil\n\tgoroutine":                 "<19>panic: nil??goroutine",
-		"<221>":                                   "<19><221>",
-		strings.Repeat("x", 10000):                "<19>" + strings.Repeat("x", maxDatagram),
+		"<86>sshd[1]: Accepted password for root": "<19>" + tag("smap") + "<86>sshd[1]: Accepted password for root",
+		"<22>smap[1]: a\n<86>b\x00\x1b[2J\x7f":    "<22>smap[1]: a?<86>b??[2J?",
+		"panic: nil\n\tgoroutine":                 "<19>" + tag("smap") + "panic: nil??goroutine",
+		"<221>":                                   "<19>" + tag("smap") + "<221>",
+		strings.Repeat("x", 10000):                "<19>" + tag("smap") + strings.Repeat("x", maxDatagram),
 	} {
 		if _, err := child.Write([]byte(in)); err != nil {
 			t.Fatal(err)
@@ -52,7 +56,7 @@ func TestRelay(t *testing.T) {
 // its socket is the others' end.
 func TestChildren(t *testing.T) {
 	l := make(log, 1)
-	r := NewRelay(l)
+	r := NewRelay(l, "smap")
 	says := func(fd int, what string) {
 		t.Helper()
 		if _, err := unix.Write(fd, []byte(what)); err != nil {

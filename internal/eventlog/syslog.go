@@ -1,6 +1,7 @@
 package eventlog
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -24,9 +25,12 @@ type syslog struct {
 	path string // "": it cannot be made again
 	tag  string
 
-	mu    sync.Mutex
-	fd    int
-	stuck bool // the last line waited in vain
+	mu     sync.Mutex
+	fd     int  // -1: no daemon has answered yet
+	stream bool // lines end in NUL
+	stuck  bool // the last line waited in vain
+	lost   int  // lines since the last that went out
+	tried  time.Time
 }
 
 // socketPaths are where syslog daemons listen: Linux and the BSDs, and darwin.
@@ -47,11 +51,27 @@ func dialSyslog(program string) (*syslog, error) {
 	return nil, fmt.Errorf("no syslog daemon answers; start one, or log to standard error and stay in the foreground: %w", first)
 }
 
+// OpenLater returns a logger to a syslog daemon that does not answer yet. Lines are
+// lost until it does.
+func OpenLater(program string) (*slog.Logger, io.Closer) {
+	s := &syslog{path: socketPaths()[0], tag: tag(program), fd: -1}
+	return slog.New(&handler{out: s, mu: new(sync.Mutex)}), s
+}
+
 // tag is how a line names its program and process.
 func tag(program string) string { return program + "[" + strconv.Itoa(os.Getpid()) + "]: " }
 
+// dial connects by datagrams, or else by a stream, as syslog(3) does.
 func (s *syslog) dial() error {
-	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM, 0)
+	err := s.dialKind(unix.SOCK_DGRAM)
+	if errors.Is(err, unix.EPROTOTYPE) {
+		err = s.dialKind(unix.SOCK_STREAM)
+	}
+	return err
+}
+
+func (s *syslog) dialKind(kind int) error {
+	fd, err := unix.Socket(unix.AF_UNIX, kind, 0)
 	if err != nil {
 		return fmt.Errorf("%s: %w", s.path, err)
 	}
@@ -60,7 +80,7 @@ func (s *syslog) dial() error {
 		_ = unix.Close(fd) // never used
 		return fmt.Errorf("%s: %w", s.path, err)
 	}
-	s.fd = fd
+	s.fd, s.stream = fd, kind == unix.SOCK_STREAM
 	s.bound()
 	return nil
 }
@@ -87,7 +107,17 @@ func (s *syslog) Write(b []byte) (int, error) {
 	if err != nil && !s.stuck && s.redial() == nil {
 		err = s.send(b)
 	}
-	return len(b), err
+	if err != nil {
+		s.lost++
+		return len(b), err
+	}
+	if s.lost > 0 {
+		said := append(priority(slog.LevelWarn), s.tag+"log lost="+strconv.Itoa(s.lost)...)
+		if s.send(said) == nil {
+			s.lost = 0
+		}
+	}
+	return len(b), nil
 }
 
 // send waits once for whoever does not read. While that lasts, all that log would
@@ -99,9 +129,16 @@ func (s *syslog) send(b []byte) error {
 			return unix.EAGAIN
 		}
 	}
+	if s.stream {
+		b = append(b[:len(b):len(b)], 0)
+	}
 	for {
-		_, err := unix.Write(s.fd, b)
+		n, err := unix.Write(s.fd, b)
 		s.stuck = err == unix.EAGAIN
+		if err == nil && s.stream && n < len(b) { // the rest of this line, or the daemon loses count
+			b = b[n:]
+			continue
+		}
 		if err != unix.EINTR {
 			return err
 		}
@@ -110,15 +147,22 @@ func (s *syslog) send(b []byte) error {
 
 // redial finds a daemon that was restarted.
 func (s *syslog) redial() error {
-	if s.path == "" {
+	if s.path == "" || s.fd < 0 && time.Since(s.tried) < redialEvery {
 		return unix.ENOTCONN
 	}
 	old := s.fd
 	if err := s.dial(); err != nil {
+		s.tried = time.Now()
 		return err
+	}
+	if old < 0 {
+		return nil
 	}
 	return unix.Close(old)
 }
+
+// redialEvery is how long a daemon that never answered is left alone.
+const redialEvery = time.Second
 
 // priority is what stands before a line for the daemon: facility and severity.
 func priority(level slog.Level) []byte {
@@ -146,7 +190,12 @@ func (s *syslog) Keep() {
 func (s *syslog) Fd() int { return s.fd }
 
 // Close closes the connection.
-func (s *syslog) Close() error { return unix.Close(s.fd) }
+func (s *syslog) Close() error {
+	if s.fd < 0 {
+		return nil
+	}
+	return unix.Close(s.fd)
+}
 
 // severity maps slog's levels to those of syslog(3).
 func severity(l slog.Level) int {
