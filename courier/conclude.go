@@ -15,7 +15,7 @@ import (
 // down.
 func (d *delivery) conclude(ctx context.Context) result {
 	if err := d.reportSuccess(); err != nil {
-		d.feeding = err // the delivery itself stands
+		d.feeding = err // the delivery itself is done
 	}
 	return d.keep(ctx, d.decide)
 }
@@ -103,7 +103,7 @@ func (d *delivery) lastError() string {
 	return d.last
 }
 
-// finish ends a message that nobody has to care for any more.
+// finish ends a message whose recipients all have an outcome.
 func (d *delivery) finish() result {
 	if err := d.claim.Finish(); err != nil {
 		return d.unwritten(err)

@@ -12,7 +12,7 @@ import (
 	"smap/spoolfmt/envelope"
 )
 
-// A Config is everything that a courier has to know. Zero values of the numbers
+// A Config is everything that a courier needs. Zero values of the numbers
 // are the defaults that smapd(8) documents.
 type Config struct {
 	// Dir is the spool, an absolute path; BadDir another directory for what is
@@ -52,7 +52,7 @@ type Config struct {
 	Hostname string
 	// Metrics is a file for Prometheus' textfile collector; empty is none.
 	Metrics string
-	// Once: deliver what is there and due, then return.
+	// Once: deliver what is in the spool and due, then return.
 	Once bool
 	// Log gets the events; nil discards them.
 	Log *slog.Logger

@@ -24,8 +24,7 @@ const (
 //
 // It is in memory only. What is collected at a stop is sent then; a process that
 // is killed sends nothing, and the next one knows neither what was collected nor
-// when the last digest was sent. So the hour is one of a process, not across
-// restarts, and who wants to miss nothing looks into bad/ or at the metrics.
+// when the last digest was sent. Look into bad/, or at the metrics, to miss nothing.
 type digest struct {
 	lines []string
 	count int

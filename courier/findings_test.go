@@ -333,3 +333,16 @@ func TestReloadLanes(t *testing.T) {
 		t.Error("log lines")
 	}
 }
+
+// TestHintedScans: a feeder that touches new all the time makes one scan a second.
+func TestHintedScans(t *testing.T) {
+	l := idleLoop(t)
+	now := time.Now()
+	l.side.lastLook, l.side.nextScan = now, now.Add(time.Hour)
+	for range 100 {
+		l.hint(hintScan, "")
+	}
+	if l.d.intake.wanted() || l.side.nextScan != now.Add(hintedScan) {
+		t.Errorf("wanted %v, the next scan in %v", l.d.intake.wanted(), l.side.nextScan.Sub(now))
+	}
+}

@@ -10,7 +10,7 @@ import (
 	"smap/spoolfmt/envelope"
 )
 
-// delayAfter is the age at which a sender who asked for it learns of a delay.
+// delayAfter is the age at which a sender that asked for it is told of a delay.
 const delayAfter = 4 * time.Hour
 
 // Fields of the envelope that say what the sender was told already.
@@ -135,7 +135,7 @@ func delayWanted(cfg *Config, env *envelope.Envelope) bool {
 	return false
 }
 
-// reportDelay warns a sender who asked for it, once, that recipients are waiting.
+// reportDelay warns a sender that asked for it, once, that recipients are waiting.
 func (d *delivery) reportDelay(now time.Time) error {
 	if !delayWanted(d.cfg, d.env) || now.Sub(d.arrived(now)) < delayAfter {
 		return nil
@@ -158,7 +158,7 @@ func (d *delivery) reportDelay(now time.Time) error {
 	return nil
 }
 
-// reportSuccess tells a sender who asked for it of those recipients that this
+// reportSuccess tells a sender that asked for it of those recipients that this
 // attempt has delivered, unless the agent took that over.
 func (d *delivery) reportSuccess() error {
 	list := d.success

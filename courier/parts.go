@@ -223,11 +223,11 @@ func (d *delivery) call(ctx context.Context, p *part, job *agent.Job) ([]agent.R
 
 // note puts one result into the envelope and the log.
 func (d *delivery) note(p *part, to string, r agent.Result, now time.Time) error {
-	said := r.Text
-	if r.Outcome == agent.Failed && r.Status != "" && !strings.Contains(said, r.Status) {
-		said = r.Status + " " + said // for a report, perhaps by a later process
+	text := r.Text
+	if r.Outcome == agent.Failed && r.Status != "" && !strings.Contains(text, r.Status) {
+		text = r.Status + " " + text // for a report, perhaps by a later process
 	}
-	o := envelope.Outcome{Time: now, Text: envelope.CleanText(said, agent.MaxText)}
+	o := envelope.Outcome{Time: now, Text: envelope.CleanText(text, agent.MaxText)}
 	if d.replies == nil {
 		d.replies = make(map[string]agent.Result)
 	}

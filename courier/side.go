@@ -10,8 +10,8 @@ import (
 	"smap/spoolfmt"
 )
 
-// A lease counts who uses an open spool, so that one that was replaced can be
-// closed when the last has left.
+// A lease counts the users of an open spool, so that one that was replaced is closed
+// when the last user has left.
 type lease struct {
 	spool   *spoolfmt.Spool
 	sweeper *spoolfmt.Sweeper
@@ -32,6 +32,7 @@ type spoolSide struct {
 	scan     *scanner
 	names    int // in new/ at the last scan
 	nextScan time.Time
+	lastLook time.Time
 	unread   [spoolfmt.Bad + 1]bool // boxes that could not be read at the last scan
 }
 
@@ -70,12 +71,23 @@ func (l *loop) rescan() {
 	l.d.intake.wantScan()
 }
 
+// hintedScan is the least time between two scans that hints ask for: any feeder can
+// send them.
+const hintedScan = time.Second
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
+
 func (l *loop) hint(h hint, name string) {
 	switch h {
 	case hintName:
 		l.d.offer(item{at: time.Now().UnixNano(), name: name})
 	case hintScan:
-		l.d.intake.wantScan()
+		l.side.nextScan = earlier(l.side.nextScan, l.side.lastLook.Add(hintedScan))
 	case hintMoved:
 		l.side.w.close()
 		l.rescan()
@@ -124,6 +136,7 @@ func (l *loop) look(now time.Time) {
 			boxes = append(boxes, spoolfmt.Bad)
 		}
 	}
+	side.lastLook = now
 	after := map[spoolfmt.Box]item{spoolfmt.New: in.from, spoolfmt.Cur: in.fromCur}
 	in.wantNew, in.wantCur, in.scanning = false, false, true
 	home, cfg := side.lease(), l.cfg

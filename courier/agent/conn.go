@@ -61,7 +61,7 @@ type smtpConn struct {
 	tls      TLSMode
 	ext      map[string]string // extensions, upper case
 	verified bool              // TLS with a certificate that was checked
-	client   string            // what XCLIENT said
+	client   string            // the attributes of the last XCLIENT
 	used     int               // messages
 	born     time.Time         // for a bound on its life
 	idle     time.Time
@@ -189,7 +189,7 @@ func (c *smtpConn) compareSize() {
 	}
 }
 
-// startTLS protects the connection. All that was said before counts no more.
+// startTLS protects the connection. What came before it does not count any more.
 func (c *smtpConn) startTLS(ctx context.Context) error {
 	r, err := c.command("STARTTLS")
 	if err != nil {
@@ -197,7 +197,7 @@ func (c *smtpConn) startTLS(ctx context.Context) error {
 	}
 	if r.code != 220 {
 		if c.tls == TLSMay && r.code != 421 {
-			return nil // it can not just now; RFC 3207 lets us go on
+			return nil // it cannot now; RFC 3207 lets us go on
 		}
 		return &replyError{"STARTTLS", r}
 	}
@@ -259,8 +259,8 @@ func (c *smtpConn) hello(name string) error {
 	return nil
 }
 
-// send writes one command line. What could end a line early is refused here,
-// whatever was checked before.
+// send writes one command line. It refuses what could end a line early, although that
+// was checked before.
 func (c *smtpConn) send(line string) error {
 	if strings.ContainsAny(line, "\r\n\x00") {
 		return fmt.Errorf("command %q holds a line end", line)

@@ -21,8 +21,8 @@ import (
 // is checked again on the way out.
 var errBareCR = errors.New("content holds a CR: not sent")
 
-// broken is the result of a content that could not be written: the server may
-// have said why before it closed.
+// broken is the result of a content that could not be written. The server may have
+// sent the reason before it closed.
 func (c *smtpConn) broken(err error) Result {
 	if errors.Is(err, errBareCR) {
 		return Result{Outcome: Failed, Text: err.Error(), Status: "5.6.0", Remote: c.name}
@@ -30,11 +30,11 @@ func (c *smtpConn) broken(err error) Result {
 	var operation *net.OpError
 	if errors.As(err, &operation) && !operation.Timeout() {
 		if r, rerr := c.read(time.Second); rerr == nil && r.code >= 400 {
-			said := c.refusal("DATA", r)
+			refusal := c.refusal("DATA", r)
 			if c.opt.LMTP {
-				said.Outcome = Retry // it may be about one of the recipients
+				refusal.Outcome = Retry // it may be about one of the recipients
 			}
-			return said
+			return refusal
 		}
 	}
 	return Result{Text: "DATA: " + err.Error(), Remote: c.name}

@@ -107,7 +107,7 @@ func (a *Maildir) prepare() error {
 	}
 	for _, dir := range []string{filepath.Dir(a.path), a.path} {
 		if err := a.sync(dir); err != nil && !errors.Is(err, fs.ErrPermission) {
-			return err // who may write there but not read cannot sync it
+			return err // a directory that we may write to but not read cannot be synced
 		}
 	}
 	a.made.Store(true)
@@ -123,7 +123,7 @@ func (a *Maildir) deliver(job *Job, rcpt envelope.Path) error {
 	}
 	to = filepath.Join(a.path, "new", to)
 	if st, err := os.Lstat(to); err == nil && st.Mode().IsRegular() {
-		return nil // whole, since it was synced before it got this name
+		return nil // complete: it was synced before it got this name
 	}
 	tmp := filepath.Join(a.path, "tmp", a.unique(time.Now()))
 	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL|syscall.O_NOFOLLOW, 0o600)

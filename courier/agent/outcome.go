@@ -9,7 +9,7 @@ import (
 )
 
 // An Outcome is what an attempt means for a recipient. The zero value is to
-// try again: whatever is not understood must not lose mail.
+// try again: what is not understood must not lose mail.
 type Outcome int
 
 // The outcomes.

@@ -12,8 +12,8 @@ import (
 )
 
 const (
-	// maxOutput is how much of an agent's output is kept: its end, where the
-	// reason stands.
+	// maxOutput is how much of an agent's output is kept: its end, which
+	// has the reason.
 	maxOutput = 2048
 	// killGrace is the time between asking a process group to end and ending
 	// it.
@@ -132,7 +132,7 @@ func killGroup(pid int, cmd *exec.Cmd) {
 }
 
 // A capture keeps the last octets of what is written into a pipe and reads on
-// whatever the amount, so that no writer blocks.
+// without end, so that no writer blocks.
 //
 // The end of the output is mostly that of the agent as well, and to wait for it
 // costs no thread, as a wait for the process does: the runtime would have a
@@ -153,7 +153,7 @@ func newCapture() (*capture, error) {
 }
 
 // await reads until the output ends, if that is soon; else it is read beside
-// whatever comes next.
+// what comes next.
 func (c *capture) await() {
 	_ = c.r.SetReadDeadline(time.Now().Add(shortAgent)) // pipes have deadlines
 	if c.read(); c.ended {

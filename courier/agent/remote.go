@@ -166,15 +166,15 @@ func (o *Remote) deliver(ctx context.Context, c *smtpConn, client string, job *J
 	return results, nil
 }
 
-// notIntroduced is what a failing XCLIENT means. The server's word on the
-// client is its word on the message; that our words were wrong is not, and
-// neither is it a reason to stop all other mail.
+// notIntroduced is the result of an XCLIENT that fails. If the server refuses the
+// client, it refuses the message. If it refuses our syntax, the message is tried again,
+// and other mail goes on.
 func (o *Remote) notIntroduced(c *smtpConn, job *Job, err error) ([]Result, error) {
 	c.quit()
-	var said *replyError
-	if errors.As(err, &said) && said.command == "XCLIENT" && said.reply.code != 421 {
-		r := c.refusal("XCLIENT", said.reply)
-		if said.reply.code/10 == 50 { // syntax
+	var refused *replyError
+	if errors.As(err, &refused) && refused.command == "XCLIENT" && refused.reply.code != 421 {
+		r := c.refusal("XCLIENT", refused.reply)
+		if refused.reply.code/10 == 50 { // syntax
 			r.Outcome = Retry
 		}
 		return job.Same(r), nil

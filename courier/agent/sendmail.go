@@ -11,8 +11,8 @@ import (
 // standard input, the envelope in arguments.
 type Sendmail struct {
 	// Argv is the program's absolute path and arguments that come before ours.
-	// Two words stand for options that not every such program understands (to
-	// Exim, -N means to throw mail away), so that who writes the table decides:
+	// Two words become options that not every such program understands (to Exim, -N
+	// means to throw mail away), so the table decides:
 	// {dsn} becomes -N, -R and -V as the message has NOTIFY, RET and ENVID, and
 	// {body} becomes -B8BITMIME where the message says so.
 	Argv []string
@@ -55,7 +55,7 @@ func (a *Sendmail) dsn() bool {
 // -i because a line with a lone dot must survive, -- because nothing that a
 // stranger wrote may be taken for an option. The null sender is "<>", which
 // Postfix, Exim, sendmail, nullmailer and msmtp understand; an empty argument
-// is lost in some wrappers. dma understands neither: it has no null sender.
+// is lost in some wrappers. dma has no null sender.
 func (a *Sendmail) Deliver(ctx context.Context, job *Job) ([]Result, error) {
 	results, err := runProgram(ctx, a.Name(), a.argv(job), Environment(job), job)
 	if a.dsn() {

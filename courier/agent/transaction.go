@@ -61,7 +61,7 @@ func (c *smtpConn) transactAgain(job *Job, again bool) ([]Result, error) {
 		return t.results, t.others()
 	case t.data && c.opt.LMTP:
 		// The server owes a reply for each recipient that it took: none. It
-		// should not have said 354 (RFC 2033), and what it expects is unclear.
+		// should not have answered 354 (RFC 2033), and what it expects is unclear.
 		return t.results, errors.New("DATA: 354 without a recipient")
 	case t.data:
 		_, err := c.command(".") // an empty content, for nobody: RFC 2920
@@ -126,8 +126,8 @@ func (t *transaction) window(first int, commands []string, last int) error {
 	return nil
 }
 
-// fresh tells whether nothing of this message was said yet on a connection that was
-// kept.
+// fresh tells whether a connection was kept from another message, and nothing of this
+// one was sent yet.
 func (t *transaction) fresh() bool { return t.c.used > 0 && !t.again }
 
 // answer notes what a reply says.
@@ -229,7 +229,7 @@ func (c *smtpConn) final(r reply) Result {
 }
 
 // refusal is the result for a reply that is not the one that was asked for. It
-// is never a success, whatever its code.
+// is never a success.
 func (c *smtpConn) refusal(command string, r reply) Result {
 	res := Result{Text: command + ": " + r.String(), Status: r.status(), Remote: c.name, Reply: r.String()}
 	if r.code/100 == 5 {
@@ -268,8 +268,8 @@ func (c *smtpConn) mailCommand(job *Job) (string, error) {
 	return b.String(), nil
 }
 
-// rcptCommands are the RCPT commands. A recipient that this server can never
-// be told of fails.
+// rcptCommands are the RCPT commands. A recipient fails if its address cannot be sent
+// to this server.
 func (t *transaction) rcptCommands() []string {
 	var commands []string
 	_, utf8 := t.c.ext["SMTPUTF8"]

@@ -13,8 +13,8 @@ import (
 // maxXClient bounds a name in XCLIENT: a command line has a limit.
 const maxXClient = 255
 
-// xclient is what XCLIENT should say of a message, empty for one that did not
-// come from a client.
+// xclient returns the attributes for XCLIENT, empty for a message that did not come
+// from a client.
 func xclient(env *envelope.Envelope) string {
 	ip, err := netip.ParseAddr(env.Get("Client-Address"))
 	if err != nil {
@@ -62,7 +62,7 @@ func (o *Remote) heloFor(env *envelope.Envelope) string {
 	return o.Helo
 }
 
-// introduce tells the server on whose behalf the next message comes.
+// introduce tells the server which client the next message came from.
 func (c *smtpConn) introduce(ctx context.Context, client, helo string) error {
 	offered, ok := c.ext["XCLIENT"]
 	if !ok {
@@ -86,9 +86,9 @@ func (c *smtpConn) introduce(ctx context.Context, client, helo string) error {
 	}
 	c.client = client
 	err = c.hello(helo)
-	var said *replyError
-	if errors.As(err, &said) {
-		return &replyError{"XCLIENT", said.reply} // the client's name is refused, not ours
+	var refused *replyError
+	if errors.As(err, &refused) {
+		return &replyError{"XCLIENT", refused.reply} // the client's name is refused, not ours
 	}
 	if err != nil {
 		return err
