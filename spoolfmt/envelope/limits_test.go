@@ -354,18 +354,22 @@ func TestHostileHeaders(t *testing.T) {
 	}
 }
 
+// TestDropHeaderOctets: the header's octets are counted as they are in the file,
+// without the empty line.
 func TestDropHeaderOctets(t *testing.T) {
-	const head = "From: a\nTo: b\nX: "
-	for over := range 2 {
-		header := head + strings.Repeat("x", MaxDropHeader-len(head)-1+over) + "\n"
-		for _, rest := range []string{"", "\n", "\nbody\n"} {
-			var out bytes.Buffer
-			_, _, err := ReadDrop(strings.NewReader(header+rest), &out, Missing{})
-			if (err == nil) != (over == 0) {
-				t.Errorf("header of %d octets, then %q: %v", len(header), rest, err)
-			}
-			if err == nil && !strings.HasPrefix(header+rest, out.String()) {
-				t.Error("the header is changed")
+	for _, end := range []string{"\n", "\r\n"} {
+		head := "From: a" + end + "To: b" + end + "X: "
+		for over := range 2 {
+			header := head + strings.Repeat("x", MaxDropHeader-len(head)-len(end)+over) + end
+			for _, rest := range []string{"", end, end + "body" + end} {
+				var out bytes.Buffer
+				_, _, err := ReadDrop(strings.NewReader(header+rest), &out, Missing{})
+				if (err == nil) != (over == 0) {
+					t.Errorf("header of %d octets, lines end in %q, then %q: %v", len(header), end, rest, err)
+				}
+				if want := strings.ReplaceAll(header+rest, "\r\n", "\n"); err == nil && out.String() != want {
+					t.Errorf("lines end in %q: the text is changed", end)
+				}
 			}
 		}
 	}
