@@ -181,11 +181,20 @@ func (k *checker) lookEnvelope(f *Finding, id string, st *unix.Stat_t, buf []byt
 	case text != "":
 		return f.say(section, "%s %s", eml, text)
 	}
-	if uint32(content.Mode|st.Mode)&0o027 != 0 {
+	if want := k.fileMode(); uint32(content.Mode|st.Mode)&0o777&^(want|0o700) != 0 {
 		f.Note, f.mend = true, nil
-		return f.say("2.2", "mode %04o, and %04o of its content: 0640 keeps it from others", st.Mode&0o777, content.Mode&0o777)
+		return f.say("2.2", "mode %04o, and %04o of its content: %04o keeps it from others", st.Mode&0o777, content.Mode&0o777, want)
 	}
 	return nil
+}
+
+// fileMode is the mode that files of this spool should have.
+func (k *checker) fileMode() uint32 {
+	tmp, err := fstat(k.s.dirs[Tmp])
+	if err != nil {
+		return fileMode(&unix.Stat_t{}) // tmp is missing, which is said elsewhere
+	}
+	return fileMode(&tmp)
 }
 
 // lookApart is for an envelope beside which there is no content.

@@ -11,10 +11,6 @@ import (
 	"smap/spoolfmt/envelope"
 )
 
-// fileMode lets the spool's group, smapd's, read what another user feeds, and
-// no other feeder.
-const fileMode = 0o640
-
 // draftBuffer gathers what a session writes, so that a message that fits into it
 // is written at once. Of longer ones, large pieces go straight to the file.
 const draftBuffer = 4 << 10
@@ -57,11 +53,11 @@ func (s *Spool) create(name string) (int, error) {
 	if s.dirs[Cur] < 0 { // a feeder reads nothing, and its sandbox lets it read nothing
 		mode = unix.O_WRONLY
 	}
-	fd, err := s.sys.open(s.dirs[Tmp], name, mode|unix.O_CREAT|unix.O_EXCL, fileMode)
+	fd, err := s.sys.open(s.dirs[Tmp], name, mode|unix.O_CREAT|unix.O_EXCL, s.fileMode)
 	if err != nil {
 		return -1, err
 	}
-	if err := again(func() error { return unix.Fchmod(fd, fileMode) }); err != nil {
+	if err := again(func() error { return unix.Fchmod(fd, s.fileMode) }); err != nil {
 		return -1, errors.Join(err, s.sys.close(fd), s.sys.unlink(s.dirs[Tmp], name))
 	}
 	return fd, nil

@@ -27,6 +27,19 @@ func BoxMode(b Box, shared bool) uint32 {
 	return 0o700
 }
 
+// sharedNFSTmp is the mode of tmp in a shared spool on NFS: SPOOL-FORMAT.md, E.3.
+const sharedNFSTmp = 0o3773
+
+// fileMode is the mode that the files of a spool have. It lets the spool's group,
+// smapd's, read what another user feeds, and nobody else. On NFS, to lock is to
+// write.
+func fileMode(tmp *unix.Stat_t) uint32 {
+	if uint32(tmp.Mode)&modeBits == sharedNFSTmp {
+		return 0o660
+	}
+	return 0o640
+}
+
 // modeBits are what BoxMode is about.
 const modeBits = 0o7777
 
@@ -93,7 +106,7 @@ func (k *checker) checkBox(b Box, st, top *unix.Stat_t, shared bool) {
 			Text: "has the feeders' group: they could read each other's mail"})
 	}
 	want, mode := BoxMode(b, shared), uint32(st.Mode)&modeBits
-	if mode == want || !shared && mode&0o077 == 0 && mode&0o700 == 0o700 {
+	if mode == want || shared && b == Tmp && mode == sharedNFSTmp || !shared && mode&0o077 == 0 && mode&0o700 == 0o700 {
 		return
 	}
 	k.emit(Finding{Section: "2.2", File: b.String(), Text: fmt.Sprintf("mode %04o instead of %04o", mode, want),

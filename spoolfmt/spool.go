@@ -57,6 +57,8 @@ type Spool struct {
 	paths [boxes]string
 	dirs  [boxes]int // -1 where this process does not use the box
 
+	fileMode uint32 // of the files that are made here
+
 	missing *[boxes]error // of a viewer: why a box is not open
 
 	commits  committer
@@ -171,11 +173,14 @@ func setBoxMode(top, fd int, b Box) error {
 	return again(func() error { return unix.Fchmod(fd, BoxMode(b, shared)) })
 }
 
+// oneFileSystem demands that all boxes are on one, tmp first, and takes from
+// tmp which mode files are to have.
 func (s *Spool) oneFileSystem(use []Box) error {
 	first, err := fstat(s.dirs[use[0]])
 	if err != nil {
 		return err
 	}
+	s.fileMode = fileMode(&first)
 	for _, b := range use[1:] {
 		st, err := fstat(s.dirs[b])
 		if err != nil {
