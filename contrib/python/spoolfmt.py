@@ -160,7 +160,7 @@ def parse_outcome(status, value):
 
 
 def parse_envelope(data):
-    """Returns the value that the vectors' README describes, or raises Malformed."""
+    """Returns the value of G, or raises Malformed."""
     if len(data) > MAX_FILE:
         raise Malformed('file too long')
     env = {'format': 1, 'sender': None, 'recipients': [], 'size': None, 'fields': []}
