@@ -40,35 +40,6 @@ func newDispatcher() *dispatcher {
 	return &dispatcher{known: make(map[string]*known), spool: gate{what: "spool"}}
 }
 
-// configure puts lanes into use. What runs in a lane that is gone finishes there; all
-// that waits is routed again.
-func (d *dispatcher) configure(cfg *Config) {
-	d.clear()
-	var lanes []*lane
-	for _, c := range cfg.lanes() {
-		l := d.lane(c.Name)
-		if l == nil {
-			l = newLane(c.Name)
-		}
-		l.agent, l.slots, l.batch = c.Agent, c.MaxChildren, c.Batch
-		l.gate = gate{what: l.gate.what} // the new agent may be reached
-		lanes = append(lanes, l)
-	}
-	d.lanes, d.turn = lanes, 0
-}
-
-// keyers returns what makes keys of recipients, by lane: for use beside the loop.
-func (d *dispatcher) keyers() map[string]func(to string) string {
-	keys := make(map[string]func(string) string)
-	for _, l := range d.lanes {
-		keys[l.name] = func(string) string { return "" }
-		if k, ok := l.agent.(agent.Keyer); ok {
-			keys[l.name] = k.Key
-		}
-	}
-	return keys
-}
-
 // lane returns the lane of a name, or nil.
 func (d *dispatcher) lane(name string) *lane {
 	for _, l := range d.lanes {
@@ -223,54 +194,6 @@ func (d *dispatcher) next(now time.Time) (start, bool) {
 	return d.nextLook(now)
 }
 
-// nextLook returns a message to look at that is due. One slot is for all of them:
-// however many messages are locked, they cost other mail nothing.
-func (d *dispatcher) nextLook(now time.Time) (start, bool) {
-	for !d.looking && len(d.aged) > 0 {
-		s := d.aged[0]
-		d.aged = d.aged[1:]
-		if k := d.known[s.item.name]; k != nil && !k.busy {
-			return d.look(s), true
-		}
-	}
-	for !d.looking {
-		it, ok := d.looks.next(now)
-		if !ok {
-			break
-		}
-		if d.known[it.name] == nil {
-			return d.look(start{item: it}), true
-		}
-		d.looks.drop(it.name)
-	}
-	return start{}, false
-}
-
-func (d *dispatcher) look(s start) start {
-	d.looking = true
-	d.know(s.item.name).busy = true
-	d.spool.start(s.item.name)
-	return s
-}
-
-// toAge returns some of the messages that wait for a lane whose gate is shut; more
-// calls return the others. False means that these are the last.
-func (d *dispatcher) toAge(most int) ([]start, bool) {
-	if len(d.aging) == 0 {
-		for _, l := range d.lanes {
-			if l.gate.shut {
-				l.each(func(it item) {
-					d.aging = append(d.aging, start{item: it, aging: true, since: l.gate.since, why: l.gate.why})
-				})
-			}
-		}
-	}
-	n := min(most, len(d.aging))
-	batch := d.aging[:n]
-	d.aging = d.aging[n:]
-	return batch, len(d.aging) > 0
-}
-
 // ended is the end of all work on a message. It returns true when the message
 // should be offered again at once.
 func (d *dispatcher) ended(s start) bool {
@@ -283,71 +206,6 @@ func (d *dispatcher) ended(s start) bool {
 	k.busy, k.again = false, false
 	d.forgetIfDone(s.item.name)
 	return again
-}
-
-// place puts a message where it waits after a delivery or a look.
-func (d *dispatcher) place(r *result, now time.Time) {
-	if r.item.name != r.start.item.name {
-		d.looks.drop(r.start.item.name)
-	}
-	look := func(wait time.Duration) { d.looks.put(r.item, wait, now) }
-	switch r.verdict {
-	case verdictBusy:
-		if r.wait == 0 {
-			r.wait = d.looks.grow(r.item.name, firstLook, lastLook)
-		}
-		look(r.wait)
-		return
-	case verdictOdd:
-		look(d.looks.grow(r.item.name, time.Second, oddLook))
-		return
-	case verdictSpool:
-		look(d.looks.grow(r.item.name, firstProbe, oddLook))
-		return
-	case verdictFree:
-		d.intake.add(r.item)
-	case verdictLater, verdictDeferred:
-		d.intake.add(item{at: r.next.UnixNano(), name: r.item.name, cur: true})
-		d.leave(r.item, r.left, true)
-		d.waits(r, true, now)
-	case verdictWaits:
-		d.leave(r.item, r.left, false)
-		d.waits(r, false, now)
-	}
-	d.looks.drop(r.start.item.name)
-}
-
-// waits queues a message in the lanes whose agent could not be reached for it.
-func (d *dispatcher) waits(r *result, owed bool, now time.Time) {
-	for _, p := range r.unreached {
-		it := item{at: r.item.at, name: r.item.name, cur: true, key: p.item.key}
-		if k := d.known[it.name]; k != nil && slices.Contains(k.queued, p.lane) || !slices.Contains(d.lanes, p.lane) {
-			continue
-		}
-		if p.lane.unreached(it, now) {
-			d.queued(p.lane, it.name)
-			d.owe(p.lane, it.name, owed)
-		}
-	}
-}
-
-// leave queues a message in the lanes that have not had their turn with it.
-func (d *dispatcher) leave(it item, places []place, owed bool) {
-	for _, p := range places {
-		l := d.lane(p.lane)
-		if l == nil {
-			continue
-		}
-		d.put(l, it, p.key)
-		d.owe(l, it.name, owed)
-	}
-}
-
-// owe notes that a lane's recipients are due though the message is not.
-func (d *dispatcher) owe(l *lane, name string, owed bool) {
-	if k := d.known[name]; owed && k != nil && slices.Contains(k.queued, l) && !slices.Contains(k.owed, l) {
-		k.owed = append(k.owed, l)
-	}
 }
 
 // clear forgets all that waits; what is worked on goes on.

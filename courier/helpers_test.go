@@ -73,10 +73,7 @@ func newBench(t *testing.T, a agent.Agent) *bench {
 	dir := t.TempDir()
 	b := &bench{t: t, dir: dir, log: &logged{}}
 	b.cfg = Config{Dir: dir, Agent: a, Log: slog.New(slog.NewTextHandler(b.log, nil)), StopGrace: 200 * time.Millisecond}
-	var err error
-	if b.feed, err = spoolfmt.OpenDrainer(dir, spoolfmt.Options{}); err != nil {
-		t.Fatal(err)
-	}
+	b.reopen()
 	t.Cleanup(func() {
 		b.halt()
 		_ = b.feed.Close()
@@ -85,6 +82,15 @@ func newBench(t *testing.T, a agent.Agent) *bench {
 		}
 	})
 	return b
+}
+
+// reopen opens the spool for feeding: its directory is another one now.
+func (b *bench) reopen() {
+	b.t.Helper()
+	var err error
+	if b.feed, err = spoolfmt.OpenDrainer(b.dir, spoolfmt.Options{}); err != nil {
+		b.t.Fatal(err)
+	}
 }
 
 // run starts the courier.

@@ -346,3 +346,25 @@ func TestHintedScans(t *testing.T) {
 		t.Errorf("wanted %v, the next scan in %v", l.d.intake.wanted(), l.side.nextScan.Sub(now))
 	}
 }
+
+// TestLinkedCostNothing: contents with a second name delay nobody.
+func TestLinkedCostNothing(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, all(agent.Result{Outcome: agent.Delivered}))
+	b.cfg.MaxChildren = 1
+	head := "Spool-Format: 1\nSender: <a@example.com>\nRecipient: <b@example.org>\nSize: 2\n\n"
+	for i := range 1000 {
+		id := fmt.Sprintf("l%04d", i)
+		b.put("new/"+id+".eml", "x\n")
+		if err := os.Link(b.path("new/"+id+".eml"), b.path("x"+id)); err != nil {
+			t.Fatal(err)
+		}
+		b.put("new/"+id+".envelope", head)
+	}
+	b.run()
+	for range 5 {
+		was := b.log.count("to=<good@x.test>")
+		b.message("fine\n", "good@x.test")
+		b.eventually("an honest message", func() bool { return b.log.count("to=<good@x.test>") > was })
+	}
+}

@@ -1,0 +1,32 @@
+package courier
+
+import "smap/courier/agent"
+
+// configure puts lanes into use. What runs in a lane that is gone finishes there; all
+// that waits is routed again.
+func (d *dispatcher) configure(cfg *Config) {
+	d.clear()
+	var lanes []*lane
+	for _, c := range cfg.lanes() {
+		l := d.lane(c.Name)
+		if l == nil {
+			l = newLane(c.Name)
+		}
+		l.agent, l.slots, l.batch = c.Agent, c.MaxChildren, c.Batch
+		l.gate = gate{what: l.gate.what} // the new agent may be reached
+		lanes = append(lanes, l)
+	}
+	d.lanes, d.turn = lanes, 0
+}
+
+// keyers returns what makes keys of recipients, by lane: for use beside the loop.
+func (d *dispatcher) keyers() map[string]func(to string) string {
+	keys := make(map[string]func(string) string)
+	for _, l := range d.lanes {
+		keys[l.name] = func(string) string { return "" }
+		if k, ok := l.agent.(agent.Keyer); ok {
+			keys[l.name] = k.Key
+		}
+	}
+	return keys
+}

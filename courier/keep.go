@@ -1,0 +1,74 @@
+package courier
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"smap/spoolfmt"
+)
+
+// interrupted gives a message back that a stop has cut short: what is known is
+// written, and no attempt is counted.
+func (d *delivery) interrupted(ctx context.Context) result {
+	if d.dirty {
+		return d.keep(ctx, func() result {
+			if err := d.claim.Record(time.Time{}); err != nil {
+				return d.unwritten(err)
+			}
+			d.dirty = false
+			return d.giveBack(result{verdict: verdictStopped})
+		})
+	}
+	return d.giveBack(result{verdict: verdictStopped})
+}
+
+// keep keeps a message claimed, and its slots taken, until its state can be written:
+// until then nobody may deliver it a second time, not even another drainer. Only the
+// end of the courier's grace ends that.
+func (d *delivery) keep(ctx context.Context, write func() result) result {
+	r := write()
+	for wait := time.Second; r.verdict == verdictLost; wait = min(2*wait, lastProbe) {
+		d.held(r.err)
+		if d.replaced() && errors.Is(r.err, fs.ErrNotExist) {
+			// Somebody removed the directory and made another one. The message is
+			// tried again from there, with what was recorded before.
+			return d.giveBack(result{verdict: verdictGone, err: fmt.Errorf("outcome is lost: %w", r.err)})
+		}
+		if context.Cause(ctx) != nil {
+			return d.giveBack(result{verdict: verdictLost, err: fmt.Errorf("outcome of %s is lost: %w", d.claim.ID(), r.err)})
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(wait):
+		}
+		r = write()
+	}
+	return r
+}
+
+// unwritten is the result of a message whose state could not be written. If nothing
+// would be lost, or a person has deleted the message, it is given back.
+func (d *delivery) unwritten(err error) result {
+	switch {
+	case d.missing(err):
+		return d.giveBack(result{verdict: verdictGone})
+	case d.dirty:
+		return result{item: d.item, verdict: verdictLost, err: err}
+	case systemTrouble(err):
+		return d.giveBack(result{verdict: verdictSpool, err: err})
+	}
+	return d.giveBack(result{verdict: verdictOdd, err: err})
+}
+
+// missing tells whether the message is not there any more, as opposed to
+// something that is needed to write it down.
+func (d *delivery) missing(err error) bool {
+	if !errors.Is(err, fs.ErrNotExist) {
+		return false
+	}
+	_, err = d.spool.Stat(spoolfmt.Cur, d.claim.ID()+spoolfmt.KindEnvelope.Suffix())
+	return errors.Is(err, fs.ErrNotExist)
+}
