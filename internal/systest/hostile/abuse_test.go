@@ -268,7 +268,7 @@ func resetInMessage(t *testing.T, p *kit.Peer) {
 // TestEarlyTalker speaks before it is greeted; the server is held until that has arrived.
 func TestEarlyTalker(t *testing.T) {
 	t.Parallel()
-	p := kit.NewPeer(t)
+	p := kit.NewPeer(t, "smap: greet-delay 1")
 	if err := syscall.Kill(p.Child(t), syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
