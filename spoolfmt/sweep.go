@@ -103,7 +103,7 @@ func (w *Sweeper) leftInCur(e Entry, now time.Time) error {
 	if err != nil || has || e.Kind != KindContent && e.Kind != KindDone {
 		return err
 	}
-	c, err := s.Claim(e.ID)
+	c, err := s.claimIn(Cur, e.ID) // not what new has under this id
 	if err == nil {
 		return c.Release()
 	}

@@ -3,6 +3,7 @@ package crash
 import (
 	"fmt"
 	"hash/maphash"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -229,6 +230,45 @@ func States(ops []Op, perCut int, seed uint64, f func(State) error) (int, error)
 		}
 	}
 	return total, nil
+}
+
+// Cut returns up to n different states that a cut after the last operation may
+// leave, drawn with the seed.
+func Cut(ops []Op, n int, seed uint64) ([]State, error) {
+	d := newDisk()
+	for k, op := range ops {
+		if err := d.apply(op); err != nil {
+			return nil, fmt.Errorf("operation %d: %w", k, err)
+		}
+	}
+	r := rand.New(rand.NewPCG(seed, 0))
+	seen := map[string]bool{}
+	var states []State
+	for range 8 * n {
+		s := d.pick(r)
+		if key := fmt.Sprint(s.Names, s.Files); !seen[key] && len(states) < n {
+			seen[key] = true
+			states = append(states, s)
+		}
+	}
+	return states, nil
+}
+
+// Ops are operations that make the state, durably: what a record of what follows
+// begins with.
+func (s State) Ops() []Op {
+	var ops []Op
+	first := map[int]string{}
+	for _, p := range slices.Sorted(maps.Keys(s.Names)) {
+		i := s.Names[p]
+		if from, made := first[i]; made {
+			ops = append(ops, Op{Kind: Link, Path: from, To: p})
+			continue
+		}
+		first[i] = p
+		ops = append(ops, Op{Kind: Create, Path: p}, Op{Kind: Write, Path: p, Data: []byte(s.Files[i])})
+	}
+	return append(ops, Op{Kind: SyncAll})
 }
 
 // String lists a state's names and the lengths of their files.
