@@ -55,6 +55,7 @@ func TestUnknownRecipients(t *testing.T) {
 		"smapd alone":   {"smapd: directory /var/spool/smap\n", 0},
 		"another spool": {"smap: directory /srv/a\nsmapd: directory /srv/b\n", 0},
 		"errors":        {base + "smap: timeout x\n", 0},
+		"a Maildir":     {base + "smapd: agent maildir /srv/mail\n", 0},
 	} {
 		if got := UnknownRecipients([]byte(test.table), "table"); len(got) != test.want {
 			t.Errorf("%s: %v, want %d warnings", name, got, test.want)

@@ -42,6 +42,8 @@ var wanted = []string{
 	"/usr/lib/git-core/git-send-email=git-email libmailtools-perl",
 	"php=php-cli",
 	"lintian",
+	"mmdebstrap",
+	"systemd-nspawn=systemd-container",
 	"/usr/lib/nagios/plugins/check_mailq=monitoring-plugins-standard",
 	"systemd-analyze=systemd",
 	"setpriv=util-linux",
