@@ -36,7 +36,7 @@ type command struct {
 	verb   string
 	phases Phase // in which it is allowed; elsewhere outOfOrder says why not
 	bare   bool  // it takes no argument
-	idle   bool  // it may come only so often before a message is accepted
+	idle   bool  // at most maxIdle of them come before a message is accepted
 	do     func(s *session, arg string) Reply
 }
 
@@ -127,7 +127,7 @@ func withoutTab(line string) string {
 	return line[:colon+1] + strings.TrimLeft(line[colon+1:], " \t")
 }
 
-// tooIdle counts a command that may come only so often.
+// tooIdle counts a command that brings no message nearer.
 func (s *session) tooIdle() bool {
 	s.idle++
 	return s.idle > maxIdle

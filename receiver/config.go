@@ -14,7 +14,7 @@ type Config struct {
 	Spool    Spool
 	Log      *slog.Logger
 
-	GreetDelay time.Duration // before the greeting; who talks earlier is refused
+	GreetDelay time.Duration // before the greeting; a client that talks earlier is refused
 	Timeout    time.Duration // for one command line, and between octets of content
 	MaxBytes   int64         // of a content
 	MaxRecip   int           // recipients of a message
@@ -22,8 +22,8 @@ type Config struct {
 	MinFree    uint64        // octets that must stay free
 	Reserved   *atomic.Int64 // octets of messages on their way; shared by all sessions of a process
 	MinRate    int64         // octets of content per second
-	OfferDSN   bool          // what drains the spool honours RFC 3461
-	OfferUTF8  bool          // what drains the spool honours RFC 6531
+	OfferDSN   bool          // the drainer honours RFC 3461
+	OfferUTF8  bool          // the drainer honours RFC 6531
 	RequireTLS bool
 	// StartTLS makes a connection secure; nil when TLS is not configured.
 	StartTLS func(Conn) (Conn, TLS, error)
@@ -46,7 +46,7 @@ type TLS struct {
 // String returns both, as Received lines and envelopes have them.
 func (t TLS) String() string { return t.Version + " with cipher " + t.Cipher }
 
-// A Client is who has connected.
+// A Client is the other end of a connection.
 type Client struct {
 	Addr  netip.Addr // invalid when the connection is not from the network
 	Name  string     // verified reverse name, or empty

@@ -46,8 +46,8 @@ type content struct {
 	received  int
 }
 
-// newContent opens a draft, if there is room for so many octets, and writes our
-// trace field into it.
+// newContent opens a draft, if there is room for a message of that size, and
+// writes our trace field into it.
 func (s *session) newContent(size int64, dots bool) *content {
 	c := &content{s: s, d: decoder{dots: dots}}
 	s.pace = newPace(s.MinRate, s.Timeout)
@@ -97,7 +97,7 @@ func (c *content) abort() {
 	c.draft = nil
 }
 
-// take decodes transmitted octets and keeps what they stand for. It returns how
+// take decodes transmitted octets and keeps what they mean. It returns how
 // many it used. An error means that the session cannot go on.
 func (c *content) take(p []byte) (used int, err error) {
 	var out []byte

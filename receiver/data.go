@@ -69,7 +69,7 @@ func (s *session) bdat(arg string) Reply {
 
 var errSlow = errors.New("the client sends too slowly")
 
-// more takes octets of a content, at most so many, and waits where none are
+// more takes octets of a content, at most this many, and waits if none are
 // here. It returns how many it used.
 func (s *session) more(c *content, most int64) (int64, error) {
 	if !s.in.waiting() {

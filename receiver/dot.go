@@ -30,7 +30,7 @@ const (
 	lineEnd                      // the lone dot: the message is complete
 )
 
-// decode takes octets and returns what they stand for, in the same memory, and
+// decode takes octets and returns what they mean, in the same memory, and
 // how many of them it used: fewer than all only after the end.
 func (d *decoder) decode(p []byte) (out []byte, used int, err error) {
 	out = p[:0]

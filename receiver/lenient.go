@@ -16,7 +16,7 @@ type lenient struct {
 	within   bool  // a message
 	crs      int   // that are held back
 	line     int   // octets of the present line, without its end
-	dot      bool  // that line is a lone dot, so far
+	dot      bool  // that line is a lone dot until now
 	last     bool  // the line before must have been the last one
 }
 

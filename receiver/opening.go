@@ -10,12 +10,14 @@ const (
 // write appends decoded octets to the draft.
 func (c *content) write(out []byte) error {
 	if !c.begun {
-		n := len(c.first)
-		c.first = append(c.first, out[:min(len(out), len(mailboxFrom)-n)]...)
+		held := len(c.first)
+		c.first = append(c.first, out[:min(len(out), len(mailboxFrom)-held)]...)
 		if string(c.first) == mailboxFrom[:len(c.first)] && len(c.first) < len(mailboxFrom) {
 			return nil // the next octet decides
 		}
-		out = append(c.opening(), out[len(c.first)-n:]...)
+		if before := c.opening(); before != "" || held > 0 {
+			out = append([]byte(before+string(c.first)), out[len(c.first)-held:]...)
+		}
 	}
 	if len(out) == 0 {
 		return nil
@@ -24,20 +26,19 @@ func (c *content) write(out []byte) error {
 	return err
 }
 
-// opening returns the octets that were held back, behind what keeps them apart
-// from our field: a blank or a tab would continue it, and so the body begins here.
-func (c *content) opening() []byte {
+// opening begins the content. It returns what keeps that apart from our field: a
+// blank or a tab would continue it, and so the body begins here.
+func (c *content) opening() (before string) {
 	c.begun = true
-	add := ""
 	switch {
 	case len(c.first) == 0:
 	case c.first[0] == ' ', c.first[0] == '\t':
-		add = "\n"
+		before = "\n"
 	case string(c.first) == mailboxFrom:
-		add = mailboxLine
+		before = mailboxLine
 	}
-	c.own += int64(len(add))
-	return append([]byte(add), c.first...)
+	c.own += int64(len(before))
+	return before
 }
 
 // writeEnd writes what is still due when the message is complete: octets that
@@ -46,7 +47,7 @@ func (c *content) opening() []byte {
 func (c *content) writeEnd() error {
 	var rest []byte
 	if !c.begun {
-		rest = c.opening()
+		rest = []byte(c.opening() + string(c.first))
 	}
 	if c.line > 0 {
 		rest = append(rest, '\n')

@@ -82,7 +82,7 @@ func quoteDots(path string) string {
 }
 
 // expands tells whether a local part begins an expansion of a shell or of Exim.
-// Nothing of ours expands it, but what stands behind us may, as Exim did in 2019.
+// Nothing of ours expands it, but a server behind us could, as Exim did in 2019.
 // No honest address was seen that has it.
 func expands(address string) bool {
 	local, _ := envelope.SplitAddress(address)

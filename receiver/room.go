@@ -40,8 +40,8 @@ func (s *session) room(size int64) Reply {
 	return s.fits(size)
 }
 
-// fits tells whether so many octets would leave what minfree wants, after all that
-// other sessions have reserved.
+// fits tells whether minfree stays free after this many octets, and all that other
+// sessions have reserved.
 func (s *session) fits(size int64) Reply {
 	if s.MinFree == 0 {
 		return Reply{}

@@ -28,8 +28,8 @@ const (
 )
 
 // maxTimeouts is how often its timeout a client may take for the commands of one
-// message, an hour by default: who says something in time, again and again,
-// would else hold a session for days.
+// message, an hour by default. A client that always says something in
+// time would otherwise hold a session for days.
 const maxTimeouts = 12
 
 // A session is the state of one connection.

@@ -68,7 +68,8 @@ type brittleDraft struct {
 }
 
 func (d brittleDraft) Write(p []byte) (int, error) {
-	if d.s.writes++; d.s.writes > 1 { // the first is of our Received
+	d.s.writes++
+	if d.s.writes > 1 { // the first is of our Received
 		panic("brittle")
 	}
 	return d.Draft.Write(p)

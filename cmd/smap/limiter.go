@@ -7,7 +7,7 @@ import (
 )
 
 // A limiter counts the sessions of a server: all, and those of each client. An
-// IPv6 /64 is one client, since whoever has one address of it has all.
+// IPv6 /64 is one client, since a host that has one address of it has all.
 type limiter struct {
 	max, maxEach int
 	idle         func(bool)

@@ -97,7 +97,7 @@ func (s *server) accept(ctx context.Context, f *os.File) {
 		var aerr error
 		err = raw.Read(func(l uintptr) bool {
 			if ctx.Err() != nil {
-				aerr = unix.ECANCELED // whoever comes now is for our successor
+				aerr = unix.ECANCELED // the next connections are for our successor
 				return true
 			}
 			fd, peer, aerr = sockets.Accept(int(l))

@@ -47,7 +47,7 @@ func serve(o options, sockets []*os.File) int {
 	parent := supervise.Parent{
 		Log:     log,
 		Grace:   drainTime + 10*time.Second,
-		Once:    o.idle, // who has no work ends, and we do
+		Once:    o.idle, // a child without work ends, and so do we
 		Command: func() (*exec.Cmd, error) { return childCommand(o, sockets, relay) },
 		Reload: func() (bool, error) {
 			t, err := netperm.Load(o.table, "smap")

@@ -39,8 +39,8 @@ const (
 // so that strangers cannot keep our own mail out.
 const reserved = 16
 
-// meet finds out who has come, and serves it if it may be served. count counts the
-// sessions of one client; nil counts none.
+// meet finds out who the client is, and serves it if the table allows that. count
+// counts the sessions of one client; nil counts none.
 func (s *setup) meet(ctx context.Context, v visitor, count func(netip.Addr) (done func(), ok bool)) {
 	if !s.behindProxy(&v) {
 		return

@@ -1,9 +1,9 @@
 // Package eventlog writes what happens as lines that administrators and
-// programs read alike: the event's name, then key=value for each of its facts.
+// programs read alike: the event's name, then key=value for each detail.
 //
 //	message id=20261123T200413.123456Z-7f3a9c1e2b4d5e6f size=4711
 //
-// A value that a stranger chose cannot forge a line or a fact: whatever is not
+// A value that a stranger chose cannot forge a line or a value: whatever is not
 // plain is quoted and escaped, and its length is bounded.
 package eventlog
 
@@ -59,7 +59,7 @@ type sink interface {
 type handler struct {
 	out   sink
 	mu    *sync.Mutex
-	facts string // of With, formatted already
+	attrs string // of With, formatted already
 	group string
 }
 
@@ -69,9 +69,9 @@ func (h *handler) Enabled(_ context.Context, l slog.Level) bool { return l >= sl
 // Handle writes one record.
 func (h *handler) Handle(_ context.Context, r slog.Record) error {
 	b := append(make([]byte, 0, usualLine), clean(r.Message)...)
-	b = append(b, h.facts...)
+	b = append(b, h.attrs...)
 	r.Attrs(func(a slog.Attr) bool {
-		b = fact(b, h.group, a)
+		b = appendAttr(b, h.group, a)
 		return true
 	})
 	text := string(b)
@@ -83,26 +83,26 @@ func (h *handler) Handle(_ context.Context, r slog.Record) error {
 	return h.out.line(r.Time, r.Level, text)
 }
 
-// WithAttrs returns a handler whose records have more facts.
+// WithAttrs returns a handler whose records have more values.
 func (h *handler) WithAttrs(attrs []slog.Attr) slog.Handler {
-	b := []byte(h.facts)
+	b := []byte(h.attrs)
 	for _, a := range attrs {
-		b = fact(b, h.group, a)
+		b = appendAttr(b, h.group, a)
 	}
-	return &handler{out: h.out, mu: h.mu, facts: string(b), group: h.group}
+	return &handler{out: h.out, mu: h.mu, attrs: string(b), group: h.group}
 }
 
 // WithGroup returns a handler whose further keys begin with the group's name.
 func (h *handler) WithGroup(name string) slog.Handler {
-	return &handler{out: h.out, mu: h.mu, facts: h.facts, group: h.group + name + "."}
+	return &handler{out: h.out, mu: h.mu, attrs: h.attrs, group: h.group + name + "."}
 }
 
-// fact appends " key=value"; facts that are empty are left out.
-func fact(b []byte, group string, a slog.Attr) []byte {
+// appendAttr appends " key=value"; an empty value is left out.
+func appendAttr(b []byte, group string, a slog.Attr) []byte {
 	v := a.Value.Resolve()
 	if v.Kind() == slog.KindGroup {
 		for _, inner := range v.Group() {
-			b = fact(b, group+a.Key+".", inner)
+			b = appendAttr(b, group+a.Key+".", inner)
 		}
 		return b
 	}
@@ -113,7 +113,7 @@ func fact(b []byte, group string, a slog.Attr) []byte {
 	return b
 }
 
-// Quote returns a value as it stands in a line: as it is when it is plain,
+// Quote returns a value as it is in a line: as it is when it is plain,
 // otherwise in double quotes with everything escaped that is not printable
 // ASCII. What is too long to be so is cut, and ends in three dots.
 func Quote(s string) string {
@@ -124,7 +124,7 @@ func Quote(s string) string {
 	for i := 0; i < len(s); i++ {
 		if c := s[i]; c <= ' ' || c >= 0x7f || c == '"' || c == '\\' || c == '=' {
 			q := strconv.QuoteToASCII(s)
-			for len(q) > maxQuoted { // else the line could lack the facts behind it
+			for len(q) > maxQuoted { // else the line could lack the values behind it
 				s, cut = s[:len(s)/2], "..."
 				q = strconv.QuoteToASCII(s)
 			}

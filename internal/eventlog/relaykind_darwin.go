@@ -2,6 +2,6 @@ package eventlog
 
 import "golang.org/x/sys/unix"
 
-// relayKind keeps lines apart. There is none that has an end, too; but who reads is
+// relayKind keeps lines apart. No kind has an end as well; but the reader is
 // told by ECONNRESET.
 const relayKind = unix.SOCK_DGRAM

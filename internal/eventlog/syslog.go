@@ -120,8 +120,8 @@ func (s *syslog) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// send waits once for whoever does not read. While that lasts, all that log would
-// wait, each for those before it: so further lines are lost at once.
+// send waits once for a daemon that does not read. Otherwise everybody who logs
+// would wait, each for those before: so further lines are lost at once.
 func (s *syslog) send(b []byte) error {
 	if s.stuck {
 		n, err := unix.Poll([]unix.PollFd{{Fd: int32(s.fd), Events: unix.POLLOUT}}, 0)
@@ -164,7 +164,7 @@ func (s *syslog) redial() error {
 // redialEvery is how long a daemon that never answered is left alone.
 const redialEvery = time.Second
 
-// priority is what stands before a line for the daemon: facility and severity.
+// priority is what a line for the daemon begins with: facility and severity.
 func priority(level slog.Level) []byte {
 	return []byte("<" + strconv.Itoa(facilityMail|severity(level)) + ">")
 }

@@ -25,8 +25,8 @@ func limits(j *Needs) error {
 	return err
 }
 
-// limit lowers a limit for good. That it may not be raised so far means that it
-// is lower already.
+// limit lowers a limit for good. If it cannot be raised to n, it is
+// lower already.
 func limit(name string, resource int, n uint64) error {
 	err := unix.Setrlimit(resource, &unix.Rlimit{Cur: limitValue(n), Max: limitValue(n)})
 	if err != nil && err != unix.EPERM {

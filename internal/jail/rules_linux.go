@@ -39,7 +39,7 @@ func rulesFor(j *Needs, pid uint32) []seccomp.Rule {
 	rules = append(rules,
 		seccomp.Rule{Call: unix.SYS_OPENAT, Arg: 3, Mask: notOurs, Want: 0, Verdict: seccomp.Allow},
 		seccomp.Rule{Call: unix.SYS_FCHMOD, Arg: 1, Mask: notOurs, Want: 0, Verdict: seccomp.Allow})
-	// Whoever ends the reading of a socket that listens ends it for the parent, too.
+	// To end the reading of a socket that listens ends it for the parent, too.
 	rules = append(rules, seccomp.Rule{Call: unix.SYS_SHUTDOWN, Arg: 1, Mask: seccomp.Whole, Want: unix.SHUT_WR, Verdict: seccomp.Allow})
 	if j.Lock {
 		rules = append(rules, seccomp.Rule{Call: unix.SYS_FCNTL, Arg: 1, Mask: seccomp.Whole, Want: unix.F_SETLK, Verdict: seccomp.Allow})

@@ -90,7 +90,7 @@ func (f Finder) Serve(conn io.ReadWriter) {
 	}
 }
 
-// find looks for both facts at the same time.
+// find looks for the name and the user at the same time.
 func (f Finder) find(q Question) Answer {
 	ctx, cancel := context.WithTimeout(context.Background(), f.Timeout)
 	defer cancel()

@@ -56,7 +56,7 @@ func Start(program string, args []string, uid, gid int) (*Client, error) {
 	if err = errors.Join(cmd.Start(), theirs.Close()); err != nil {
 		return nil, errors.Join(fmt.Errorf("the look-up child: %w", err), ours.Close())
 	}
-	_ = cmd.Process.Release() // whoever asks may not wait for it in a jail; init will
+	_ = cmd.Process.Release() // wait is no call of a jail; init waits for it
 	return NewClient(ours), nil
 }
 

@@ -91,7 +91,7 @@ func decodeAnswer(b *[answerSize]byte) (id uint64, a Answer, err error) {
 	return id, a, nil
 }
 
-// validName is a host's name as it may stand in a log, a header or a pattern.
+// validName is a host's name that can be in a log, a header or a pattern.
 func validName(s string) bool {
 	if s == "" || len(s) > maxName || s[0] == '-' || s[0] == '.' {
 		return false

@@ -148,7 +148,7 @@ func (r *run) startAgain() {
 	}
 }
 
-// later sets the time of the next start after a child that lived so long.
+// later sets the time of the next start, by how long the last child lived.
 func (r *run) later(lived time.Duration) {
 	if lived >= steady || r.wait == 0 {
 		r.wait = firstRestart

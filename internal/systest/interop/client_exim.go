@@ -51,10 +51,24 @@ func sendExim(t *testing.T, p *kit.Peer) {
 		text := kit.Message(kit.FromAddress, to[0], transport)
 		r.Run(text, "/usr/sbin/exim4", append([]string{"-odf", "-i", "-f", kit.FromAddress}, to...)...)
 		p.Check(t, secure, text, to...)
+		eximAfterRefusal(t, p, r, secure, transport)
 	})
 	log := kit.ReadFile(t, r.Path("var/log/exim4/mainlog"))
 	// K tells of BDAT, for each recipient.
 	if n := strings.Count(log, " L K C="); n != 2 || strings.Contains(log, "non-properly terminated") {
 		t.Errorf("Exim does not tell of one message with BDAT and a proper end of TLS:\n%s", log)
 	}
+}
+
+// eximAfterRefusal sends a long message with NUL in its middle, which is refused, and then a good one. Had the first broken
+// the connection, Exim would not try this host again for a while.
+func eximAfterRefusal(t *testing.T, p *kit.Peer, r *kit.Root, secure bool, transport string) {
+	t.Helper()
+	half := strings.Repeat("0123456789012345678901234567890123456789012345678901234567890123\n", 5<<20/65)
+	bad := "Subject: refused\n\n" + half + "\x00\n" + half
+	r.Run(bad, "/usr/sbin/exim4", "-odf", "-i", "-f", "<>", "exim-nul-"+transport+"@system.test")
+	to := "exim-after-" + transport + "@system.test"
+	text := kit.Message(kit.FromAddress, to, transport)
+	r.Run(text, "/usr/sbin/exim4", "-odf", "-i", "-f", kit.FromAddress, to)
+	p.Check(t, secure, text, to)
 }
