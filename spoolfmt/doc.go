@@ -12,6 +12,8 @@
 // move files, always relative to directory descriptors, never following a link,
 // and never replacing a name while they move from one box to another.
 //
+// A program that only wants each message once calls [Spool.Drain].
+//
 // Nothing but the kernel decides who owns a message: an flock on its content
 // and the move of its envelope. A process may be killed, and a machine may
 // lose power, between any two system calls made here; the state that is then
