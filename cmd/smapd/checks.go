@@ -15,6 +15,7 @@ import (
 // checkAgents looks for agents that every delivery would fail with, or that give
 // the mail back to us.
 func (r *rules) checkAgents() error {
+	r.checkTimeout()
 	for _, a := range r.agents() {
 		switch a.words[0] {
 		case "sendmail":
@@ -28,6 +29,19 @@ func (r *rules) checkAgents() error {
 		}
 	}
 	return nil
+}
+
+// checkTimeout warns of a limit that no agent of the table has.
+func (r *rules) checkTimeout() {
+	for _, a := range r.agents() {
+		if k := a.words[0]; k != "smtp" && k != "lmtp" && k != "maildir" {
+			return
+		}
+	}
+	if r.table.Has(netperm.AgentTimeout) {
+		r.doubts = append(r.doubts, r.table.Errorf(netperm.AgentTimeout,
+			"it is for programs: SMTP and LMTP have limits for each command and each block of data"))
+	}
 }
 
 // defaultAgent is the agent of a table without one.

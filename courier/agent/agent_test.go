@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -329,5 +330,21 @@ func TestSendmailParameters(t *testing.T) {
 func TestFinal(t *testing.T) {
 	if !Final(NewMaildir("/x")) || !Final(&Remote{LMTP: true}) || Final(&Remote{}) || Final(&Exec{}) {
 		t.Error("only a Maildir and LMTP are the end of the way")
+	}
+}
+
+// TestStays: a program that cannot be ended is not waited for.
+func TestStays(t *testing.T) {
+	cmd := exec.Command("/bin/sleep", "60")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := wait(ctx, cmd, 10*time.Millisecond); !errors.Is(err, errStays) {
+		t.Error(err)
+	}
+	if err := cmd.Process.Kill(); err != nil {
+		t.Error(err)
 	}
 }

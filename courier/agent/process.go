@@ -68,7 +68,7 @@ func runProgram(ctx context.Context, agent string, argv, env []string, job *Job)
 	}
 	stop := context.AfterFunc(ctx, func() { killGroup(cmd.Process.Pid, cmd) })
 	out.await()
-	err = wait(ctx, cmd)
+	err = wait(ctx, cmd, killGrace+stayGrace)
 	if errors.Is(err, errStays) {
 		out.abandon()
 		return job.Same(Result{Text: fmt.Sprintf("%v: process %d %v", context.Cause(ctx), cmd.Process.Pid, err)}), nil
@@ -96,8 +96,8 @@ const stayGrace = 5 * time.Second
 // or waits for a disk, is not waited for.
 var errStays = errors.New("cannot be ended: it is left alone")
 
-// wait waits for a program, but not without end once the context is done.
-func wait(ctx context.Context, cmd *exec.Cmd) error {
+// wait waits for a program, but only for the grace once the context is done.
+func wait(ctx context.Context, cmd *exec.Cmd, grace time.Duration) error {
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
 	select {
@@ -108,7 +108,7 @@ func wait(ctx context.Context, cmd *exec.Cmd) error {
 	select {
 	case err := <-ended:
 		return err
-	case <-time.After(killGrace + stayGrace):
+	case <-time.After(grace):
 		return errStays
 	}
 }

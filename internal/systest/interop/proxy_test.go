@@ -62,9 +62,7 @@ begin transports
 
 func proxyExim(t *testing.T, s *kit.Site) {
 	r := kit.NewRoot(t, s, "exim4-daemon-heavy", "dash", "coreutils")
-	uid, gid := r.Account("Debian-exim")
-	r.Account("mail")
-	_, _ = uid, gid
+	r.Account("Debian-exim")
 	mail, group := r.Account("mail")
 	s.Mkdir(r.Path("queue"), 0o755, mail, group)
 	b := newBehind(t, s, "exim.md", r)
