@@ -136,6 +136,7 @@ func (d *dispatcher) put(l *lane, it item, key string) {
 	if !l.put(it) {
 		return
 	}
+	d.intake.useful = true
 	d.queued(l, it.name)
 }
 

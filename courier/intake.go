@@ -17,6 +17,22 @@ type intake struct {
 
 	wantNew, wantCur bool // scans that are wanted
 	from, fromCur    item // where they go on
+
+	useful        bool // a lane took one of what the last scans found
+	goOn, goOnCur item // where a rescan goes on, each second time
+	fromStart     bool // the last rescan began at the beginning
+}
+
+// rescan asks for the scan of a timer. If a scan was cut short, because no lane took
+// what it found, each second rescan goes on where it ended: so all of a backlog is
+// seen, and a backlog that nobody takes costs little.
+func (q *intake) rescan() {
+	q.wantScan()
+	q.fromStart = !q.fromStart
+	if !q.fromStart {
+		q.from, q.fromCur = q.goOn, q.goOnCur
+		q.goOn, q.goOnCur = item{}, item{}
+	}
 }
 
 // wantScan asks for a scan of both boxes from their beginning.
@@ -83,7 +99,12 @@ func (q *intake) nextFresh() (item, bool) {
 		return q.last, true
 	}
 	if q.fresh.more && !q.scanning && !q.wantNew {
-		q.wantNew, q.from = true, q.last
+		q.fresh.more = q.useful
+		if q.useful {
+			q.wantNew, q.from, q.useful = true, q.last, false
+		} else {
+			q.goOn = q.last
+		}
 	}
 	return item{}, false
 }
@@ -94,7 +115,12 @@ func (q *intake) nextDue(now time.Time) (item, bool) {
 		return q.lastDue, true
 	}
 	if q.due.empty() && q.due.more && !q.scanning && !q.wantCur {
-		q.wantCur, q.fromCur = true, q.lastDue
+		q.due.more = q.useful
+		if q.useful {
+			q.wantCur, q.fromCur, q.useful = true, q.lastDue, false
+		} else {
+			q.goOnCur = q.lastDue
+		}
 	}
 	return item{}, false
 }

@@ -68,7 +68,7 @@ func (s *spoolSide) replace(sp *spoolfmt.Spool) {
 // look.
 func (l *loop) rescan() {
 	l.side.nextScan = time.Now().Add(l.cfg.Wakeup)
-	l.d.intake.wantScan()
+	l.d.intake.rescan()
 }
 
 // hintedScan is the least time between two scans that hints ask for: any feeder can

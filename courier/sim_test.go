@@ -25,6 +25,7 @@ type simulation struct {
 	waits  map[string][]time.Duration
 	timer  time.Time
 	starts int
+	scans  int
 	behave map[string]func(*simMessage) (time.Duration, *part, verdict)
 }
 
@@ -91,13 +92,13 @@ func (s *simulation) after(d time.Duration, then func()) {
 
 // rescan is what a visit does, once a minute.
 func (s *simulation) rescan() {
-	s.l.d.intake.wantScan()
+	s.l.d.intake.rescan()
 	s.after(time.Minute, s.rescan)
 }
 
 // scan is the rest of a visit.
-func (s *simulation) scan() {
-	found, due := queue{after: s.l.d.intake.from}, queue{after: s.l.d.intake.fromCur}
+func (s *simulation) scan(from, fromCur item) {
+	found, due := queue{after: from}, queue{after: fromCur}
 	for _, m := range s.disk {
 		if m.cur {
 			due.add(item{at: m.due.UnixNano(), name: m.name, cur: true})
@@ -136,8 +137,10 @@ func (s *simulation) run(until time.Duration) {
 func (s *simulation) dispatch() {
 	d := s.l.d
 	if in := &d.intake; !in.scanning && (in.wantNew || in.wantCur) {
+		s.scans++
+		from, fromCur := in.from, in.fromCur
 		in.wantNew, in.wantCur, in.scanning = false, false, true
-		s.after(simScan, s.scan)
+		s.after(simScan, func() { s.scan(from, fromCur) })
 	}
 	if d.refill() && !d.intake.wanted() {
 		d.intake.wantScan()
@@ -343,5 +346,32 @@ func TestWorkIsBounded(t *testing.T) {
 	t.Logf("starts in ten minutes with a dead agent: %v for 100 messages, %v for 10,000", few, many)
 	if many > 2*few+100 {
 		t.Errorf("a dead agent is tried %v times for 10,000 messages, and %v for 100", many, few)
+	}
+}
+
+// TestBacklogOfADeadLane: a backlog that a dead lane cannot take, larger than what is
+// kept in memory, costs few scans, and does not hide the mail of another lane behind
+// it for ever.
+func TestBacklogOfADeadLane(t *testing.T) {
+	s := newSimulation(t, "dead", "good")
+	s.behave["dead"] = func(*simMessage) (time.Duration, *part, verdict) {
+		return time.Second, &part{err: errors.New("no route to host")}, verdictWaits
+	}
+	s.behave["good"] = good(10 * time.Millisecond)
+	const backlog = 3 * queueLimit
+	for i := range backlog + 10 {
+		m := &simMessage{name: fmt.Sprintf("m%06d.envelope", i), lane: "dead", arrived: s.now.Add(time.Duration(i))}
+		if i >= backlog {
+			m.lane = "good"
+		}
+		s.disk[m.name] = m
+	}
+	s.run(20 * time.Minute)
+	t.Logf("%d scans in 20 minutes", s.scans)
+	if n := len(s.waits["good"]); n != 10 {
+		t.Errorf("%d of 10 messages behind the backlog were delivered", n)
+	}
+	if s.scans > 60 {
+		t.Errorf("%d scans in 20 minutes", s.scans)
 	}
 }
