@@ -28,10 +28,11 @@ func TestFirstProcess(t *testing.T) {
 	agent := filepath.Join(dir, "agent.sh")
 	spool := filepath.Join(dir, "spool")
 	table := filepath.Join(dir, "table")
+	mark := filepath.Join(dir, "orphan-stays")
 	text := "smapd: userid 65534\nsmapd: directory " + spool + "\nsmapd: badadmin none\nsmapd: agent exec " + agent + "\n"
 	for _, err := range []error{
-		os.WriteFile(agent, []byte("#!/bin/sh\n(exec >/dev/null 2>&1; sleep 0.2) &\nexit 0\n"), 0o755),
-		os.WriteFile(table, []byte(text), 0o600),
+		os.WriteFile(agent, []byte("#!/bin/sh\n(exec >/dev/null 2>&1; while [ -e "+mark+" ]; do sleep 0.05; done) &\nexit 0\n"), 0o755),
+		os.WriteFile(table, []byte(text), 0o600), os.WriteFile(mark, nil, 0o600),
 		os.Mkdir(spool, 0o700), os.Mkdir(filepath.Join(spool, "tmp"), 0o700), os.Mkdir(filepath.Join(spool, "new"), 0o700),
 		os.WriteFile(filepath.Join(spool, "new", "m.eml"), []byte("x\n"), 0o640),
 		os.WriteFile(filepath.Join(spool, "new", "m.envelope"), []byte("Spool-Format: 1\nSender: <>\nRecipient: <a@x.test>\nSize: 2\n\n"), 0o640),
@@ -51,7 +52,12 @@ func TestFirstProcess(t *testing.T) {
 	adopted := false
 	for end := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
 		children := childrenOf(t, cmd.Process.Pid)
-		adopted = adopted || len(children) > 1
+		if len(children) > 1 && !adopted {
+			adopted = true
+			if err := os.Remove(mark); err != nil {
+				t.Fatal(err)
+			}
+		}
 		if adopted && len(children) == 1 && !strings.Contains(fmt.Sprint(children), "Z") {
 			break
 		}
