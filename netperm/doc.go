@@ -22,8 +22,8 @@
 //     as a blank. A backslash followed by blanks at the end of a line is an
 //     error, not a surprise.
 //   - Double quotes group: blanks and "#" within them are ordinary. Quotes may
-//     begin and end within a word. `\"`, `\\` and (outside quotes) `\#` stand for
-//     the second character; any other backslash is an error. A single quote is an
+//     begin and end within a word. `\"`, `\\` and (outside quotes) `\#` are
+//     the second of their characters; any other backslash is an error. A single quote is an
 //     ordinary character.
 //   - Blank lines are ignored; lines end in LF or CR LF; a byte order mark at the
 //     start is ignored. Outside comments the text is UTF-8 and holds no control

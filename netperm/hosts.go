@@ -127,7 +127,7 @@ func parseIPv4(s string) (Pattern, error) {
 	return Pattern{text: s, kind: patIPv4, glob: s}, nil
 }
 
-// isOctet reports whether s is 0 to 255 as it stands in an address.
+// isOctet reports whether s is a number from 0 to 255 as addresses have it.
 func isOctet(s string) bool {
 	if s == "" || len(s) > 3 || len(s) > 1 && s[0] == '0' {
 		return false
@@ -157,7 +157,7 @@ func parseName(s string) (Pattern, error) {
 	return Pattern{text: s, kind: patName, glob: strings.TrimSuffix(strings.ToLower(s), ".")}, nil
 }
 
-// printablePattern quotes what could not be a pattern as it stands.
+// printablePattern quotes a pattern that could forge a line of a log.
 func printablePattern(s string) string {
 	if textFault(s) != "" || len(s) > 80 {
 		return quoted(s)

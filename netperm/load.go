@@ -79,8 +79,8 @@ func readTable(path string) ([]byte, error) {
 	}
 }
 
-// Spoolless warns, as [Table.Warnings] does, where the directory of the spool is
-// not there, which only a start needs. Who may not look is told nothing.
+// Spoolless returns a warning if the directory of the spool does not exist, which
+// only a start needs. It says nothing to a user without permission to look.
 func (t *Table) Spoolless() []*Error {
 	st, err := os.Stat(t.String(Directory))
 	if err == nil && !st.IsDir() {
@@ -92,9 +92,9 @@ func (t *Table) Spoolless() []*Error {
 	return nil
 }
 
-// CheckFiles checks every file and program that the table names for its program
-// as [CheckFile] and [checkProgram] do: who may change them, may do what they
-// say. The error is an [Errors] with the lines of their clauses.
+// CheckFiles checks every file and program that the table names for its program,
+// as [CheckFile] does: anyone who can change one controls the program. The error
+// is an [Errors] with the lines of their clauses.
 func (t *Table) CheckFiles() error {
 	var errs Errors
 	check := func(r *rule, err error) {

@@ -48,9 +48,9 @@ func both(text []byte, file string) (smap, smapd *Table) {
 	return smap, smapd
 }
 
-// Replaceable returns a warning if somebody else could put another spool in the
-// place of the one that a table names, since what is above it is not trusted as
-// [CheckFile] has it. It is for a person who checks a table.
+// Replaceable returns a warning if another user could replace the spool, because a
+// directory above it does not pass the rules of [CheckFile]. It is for a person
+// who checks a table.
 func (t *Table) Replaceable() []*Error {
 	dir := t.String(Directory)
 	above := []string{path.Dir(dir)}

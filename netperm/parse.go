@@ -19,7 +19,7 @@ type Options struct {
 
 // Parse reads a table from memory and checks everything that can be checked
 // without looking at the system: the grammar, every value, and whether the
-// clauses fit together. file stands in errors. The error is an [Errors] that
+// clauses fit together. file is the name in errors. The error is an [Errors] that
 // holds all that is wrong, or nil.
 func Parse(data []byte, file string, o Options) (*Table, error) {
 	if len(data) > MaxTable {

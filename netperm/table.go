@@ -161,7 +161,7 @@ func (t *Table) Match(c PatternsClause, h Host) bool {
 	return false
 }
 
-// A Decision says whether a host may talk to the program, and which rule said so.
+// A Decision says whether a host can talk to the program, and which rule decided.
 type Decision struct {
 	Allowed bool
 	Line    int    // of the rule; 0 when none matched

@@ -226,8 +226,8 @@ func checkListed(w string) string {
 	return ""
 }
 
-// checkAddress takes what plainly is an address; the spool's own grammar, which
-// is stricter, is checked by whoever feeds the digest.
+// checkAddress takes anything like an address. The program checks the stricter
+// grammar of the spool.
 func checkAddress(w string) string {
 	if w == "" || len(w) > 512 || strings.ContainsAny(w, " \t<>") || strings.ContainsAny(w[:1], "-|/:@") || strings.HasSuffix(w, "@") {
 		return quoted(w) + " is not a mail address"

@@ -8,8 +8,8 @@ import (
 	"smap/internal/eventlog"
 )
 
-// startLog is newLogger at the start of smapd: it begins with what is doubtful in
-// the rules. Where it returns nil, the reason was said.
+// startLog is newLogger at the start of smapd: it logs the warnings about the rules
+// first. If it returns nil, it has printed the reason.
 func startLog(r *rules, stderr io.Writer) *slog.Logger {
 	log, err := newLogger(r, stderr)
 	if err != nil {

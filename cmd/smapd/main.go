@@ -78,7 +78,7 @@ func parse(args []string, stdout, stderr io.Writer) (options, int) {
 	f.BoolVar(&o.test, "t", false, "check the table and exit; with addresses, print their lanes")
 	f.BoolVar(&o.detach, "d", false, "detach and write a pid file")
 	f.StringVar(&o.pidFile, "p", "/var/run/smapd.pid", "pid file with -d")
-	f.StringVar(&o.log, "log", "", "syslog or stderr, instead of the table's log")
+	f.StringVar(&o.log, "log", "", "log to syslog or stderr, whatever the table says")
 	f.BoolVar(&o.once, "once", false, "deliver what is there and due, then exit")
 	f.BoolVar(&o.version, "version", false, "print the version and exit")
 	f.BoolVar(&o.child, "child", false, "internal: started by the parent")

@@ -182,8 +182,8 @@ func (r *rules) courier(log *slog.Logger) (*courier.Courier, error) {
 	if err != nil {
 		return nil, err
 	}
-	// The spool's own bad/ is made when it is missing; another one only if its
-	// parent is there, as with the Toolkit's "baddir /var/spool/smap/bad".
+	// The spool's own bad/ is made when it is missing. Another one is made only if
+	// its parent exists, as with the Toolkit's "baddir /var/spool/smap/bad".
 	if cfg.BadDir != "" {
 		if err := os.Mkdir(cfg.BadDir, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
 			return nil, fmt.Errorf("baddir: %w", err)

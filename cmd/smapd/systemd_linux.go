@@ -17,7 +17,7 @@ import (
 // parent beat independently, so that one word may be two beats old.
 const beats = 4
 
-// beat is how often the service manager's watchdog wants to hear from us; 0 is
+// beat is the time between our reports to the service manager's watchdog; 0 is
 // never.
 func beat() time.Duration {
 	every, err := strconv.ParseInt(os.Getenv("WATCHDOG_USEC"), 10, 64)

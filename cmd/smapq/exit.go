@@ -41,7 +41,7 @@ func failf(code int, format string, args ...any) error {
 	return &exitError{code, fmt.Errorf(format, args...)}
 }
 
-// usagef is an error of whoever typed the command.
+// usagef is an error in the command line.
 func usagef(format string, args ...any) error { return failf(sysexits.Usage, format, args...) }
 
 // exitCode is what an error comes to.
@@ -70,7 +70,7 @@ func exitCode(err error) int {
 	return sysexits.OSErr
 }
 
-// passing tells whether an error of a claim may be over in a moment.
+// passing reports whether an error of a claim may pass in a moment.
 func passing(err error) bool {
 	for _, e := range []error{spoolfmt.ErrBusy, spoolfmt.ErrBlocked, spoolfmt.ErrLinked, spoolfmt.ErrAlone} {
 		if errors.Is(err, e) {

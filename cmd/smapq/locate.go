@@ -12,8 +12,8 @@ import (
 	"smap/spoolfmt"
 )
 
-// defaultSpool is where the spool is for who cannot read the table, such as a
-// user whose cron job sends mail.
+// defaultSpool is the spool of users who cannot read the table, such as one whose
+// cron job sends mail.
 const defaultSpool = "/var/spool/smap"
 
 // A place is where a spool is. badDir is another directory for what is set

@@ -120,7 +120,7 @@ func requeue(s *spoolfmt.Spool, id string) error {
 	return err
 }
 
-// sure asks a person, who may answer with an interrupt as well.
+// sure asks a person. An interrupt is an answer, too: no.
 func (a *app) sure(ctx context.Context, yes bool, n int) (bool, error) {
 	if yes {
 		return true, nil

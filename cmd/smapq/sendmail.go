@@ -63,7 +63,7 @@ func (a *app) sendmail(ctx context.Context, args []string) error {
 }
 
 // option takes one argument that begins with "-" and returns those after it.
-// Flags may stand together, as in -ti.
+// Flags can be joined, as in -ti.
 func (l *submission) option(args []string, mode *sendmailMode) ([]string, error) {
 	arg := args[0]
 	args = args[1:]
