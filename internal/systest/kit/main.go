@@ -42,6 +42,7 @@ var wanted = []string{
 	"/usr/lib/git-core/git-send-email=git-email libmailtools-perl",
 	"php=php-cli",
 	"lintian",
+	"fail2ban-regex=fail2ban",
 	"mmdebstrap",
 	"systemd-nspawn=systemd-container",
 	"/usr/lib/nagios/plugins/check_mailq=monitoring-plugins-standard",
