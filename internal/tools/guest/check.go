@@ -37,7 +37,7 @@ type markAt struct {
 type tally struct {
 	points, flushes, between int
 	waiting, again           int // accepted and not delivered yet; delivered before and again
-	lost                     int // points at which something accepted was missing, or came wrong
+	wrong, wrongBetween      int // points at which something accepted was missing, or came wrong
 }
 
 // check replays a log of writes to every flush and to points between, and has smapd deliver what is left at each.
@@ -73,8 +73,8 @@ func check(args []string) error {
 		return err
 	}
 	s := c.sum
-	fmt.Printf("guest: checked points=%d flushes=%d between=%d writes=%d waiting=%d again=%d wrong=%d\n",
-		s.points, s.flushes, s.between, len(c.log.Entries), s.waiting, s.again, s.lost)
+	fmt.Printf("guest: checked points=%d flushes=%d between=%d writes=%d waiting=%d again=%d wrong=%d wrong-between=%d\n",
+		s.points, s.flushes, s.between, len(c.log.Entries), s.waiting, s.again, s.wrong, s.wrongBetween)
 	return nil
 }
 
@@ -227,9 +227,16 @@ func (c *checker) look(image string, p point) {
 	} else {
 		c.sum.flushes++
 	}
-	if len(wrong) > 0 {
-		c.sum.lost++
-		slices.Sort(wrong)
-		fmt.Printf("guest: wrong at write %d: %s\n", p.at, strings.Join(wrong[:min(5, len(wrong))], "; "))
+	if len(wrong) == 0 {
+		return
 	}
+	where := "a flush"
+	if p.between {
+		where = "a moment between"
+		c.sum.wrongBetween++
+	} else {
+		c.sum.wrong++
+	}
+	slices.Sort(wrong)
+	fmt.Printf("guest: wrong at write %d, %s: %s\n", p.at, where, strings.Join(wrong[:min(5, len(wrong))], "; "))
 }

@@ -39,11 +39,16 @@ func (c *checker) deliver(image string, take func(mark, text string) error) (err
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
-	out, err := exec.CommandContext(ctx, c.smapd, "-c", table, "-once").CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("smapd -once: %w: %s", err, out[max(0, len(out)-500):])
+	for began := time.Now(); ; time.Sleep(5 * time.Second) {
+		out, err := exec.CommandContext(ctx, c.smapd, "-c", table, "-once").CombinedOutput()
+		if err == nil {
+			return nil
+		}
+		// What has two names after the cut is left for a minute, and for the next smapd.
+		if patience := 3 * time.Minute; time.Since(began) > patience {
+			return fmt.Errorf("smapd -once: %w: %s", err, out[max(0, len(out)-500):])
+		}
 	}
-	return nil
 }
 
 // mountImage mounts a file by a loop device that goes away with the mount.
