@@ -238,7 +238,7 @@ func (f *Follower) say(text string) error {
 
 // states are the rows of SPOOL-FORMAT.md's table, box by box: of new, cur and bad.
 var states = map[string]bool{
-	"||": true, // DRAFT, or gone
+	"||":  true, // DRAFT, or gone
 	"C||": true, "CE||": true, "C|E|": true, "E|C|": true, "|CE|": true, "|CD|": true, "|D|": true, "|CED|": true,
 	"|CE|C": true, "|CE|E": true, "|CE|CE": true, "|C|CE": true, "|E|CE": true, "|C|": true, "E||": true, "|E|": true,
 	"||CE": true, "||C": true, "||E": true, "C||E": true, "||CD": true, "||D": true,

@@ -44,10 +44,18 @@ func TestFollowNotices(t *testing.T) {
 		"no sync of new":       without(func(op Op) bool { return op.Kind == SyncDir && op.Path == "new" }),
 		"no sync of cur":       without(func(op Op) bool { return op.Kind == SyncDir && op.Path == "cur" }),
 		"no sync of bad":       without(func(op Op) bool { return op.Kind == SyncDir && op.Path == "bad" }),
-		"the envelope first": exchanged(func(op Op) bool { return op.Kind == Move && strings.HasPrefix(op.To, "new/") && strings.HasSuffix(op.To, ".eml") },
-			func(op Op) bool { return op.Kind == Move && strings.HasPrefix(op.To, "new/") && strings.HasSuffix(op.To, ".envelope") }),
-		"the content claimed first": exchanged(func(op Op) bool { return op.Kind == Move && strings.HasPrefix(op.To, "cur/") && strings.HasSuffix(op.To, ".envelope") },
-			func(op Op) bool { return op.Kind == Move && strings.HasPrefix(op.To, "cur/") && strings.HasSuffix(op.To, ".eml") }),
+		"the envelope first": exchanged(func(op Op) bool {
+			return op.Kind == Move && strings.HasPrefix(op.To, "new/") && strings.HasSuffix(op.To, ".eml")
+		},
+			func(op Op) bool {
+				return op.Kind == Move && strings.HasPrefix(op.To, "new/") && strings.HasSuffix(op.To, ".envelope")
+			}),
+		"the content claimed first": exchanged(func(op Op) bool {
+			return op.Kind == Move && strings.HasPrefix(op.To, "cur/") && strings.HasSuffix(op.To, ".envelope")
+		},
+			func(op Op) bool {
+				return op.Kind == Move && strings.HasPrefix(op.To, "cur/") && strings.HasSuffix(op.To, ".eml")
+			}),
 		"no .done": without(func(op Op) bool { return strings.HasSuffix(op.To, ".done") }),
 	} {
 		ops := plant(recorded(t, "session.strace"))

@@ -38,7 +38,7 @@ type Op struct {
 }
 
 // Calls are the system calls to be recorded, for strace -f -y -xx -s 1000000.
-const Calls = "openat,write,pwrite64,writev,ftruncate,fsync,fdatasync,syncfs,linkat,renameat,renameat2,unlinkat,copy_file_range,sendfile"
+const Calls = "openat,write,pwrite64,writev,ftruncate,fsync,fdatasync,syncfs,linkat,renameat,renameat2,unlinkat,link,rename,unlink,copy_file_range,sendfile"
 
 var (
 	line      = regexp.MustCompile(`^(\d+) +(\w+)\((.*)\) += (-?\d+)`)
@@ -100,8 +100,15 @@ func parse(call string, args []string, result, root string) (op Op, ok bool, err
 	at := func(i int) string { // a directory and a name
 		return inside(path.Join(of(args[i]), unquote(args[i+1])), root)
 	}
+	whole := func(i int) string { return inside(unquote(args[i]), root) } // a path from /, as the reader in Python has them
 	file := inside(of(args[0]), root)
 	switch call {
+	case "link":
+		op = Op{Kind: Link, Path: whole(0), To: whole(1)}
+	case "rename":
+		op = Op{Kind: Move, Path: whole(0), To: whole(1)}
+	case "unlink":
+		op = Op{Kind: Remove, Path: whole(0)}
 	case "openat":
 		op = Op{Kind: Create, Path: at(0)}
 		return op, op.Path != "" && strings.Contains(args[2], "O_CREAT"), nil
