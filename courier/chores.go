@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/google/renameio/v2"
+
+	"smap/spoolfmt/envelope"
 )
 
 // chores are what a courier does besides deliveries. Each runs beside the loop, one
@@ -116,6 +118,10 @@ const agingEvery = time.Minute
 // agingBatch bounds one such look.
 const agingBatch = 256
 
+// agingNotes is how many messages get the reason why they wait into their envelopes,
+// for the operator's list, each time that a gate is shut. It costs a sync each.
+const agingNotes = 256
+
 // age looks at messages that wait for a lane whose gate is shut: reports of delays,
 // and the end of the attempts, depend on age alone.
 func (l *loop) age(now time.Time) {
@@ -126,16 +132,23 @@ func (l *loop) age(now time.Time) {
 	l.chores.aging = true
 	s, home := l.sorter(), l.side.lease()
 	l.beside(func() func(time.Time) {
-		var old []start
-		for _, w := range waits {
-			if s.sort(w.item, true, time.Now()).aged {
-				old = append(old, w)
-			}
+		found := make([]sorted, len(waits))
+		for i, w := range waits {
+			found[i] = s.sort(w.item, true, time.Now())
 		}
 		return func(now time.Time) {
 			l.chores.aging = false
 			l.side.leave(home)
-			l.d.aged = append(l.d.aged, old...)
+			for i, w := range waits {
+				g := &w.aging.gate
+				note := g.shut && g.noted < agingNotes && len(found[i].places) > 0 && found[i].why != envelope.CleanText(w.why.Error(), maxText)
+				if note {
+					g.noted++
+				}
+				if note || found[i].aged {
+					l.d.aged = append(l.d.aged, w)
+				}
+			}
 			if more {
 				l.chores.nextAging = now
 			}

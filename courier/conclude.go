@@ -86,7 +86,7 @@ func (d *delivery) expired(attempted bool) bool {
 		_, again := d.cfg.Schedule.Next(d.arrived(now), now, attempts)
 		return !again
 	}
-	if now.Sub(d.arrived(now)) < d.cfg.Schedule.maxAge() || !d.start.aging && len(d.left()) > 0 {
+	if now.Sub(d.arrived(now)) < d.cfg.Schedule.maxAge() || d.start.aging == nil && len(d.left()) > 0 {
 		return false
 	}
 	return attempts >= leastAttempts || now.Sub(d.start.since) >= min(leastTime, d.cfg.Schedule.maxAge())
@@ -220,7 +220,7 @@ func (d *delivery) wait(pending []envelope.Path) result {
 
 // left returns the lanes that have recipients and have not had their turn.
 func (d *delivery) left() []place {
-	if d.start.owed || d.start.aging {
+	if d.start.owed || d.start.aging != nil {
 		return nil // they wait for their time, or in their lanes
 	}
 	var left []place

@@ -165,7 +165,7 @@ func (d *delivery) work(ctx context.Context) result {
 		d.last = d.start.why.Error()
 	}
 	d.own = isOwn(d.spool, spoolfmt.Cur, d.claim.ID(), d.env)
-	if d.first == nil && !d.start.aging {
+	if d.first == nil && d.start.aging == nil {
 		return d.giveBack(result{verdict: verdictFree})
 	}
 	if due := d.due(); due.After(d.begin) {

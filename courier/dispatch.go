@@ -168,7 +168,7 @@ type start struct {
 	join bool // the message is claimed already: its delivery goes on with this lane
 	owed bool // the lane's recipients are due even if the message is not
 
-	aging bool      // a look because of the message's age: its agents cannot be reached
+	aging *lane     // a look because of the message's age: this lane's agent cannot be reached
 	since time.Time // since when the agent cannot be reached
 	why   error     // and why
 }

@@ -39,7 +39,7 @@ func (d *dispatcher) toAge(most int) ([]start, bool) {
 		for _, l := range d.lanes {
 			if l.gate.shut {
 				l.each(func(it item) {
-					d.aging = append(d.aging, start{item: it, aging: true, since: l.gate.since, why: l.gate.why})
+					d.aging = append(d.aging, start{item: it, aging: l, since: l.gate.since, why: l.gate.why})
 				})
 			}
 		}

@@ -24,7 +24,8 @@ type sorter struct {
 type sorted struct {
 	item   item
 	places []place
-	aged   bool // its sender is to be told of a delay, or it is too old
+	aged   bool   // its sender is to be told of a delay, or it is too old
+	why    string // why it waits, as its envelope has it
 }
 
 // sort routes one message, and with aging finds out whether its age is a reason to
@@ -34,6 +35,7 @@ func (s *sorter) sort(it item, aging bool, now time.Time) sorted {
 	id, kind := spoolfmt.SplitName(it.name)
 	var to []envelope.Path
 	var own, aged bool
+	var why string
 	if kind == spoolfmt.KindDrop {
 		to = s.drop(it)
 	} else {
@@ -44,10 +46,10 @@ func (s *sorter) sort(it item, aging bool, now time.Time) sorted {
 		case err == nil:
 			it.cur = it.cur || box == spoolfmt.Cur
 			to, own = env.Pending(), isOwn(s.spool, box, id, env)
-			aged = aging && s.aged(env, box, id, now)
+			aged, why = aging && s.aged(env, box, id, now), env.Get("Last-Error")
 		}
 	}
-	r := sorted{item: it, aged: aged}
+	r := sorted{item: it, aged: aged, why: why}
 	for _, p := range to {
 		lane := s.cfg.laneFor(own, p.Address)
 		if !placed(r.places, lane) {
