@@ -131,17 +131,14 @@ func (s *sorter) aged(env *envelope.Envelope, box spoolfmt.Box, id string, now t
 // that an operator requeued came when it was requeued.
 func arrival(sp *spoolfmt.Spool, box spoolfmt.Box, id string, env *envelope.Envelope, now time.Time) time.Time {
 	at := now
-	if t, err := time.Parse(time.RFC3339Nano, env.Get(fieldRequeued)); err == nil && t.Before(now) {
+	if t := env.RequeuedAt(); !t.IsZero() && t.Before(now) {
 		return t
 	}
 	if info, err := sp.Stat(box, id+spoolfmt.KindContent.Suffix()); err == nil && info.ModTime.Before(now) {
 		at = info.ModTime
 	}
-	if t, err := time.Parse(time.RFC3339Nano, env.Get("Received-At")); err == nil && t.Before(at) {
+	if t := env.ReceivedAt(); !t.IsZero() && t.Before(at) {
 		at = t
 	}
 	return at
 }
-
-// fieldRequeued is when an operator sent a message on its way again.
-const fieldRequeued = "Requeued-At"

@@ -86,7 +86,7 @@ func (a *app) openAs(how opener, denied func(dir string) error) (*spoolfmt.Spool
 	if err := a.become(dir); err != nil {
 		return nil, err
 	}
-	s, err := how(dir, spoolfmt.Options{BadDir: badDir, Log: a.log()})
+	s, err := how(dir, spoolfmt.Options{BadDir: badDir, Log: a.log(), Host: hostName()})
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, failf(sysexits.NoInput, "%w; smapq init makes a spool, -d names another", err)
