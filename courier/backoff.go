@@ -39,9 +39,8 @@ func (s Schedule) wait(attempts int) time.Duration {
 	return list[min(max(attempts, 1), len(list))-1]
 }
 
-// Longest is the longest time that Next can put an attempt into the future. A
-// message that claims to wait for longer was not scheduled by this, or the
-// clock was set back.
+// Longest is the longest wait that Next can return. A message whose next attempt is
+// further away was not scheduled by this, or the clock was set back.
 func (s Schedule) Longest() time.Duration {
 	list := s.Retry
 	if len(list) == 0 {
@@ -54,11 +53,11 @@ func (s Schedule) Longest() time.Duration {
 	return longest + longest/4
 }
 
-// Next returns when to try again a message that arrived at arrival and has had
-// that many attempts, the last one at now, and false when it has been tried for
-// long enough. It is a pure function of its arguments. The wait is the list's,
-// plus up to a quarter which depends on the message, so that what failed
-// together does not come back together; the last attempt is at the maximum age.
+// Next returns when to try a message again that has had some attempts, the last one
+// now. It returns false when the message was tried for long enough. The wait is the
+// list's, plus up to a quarter that depends on the message: so messages that failed
+// together are not retried together. The last attempt is at the maximum age. Next is a
+// pure function of its arguments.
 func (s Schedule) Next(arrival, now time.Time, attempts int) (time.Time, bool) {
 	if arrival.After(now) {
 		arrival = now // the clock was set back, or the feeder's is ahead
@@ -76,9 +75,10 @@ func (s Schedule) Next(arrival, now time.Time, attempts int) (time.Time, bool) {
 	return next, true
 }
 
-// leastAttempts is how many a message gets however old it looks, if so many fit
-// into the maximum age: the clock may have been wrong when it came, or is now.
-// Twice as many as fit end a message's life where the clock cannot.
+// leastAttempts is how many attempts a message gets even if it looks too old: the clock
+// may have been wrong when it came, or is wrong now. A clock that stands still does
+// not keep a message for ever: twice the attempts that fit into the maximum age are
+// the end.
 const leastAttempts = 5
 
 // fit is how many attempts fit into the maximum age.

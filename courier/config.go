@@ -21,8 +21,8 @@ type Config struct {
 	// Agent takes the mail. The courier closes it at the end, or when another
 	// configuration replaces it.
 	Agent agent.Agent
-	// MaxChildren bounds the deliveries of each lane; default 8. Below zero, lanes
-	// are paused that have no number of their own.
+	// MaxChildren bounds the deliveries of each lane; default 8. Below zero, it pauses
+	// the lanes that have no number of their own.
 	MaxChildren int
 	// Batch is how many recipients one call of an agent gets; default 100.
 	Batch int
@@ -37,7 +37,7 @@ type Config struct {
 	// StopGrace is how long running deliveries may go on after the courier was
 	// told to stop; default 20 seconds.
 	StopGrace time.Duration
-	// Schedule says when to try again, and for how long.
+	// Schedule is when to try again, and for how long.
 	Schedule Schedule
 	// Bounce sends reports (RFC 3464) to senders: of failures, and of delays and
 	// successes where NOTIFY asks for them. They are fed through the spool.
@@ -45,8 +45,8 @@ type Config struct {
 	// BounceAgent takes what the courier itself wrote: reports and digests. It has a
 	// lane of its own. Nil is the lane that Routes give.
 	BounceAgent agent.Agent
-	// BadAdmin gets a digest of what was set aside, at most one in an hour;
-	// empty is nobody.
+	// BadAdmin gets a digest of what was set aside, at most once in an hour; empty is
+	// no digest.
 	BadAdmin string
 	// Hostname is our name in reports; default the host's.
 	Hostname string

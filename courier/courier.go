@@ -17,8 +17,8 @@ type Courier struct {
 	ping   chan chan<- struct{}
 }
 
-// ErrUndelivered is what Run returns with Config.Once when mail is left, or may be,
-// that could not be delivered now because the agent or the spool is in trouble.
+// ErrUndelivered is wrapped by the error of Run with Config.Once when mail is left, or
+// may be, that could not be delivered now. The error says why.
 var ErrUndelivered = errors.New("mail is left that cannot be delivered now")
 
 // New checks the configuration and opens the spool.
@@ -46,9 +46,8 @@ func (c *Courier) Rescan() {
 	}
 }
 
-// Ping returns nil when Run's loop has come round since it was called: after the
-// first one, new mail is watched for. It returns the context's error when that
-// ends before.
+// Ping returns nil once Run's loop has come round. After the first Ping, new mail is
+// watched for. If the context ends first, Ping returns its error.
 func (c *Courier) Ping(ctx context.Context) error {
 	pong := make(chan struct{})
 	select {
@@ -60,9 +59,9 @@ func (c *Courier) Ping(ctx context.Context) error {
 	return nil
 }
 
-// Reload puts another configuration into use for deliveries that start from
-// now on. The spool stays the same: a change of its directories is an error. It
-// never blocks; of two that come together, the last one counts.
+// Reload puts another configuration into use, for deliveries that start from now on.
+// The spool stays the same: another directory is an error. Reload never blocks; of two
+// calls that come together, the last one counts.
 func (c *Courier) Reload(cfg Config) error {
 	cfg, err := cfg.complete()
 	if err != nil {
@@ -87,9 +86,9 @@ func (c *Courier) Reload(cfg Config) error {
 	}
 }
 
-// Run delivers until the context ends, then lets what runs finish within the
-// configured grace and returns nil. It returns an error only when the spool
-// cannot be left in order.
+// Run delivers until the context ends. Then deliveries that run may finish within the
+// configured grace, and Run returns nil. It returns an error if an outcome could not
+// be written, and with Config.Once if mail is left.
 func (c *Courier) Run(ctx context.Context) error {
 	return newLoop(c).run(ctx)
 }

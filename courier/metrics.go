@@ -104,7 +104,7 @@ func (m *metrics) add(r *result) {
 // an event takes, days are what a schedule takes.
 var ageBuckets = [...]float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 5, 30, 60, 300, 3600, 14400, 86400, 432000}
 
-// metrics is what the file says besides the counts.
+// metrics is what the metrics file has.
 type metrics struct {
 	counts  counts
 	started time.Time
@@ -147,7 +147,7 @@ func (m *metrics) scanned(s scanned) {
 	}
 }
 
-// next is when the file is to be written; zero is not yet.
+// next is when to write the file; zero is not yet.
 func (m *metrics) next() time.Time {
 	if !m.changed {
 		return time.Time{}

@@ -6,12 +6,12 @@ import (
 	"strings"
 )
 
-// queueLimit bounds what one scan leaves in memory. The rest stays on disk and
-// is found by the next scan, which starts when these are used up.
+// queueLimit bounds what one scan keeps in memory. The rest stays on disk, and the
+// next scan finds it.
 const queueLimit = 32768
 
-// An item is a name of a box that wants a look at a time: its arrival, its next
-// attempt or its next look, in nanoseconds since 1970.
+// An item is a message in a queue: its name in a box, and a time in nanoseconds since
+// 1970. That is its arrival, its next attempt or its next look.
 type item struct {
 	at   int64
 	name string
@@ -55,8 +55,8 @@ func (q *queue) seal() {
 	}
 }
 
-// insert puts an item in its place, or leaves it to the next scan when items
-// before it are left to that already. It reports whether the item is in.
+// insert puts an item in its place. It leaves the item to the next scan if that has to
+// find items before it already. It reports whether the item is in.
 func (q *queue) insert(it item) bool {
 	n := len(q.items)
 	if q.more && (n == 0 || compareItems(it, q.items[n-1]) > 0) {

@@ -15,9 +15,9 @@ const (
 	maxWaiting = 1024
 )
 
-// A waitlist holds messages that could not be taken just now, each with a wait
-// that grows. Its times are counted from its first use and not from 1970: a
-// clock that is set back must not put off a look.
+// A waitlist holds messages that could not be taken, each with a wait that grows. It
+// counts time from its first use and not from 1970: a clock that is set back must not
+// delay a look.
 type waitlist struct {
 	queue queue
 	state map[string]*waiting

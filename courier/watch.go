@@ -46,9 +46,9 @@ func (w *watcher) errors() chan error {
 	return w.fs.Errors
 }
 
-// open watches the directory if it is not watched yet. names is how many names
-// it holds, which costs a descriptor each on some systems. It returns true when
-// a watch is newly there: what came before it has to be scanned for.
+// open watches the directory if it is not watched yet. names is the number of names in
+// it: on some systems each costs a descriptor. It returns true for a new watch: a scan
+// has to find what came before.
 func (w *watcher) open(dir string, names int) bool {
 	if watchLimit > 0 && names > watchLimit {
 		w.close()
@@ -76,7 +76,7 @@ func (w *watcher) open(dir string, names int) bool {
 	return true
 }
 
-// broken gives the watch up and says so once.
+// broken gives the watch up, and logs that once.
 func (w *watcher) broken(err error) {
 	w.close()
 	if !w.lost {
@@ -93,8 +93,8 @@ func (w *watcher) close() {
 }
 
 // read returns what an event means, and the name that it is about. A feeder touches
-// its envelope once the lock is free (SPOOL-FORMAT.md, Feeding). Whoever changes what
-// waits in cur, as an operator's tool does, touches new itself.
+// its envelope once the lock is free (SPOOL-FORMAT.md, Feeding). A tool that
+// makes deferred mail due touches new itself.
 func (w *watcher) read(e fsnotify.Event, ok bool) (hint, string) {
 	switch {
 	case !ok:

@@ -55,9 +55,9 @@ type Job struct {
 	// Content is the message. The agent rewinds it before use. Nobody else
 	// uses it during the call.
 	Content *os.File
-	// Open returns the content once more, for one program: with a position of
-	// its own, which nothing moves that another program has left behind. The
-	// caller closes it.
+	// Open returns the content once more, for one program. It has a position of its
+	// own, so processes that another program left behind cannot move it. The caller
+	// closes it.
 	Open func() (*os.File, error)
 	// Lock, when it is not nil, is passed to programs so that the message stays
 	// owned while they run.
@@ -85,9 +85,8 @@ type Result struct {
 	DSN bool
 }
 
-// A StartError says that an agent could not be started or reached at all. It
-// is nobody's mail's fault: the courier pauses and probes, and counts no
-// attempt.
+// A StartError says that an agent could not be started or reached at all. That is not
+// the message's fault: the courier counts no attempt.
 type StartError struct {
 	Agent string
 	Err   error

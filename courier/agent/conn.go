@@ -13,8 +13,8 @@ import (
 )
 
 // The client here speaks to a server that the administrator chose, in SMTP or
-// LMTP. It sends a whole transaction's commands at once where the server takes
-// that (RFC 2920), and hands parameters on as they came.
+// LMTP. It sends the commands of a transaction at once if the server allows that
+// (RFC 2920), and passes parameters on as they came.
 
 const (
 	dialTimeout  = 30 * time.Second
@@ -110,7 +110,7 @@ func (o *Remote) dial(ctx context.Context, s server, from string, mode TLSMode) 
 		return nil, err
 	}
 	if t, ok := conn.(*net.TCPConn); ok {
-		// What waits in the kernel is no progress: see limits.
+		// Octets that wait in the kernel are no progress: see limits.
 		_ = t.SetWriteBuffer(writeBuffer) // else there is less to see
 	}
 	c := &smtpConn{opt: o, tls: mode, server: s, from: from, born: time.Now()}

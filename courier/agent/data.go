@@ -17,8 +17,8 @@ import (
 // most servers take, and the administrator chose the server. A server that refuses
 // such lines says so, and the sender is told what it said.
 
-// errBareCR: a content that could smuggle. The spool has checked it before; it
-// is checked again on the way out.
+// errBareCR is the refusal of a content that could smuggle commands. The spool has
+// checked it before; it is checked again on the way out.
 var errBareCR = errors.New("content holds a CR: not sent")
 
 // broken is the result of a content that could not be written. The server may have

@@ -19,7 +19,7 @@ type Exec struct {
 // placeholders are the words that Exec replaces.
 var placeholders = []string{"{sender}", "{recipient}", "{recipients}", "{id}", "{envelope}"}
 
-// CheckTemplate says what is wrong with an Exec's argv, nil when nothing is.
+// CheckTemplate returns what is wrong with the argv of an Exec.
 func CheckTemplate(argv []string) error {
 	if len(argv) == 0 || !strings.HasPrefix(argv[0], "/") {
 		return fmt.Errorf("the program must be an absolute path")
@@ -84,7 +84,7 @@ func (a *Exec) argv(job *Job) []string {
 	if len(job.Recipients) > 0 {
 		recipient = job.Recipients[0].Address
 	}
-	// One pass: an address that looks like a placeholder stays what it is.
+	// One pass: an address that looks like a placeholder is not replaced again.
 	r := strings.NewReplacer("{sender}", job.Sender.Address, "{recipient}", recipient,
 		"{id}", job.ID, "{envelope}", job.EnvelopePath)
 	argv := []string{a.Argv[0]}

@@ -22,9 +22,9 @@ import (
 // Maildir delivers into one Maildir, a file for each recipient, with the same
 // care as a commit: written in tmp/, synced, linked into new/, new/ synced.
 //
-// The name in new/ follows from the message and the recipient. So a delivery that
-// is repeated, because we died before it was recorded, finds that it was made, as
-// long as no mail reader has moved the file.
+// The name in new/ depends on the message and the recipient. So a delivery that is
+// repeated, because smapd died before it recorded the first, finds the file, unless a
+// mail reader has moved it.
 type Maildir struct {
 	path string
 	host string
@@ -55,8 +55,8 @@ func (a *Maildir) MaxRecipients() int { return 0 }
 // Close does nothing.
 func (a *Maildir) Close() error { return nil }
 
-// Deliver writes one file for each recipient. Nothing here is ever the
-// message's fault, so no failure is permanent.
+// Deliver writes one file for each recipient. No failure here is the
+// message's fault, so none is permanent.
 func (a *Maildir) Deliver(ctx context.Context, job *Job) ([]Result, error) {
 	if err := a.prepare(); err != nil {
 		return nil, &StartError{Agent: a.Name(), Err: err}
@@ -89,8 +89,8 @@ func (a *Maildir) Deliver(ctx context.Context, job *Job) ([]Result, error) {
 	return results, nil
 }
 
-// prepare makes the Maildir when it is missing. Whoever made it may have died, or
-// failed, before that was durable: so the first delivery of a process syncs it.
+// prepare makes the Maildir if it is missing. Another process may have made it and died
+// before it was durable, so the first delivery of each process syncs it.
 func (a *Maildir) prepare() error {
 	st, err := os.Stat(filepath.Join(a.path, "new"))
 	there := err == nil && st.IsDir()

@@ -18,15 +18,15 @@ const (
 	// killGrace is the time between asking a process group to end and ending
 	// it.
 	killGrace = 5 * time.Second
-	// outputGrace is how long output is still read after the agent has ended,
-	// from children that hold the pipe open.
+	// outputGrace is how long output is read after the program has ended: its
+	// children may keep the pipe open.
 	outputGrace = 50 * time.Millisecond
-	// shortAgent is how long an agent's end is awaited as that of its output.
+	// shortAgent is how long the end of the output is awaited as the program's end.
 	shortAgent = 50 * time.Millisecond
 )
 
-// baseEnv is the whole environment that agents get, besides the facts of the
-// message: nothing of ours is inherited.
+// baseEnv is the environment of all programs, besides the variables that describe the
+// message. They inherit nothing of ours.
 var baseEnv = []string{
 	"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
 	"HOME=/",
@@ -134,9 +134,8 @@ func killGroup(pid int, cmd *exec.Cmd) {
 // A capture keeps the last octets of what is written into a pipe and reads on
 // without end, so that no writer blocks.
 //
-// The end of the output is mostly that of the agent as well, and to wait for it
-// costs no thread, as a wait for the process does: the runtime would have a
-// processor less for a moment, and start another thread.
+// The output mostly ends with the program. To wait for the output costs no thread; to
+// wait for the process does, and the runtime then starts another one.
 type capture struct {
 	r, w  *os.File
 	wg    sync.WaitGroup

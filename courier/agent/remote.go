@@ -38,8 +38,8 @@ type Remote struct {
 	Roots *x509.CertPool
 	// Certificates are what the client shows to a server that asks for one.
 	Certificates []tls.Certificate
-	// User and Password are for AUTH, which is used when User is not empty. With
-	// Token, AUTH is XOAUTH2 with what that returns.
+	// User and Password are for AUTH, which is used if User is not empty. With Token,
+	// AUTH is XOAUTH2, and Token returns the access token.
 	User, Password string
 	Token          func(context.Context) (string, error)
 	// Proxy begins each connection with a header of the PROXY protocol that names

@@ -52,8 +52,8 @@ func (a *Sendmail) dsn() bool {
 }
 
 // Deliver calls the program as PROGRAM [ARG...] -i -f SENDER -- RECIPIENT...;
-// -i because a line with a lone dot must survive, -- because nothing that a
-// stranger wrote may be taken for an option. The null sender is "<>", which
+// -i because a line with a lone dot must survive, -- because a
+// stranger's address must not become an option. The null sender is "<>", which
 // Postfix, Exim, sendmail, nullmailer and msmtp understand; an empty argument
 // is lost in some wrappers. dma has no null sender.
 func (a *Sendmail) Deliver(ctx context.Context, job *Job) ([]Result, error) {

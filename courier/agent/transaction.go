@@ -8,7 +8,7 @@ import (
 	"smap/spoolfmt/envelope"
 )
 
-// errStale: a connection that was kept had ended before it took anything of
+// errStale means that a connection that was kept had ended before it took anything of
 // this message.
 var errStale = errors.New("kept connection is gone")
 
@@ -73,7 +73,7 @@ func (c *smtpConn) transactAgain(job *Job, again bool) ([]Result, error) {
 }
 
 // envelope sends the commands, as many at once as the server allows, and reads
-// the replies. It stops where nobody is left to deliver to.
+// the replies. It stops when no recipient is left.
 func (t *transaction) envelope(commands []string) error {
 	_, pipelining := t.c.ext["PIPELINING"]
 	for done := 0; done < len(commands); {
@@ -108,7 +108,7 @@ func (t *transaction) window(first int, commands []string, last int) error {
 		}
 		verb, _, _ := strings.Cut(commands[i], " ")
 		if r.code == 421 || first+i == 0 && r.code == 503 && t.fresh() {
-			// It goes away; or a kept connection is not where we think it is.
+			// It closes; or a kept connection is in another state than we think.
 			if first+i == 0 && t.fresh() {
 				return errStale
 			}
@@ -304,7 +304,7 @@ func (c *smtpConn) qualify(address string) string {
 	return address + "@" + c.opt.Helo
 }
 
-// addParams hands parameters on as they came; their syntax was checked when the
+// addParams passes parameters on as they came; their syntax was checked when the
 // envelope was read.
 func addParams(b *strings.Builder, p envelope.Path, keywords ...string) {
 	for _, k := range keywords {
