@@ -15,11 +15,12 @@
 #define NE     3   /* new/<id>.envelope */
 #define CC     4   /* cur/<id>.eml */
 #define CE     5   /* cur/<id>.envelope */
-#define BC     6   /* + 0..2: contents in bad, under the id or the id and a number */
-#define BE     9   /* + 0..2: the envelopes beside them */
-#define MC    12   /* the content in the directory of the drainer that cannot lock */
-#define ME    13   /* the envelope there */
-#define SLOTS 14
+#define CD     6   /* cur/<id>.done */
+#define BC     7   /* + 0..2: contents in bad, under the id or the id and a number */
+#define BE    10   /* + 0..2: the envelopes beside them */
+#define MC    13   /* the content in the directory of the drainer that cannot lock */
+#define ME    14   /* the envelope there */
+#define SLOTS 15
 #define BADS   3
 
 /* Inodes: contents are 1 and 2. Envelopes are 3 and 4 as they were fed, 5 and 6 after a record without an outcome,
@@ -42,6 +43,7 @@ bool cut_short[9];   /* by inode: a power cut took data */
 bool durable[9];     /* by inode: data synced */
 byte cuts = CUTS;    /* power cuts that may still come */
 bool over;           /* nothing runs but the last drainer */
+bool shut[9];        /* by inode: nobody can open it for lack of permission */
 #ifdef KILLS
 byte kills = KILLS;
 #endif
@@ -101,7 +103,7 @@ inline sync_new() {
 		fi
 	}
 }
-inline sync_cur() { d_step { if :: cuts > 0 -> written(CC); written(CE) :: else fi; unsynced[1] = 0; unsynced[2] = 0 } }
+inline sync_cur() { d_step { if :: cuts > 0 -> written(CC); written(CE); written(CD) :: else fi; unsynced[1] = 0; unsynced[2] = 0 } }
 inline sync_bad() {
 	d_step {
 		if
@@ -126,9 +128,13 @@ hidden byte l_i;
 
 /* What is known of the messages. */
 bool alive[3];            /* by message: its feeder has begun and not ended */
-bool linking[3];          /* by content: some program is between its ln and its rm */
 bool acked[3];            /* its feeder has said that it is accepted */
 bool committed[3];
+bool ended[3];            /* its finish was synced */
+#if CUTS > 0
+bool loose[3];            /* a name in bad that was removed may have come back with a power cut */
+#endif
+bool orphaned[3];         /* and then one of its files was found alone, and set aside */
 byte got[3];              /* recipients that have it: bits 1 and 2 */
 byte may[3];              /* recipients that may get it again, see 13 */
 byte unrecorded[3];       /* given to the agent, and not yet written down */

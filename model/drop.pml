@@ -1,5 +1,5 @@
 /*
- * Single-file drops, SPOOL-FORMAT.md 6.3 and 10.2, for ./run -DDROP: one drop for two recipients, two drainers, each killed
+ * Single-file drops, SPOOL-FORMAT.md A.3, for ./run -DDROP: one drop for two recipients, two drainers, each killed
  * at any step, and CUTS power cuts.
  *
  * A drop gets a fresh id each time it is taken; TAKES of them are enough for what a power cut can bring back.
@@ -18,16 +18,18 @@
 #define CM(i) (2 + (i))     /* cur/<fresh>.mail, one for each time that it is taken */
 #define CC(i) (4 + (i))     /* cur/<fresh>.eml */
 #define CE(i) (6 + (i))     /* cur/<fresh>.envelope */
-#define BM     8            /* set aside: it must not come to that */
-#define SLOTS  9
+#define CD(i) (8 + (i))     /* cur/<fresh>.done */
+#define BM    10            /* set aside: it must not come to that */
+#define SLOTS 11
 #define IS_M(s) ((s) < 4 || (s) == BM)
+#define IS_E(s) ((s) == 6 || (s) == 7)   /* its .done is the slot after the next */
 
 byte mem[SLOTS], disk[SLOTS];   /* 1; an envelope with an outcome for the first recipient is 2; a content is its inode */
 byte lock_m, lock_c[TAKES];  /* the drop's owner, and of each content */
 byte held[3];                /* by drainer: the content's inode that it has open, whose number is not used again */
 byte used;                   /* fresh ids */
 byte cuts = CUTS;
-bool over, linking, acked, alive;
+bool over, acked, alive;
 byte busy;                   /* whose delivery is under way */
 byte got, may;               /* recipients that have it, that may get it again: bits 1 and 2 */
 byte unrecorded, unsynced;   /* that have it, which is not written down; which is, and is not durable */
@@ -50,6 +52,7 @@ inline written(s) {
 		w_i = 0;
 		do :: w_i < SLOTS -> if :: IS_M(w_i) && mem[w_i] -> disk[w_i] = true :: else fi; w_i++ :: else -> break od;
 		w_i = 0
+	:: IS_E(s) && disk[s] && !mem[s] && mem[s + 2] -> disk[s + 2] = mem[s + 2]
 	:: else
 	fi;
 	disk[s] = mem[s]
@@ -67,7 +70,7 @@ inline sync_new() {
 inline sync_cur() {
 	d_step {
 		if
-		:: cuts > 0 -> written(CM(0)); written(CM(1)); written(CC(0)); written(CC(1)); written(CE(0)); written(CE(1));
+		:: cuts > 0 -> written(CM(0)); written(CM(1)); written(CC(0)); written(CC(1)); written(CE(0)); written(CE(1)); written(CD(0)); written(CD(1))
 		:: else
 		fi;
 		unsynced = 0
@@ -88,16 +91,16 @@ proctype feeder() provided (!over)
 {
 	{
 		atomic { mem[TM] = 1 };
-		atomic { put(NM, 1); linking = true };   /* ln, the commit; the drop itself was synced before */
-		atomic { put(TM, 0); linking = false }; /* rm */
+		atomic { put(NM, 1) };   /* ln, the commit; the drop itself was synced before */
+		atomic { put(TM, 0) }; /* rm */
 		sync_new();
 		acked = true
 	} unless { dead[3] }
 end:
-	atomic { alive = false; linking = false; dead[3] = false }
+	atomic { alive = false; dead[3] = false }
 }
 
-#define WORK (mem[NM] || mem[CM(0)] || mem[CM(1)] || mem[CC(0)] || mem[CC(1)] || mem[CE(0)] || mem[CE(1)])
+#define WORK (mem[NM] || mem[CM(0)] || mem[CM(1)] || mem[CC(0)] || mem[CC(1)] || mem[CE(0)] || mem[CE(1)] || mem[CD(0)] || mem[CD(1)])
 #define PASSES 8
 
 proctype drainer(byte me) provided (!over || _pid == survivor)
@@ -114,8 +117,8 @@ back:
 		held[me] = 0; built = false; n = 0;
 		if
 		:: !over && mem[NM] -> goto in_new
-		:: !over && (mem[CM(0)] || mem[CC(0)] || mem[CE(0)]) -> i = 0
-		:: !over && (mem[CM(1)] || mem[CC(1)] || mem[CE(1)]) -> i = 1
+		:: !over && (mem[CM(0)] || mem[CC(0)] || mem[CE(0)] || mem[CD(0)]) -> i = 0
+		:: !over && (mem[CM(1)] || mem[CC(1)] || mem[CE(1)] || mem[CD(1)]) -> i = 1
 		:: over && WORK && pass < PASSES ->
 			pass++; i = pass % 2;
 			if :: mem[NM] && pass % 3 == 1 -> goto in_new :: else fi
@@ -124,26 +127,21 @@ back:
 	};
 	if :: mem[CM(i)] -> goto in_cur :: !over || !mem[CM(i)] -> goto claim fi;
 
-	/* DROP: 6.3 (1) and (2) */
+	/* DROP: A.3 steps 1 and 2 */
 in_new:
 	atomic { if :: mem[NM] && lock_m == 0 -> lock_m = me :: else -> goto back fi };
 	atomic { if :: mem[NM] :: else -> goto back fi };
-	atomic { if :: names_of_m > 1 && linking -> goto back :: else fi };
-	atomic { if :: names_of_m > 1 && mem[TM] -> put(TM, 0) :: else fi };          /* 10.3 */
 #ifndef NO_OLDER_MAIL
-	atomic { if :: mem[CM(0)] || mem[CM(1)] -> put(NM, 0); goto back :: else fi };
+	atomic { if :: mem[CM(0)] || mem[CM(1)] -> put(NM, 0); goto back :: else fi };   /* B */
 #endif
-	atomic { if :: names_of_m > 1 -> put(BM, 1); put(NM, 0); goto back :: else fi };
 	atomic { assert(used < TAKES); i = used; used++; put(CM(i), 1); put(NM, 0) };
 	goto build;
 
-	/* MAKING, MAKING1, MADE: 10.2 */
+	/* MAKING, MADE */
 in_cur:
 	atomic { if :: mem[CM(i)] && lock_m == 0 -> lock_m = me :: else -> goto back fi };
 	atomic { if :: mem[CM(i)] :: else -> goto back fi };
-	atomic { if :: names_of_m > 1 && mem[TM] -> put(TM, 0) :: else fi };
-	atomic { if :: names_of_m > 1 && mem[NM] -> put(NM, 0) :: else fi };
-	atomic { if :: names_of_m > 1 -> put(BM, 1); put(CM(i), 0); goto back :: else fi };
+	atomic { if :: mem[NM] -> put(NM, 0) :: else fi };                            /* B */
 #ifdef ENVELOPE_ALONE
 	built = (mem[CE(i)] != 0);
 #else
@@ -162,22 +160,9 @@ in_cur:
 	atomic { put(CE(i), 0) };
 	atomic { put(CC(i), 0) };
 
-	/* 6.3: delivered from tmp, under the drop's lock */
+	/* A.3 steps 3 to 5; both files are synced in tmp */
 build:
-	atomic { if :: !over -> n = 0 :: !over -> n = 1 :: true -> n = 3 fi; deliver(n) };
-	if
-	:: n == 3 ->
-		atomic { put(CM(i), 0); told() };          /* 9.5, with the drop for the envelope */
-#ifndef NO_FINISH_SYNC
-		sync_new();
-		sync_cur();
-#endif
-		n = 0;
-		goto back
-	:: else
-	fi;
-
-	/* 6.3 steps 4 and 5: something is left to do; both files are synced in tmp */
+	n = 0;
 #ifndef NO_SYNC_NEW
 	sync_new();
 #endif
@@ -192,20 +177,22 @@ build:
 	sync_cur();
 #endif
 	atomic { put(CM(i), 0) };
-	goto record;
+	atomic { if :: lock_m == me -> lock_m = 0 :: else fi };
+	goto owned;
 
-	/* OWNED, DONE, ALONE */
+	/* OWNED, DONE, ENDED */
 claim:
+	atomic { if :: mem[CC(i)] == 0 && mem[CE(i)] == 0 && mem[CD(i)] -> goto ended :: else fi };
 	atomic { if :: mem[CC(i)] && lock_c[i] == 0 -> lock_c[i] = me; held[me] = mem[CC(i)] :: else -> goto back fi };
 #ifndef NO_MAIL_CHECK
 	atomic { if :: mem[CM(i)] -> goto back :: else fi };
 #endif
 	atomic { if :: mem[CE(i)] -> goto verify :: else fi };
+	atomic { if :: mem[CD(i)] :: else -> goto back fi };
 	sync_new(); sync_cur();
-	atomic { if :: mem[CC(i)] == held[me] -> put(CC(i), 0) :: else fi };
-	goto back;
+	goto remove;
 verify:
-	atomic { if :: mem[CC(i)] == held[me] :: else -> goto back fi };     /* 9.1 step 7 */
+	atomic { if :: mem[CC(i)] == held[me] :: else -> goto back fi };     /* 9.1 */
 owned:
 	atomic { n = (mem[CE(i)] == 2 -> 2 : 3); if :: !over && n == 3 -> n = 1 :: true fi; deliver(n) };
 	if
@@ -213,10 +200,14 @@ owned:
 	:: else
 	fi;
 	n = 0;
-	atomic { put(CE(i), 0); told() };
+	atomic { put(CD(i), mem[CE(i)]); put(CE(i), 0); told() };
 	sync_new();
 	sync_cur();
-	atomic { put(CC(i), 0) };
+remove:
+	atomic { if :: mem[CC(i)] == held[me] -> put(CC(i), 0) :: else fi };
+ended:
+	sync_cur();
+	atomic { if :: mem[CC(i)] == 0 -> put(CD(i), 0) :: else fi };
 	goto back;
 record:
 	atomic { if :: n == 1 -> put(CE(i), 2) :: else fi; n = 0; told() };
@@ -239,12 +230,13 @@ inline killed(p) {
 	if :: lock_c[0] == p -> lock_c[0] = 0 :: else fi;
 	if :: lock_c[1] == p -> lock_c[1] = 0 :: else fi
 }
-inline all_killed() { killed(1); killed(2); if :: alive -> killed(3) :: else fi; linking = false }
+inline all_killed() { killed(1); killed(2); if :: alive -> killed(3) :: else fi }
 
 proctype reaper()
 {
 	byte s;
 	bool durable, left;
+	byte had[2];
 	do
 	:: d_step { !over; killed(1) }
 #if DRAINERS > 1
@@ -259,6 +251,7 @@ proctype reaper()
 			may = may | unsynced; unsynced = 0;
 			durable = disk[NM] || disk[CM(0)] || disk[CM(1)];
 			left = mem[NM] || mem[CM(0)] || mem[CM(1)];
+			had[0] = disk[CE(0)]; had[1] = disk[CE(1)];
 			s = 0
 		};
 		do
@@ -273,6 +266,9 @@ proctype reaper()
 				disk[NM] = mem[NM]; disk[CM(0)] = mem[CM(0)]; disk[CM(1)] = mem[CM(1)]
 			:: else
 			fi;
+			if :: had[0] && mem[CD(0)] && !disk[CE(0)] -> disk[CD(0)] = mem[CD(0)] :: else fi;
+			if :: had[1] && mem[CD(1)] && !disk[CE(1)] -> disk[CD(1)] = mem[CD(1)] :: else fi;
+			had[0] = 0; had[1] = 0;
 			do :: s < SLOTS -> mem[s] = disk[s]; s++ :: else -> break od;
 			s = 0; cuts--; durable = false; left = false
 		}

@@ -11,8 +11,8 @@ inline all_killed() {
 #endif
 	if :: alive[1] -> killed(F1) :: else fi;
 	if :: alive[2] -> killed(F2) :: else fi;
-	lock[1] = 0; lock[2] = 0; busy[1] = 0; busy[2] = 0;
-	linking[1] = false; linking[2] = false
+	alive[1] = false; alive[2] = false; taking = false;
+	lock[1] = 0; lock[2] = 0; busy[1] = 0; busy[2] = 0
 }
 
 /* Without a power cut to come, the disk does not matter. */
@@ -32,7 +32,7 @@ inline forget() {
 }
 
 #if CUTS > 0
-#define named(i) (disk[TC] == i || disk[TC + 1] == i || disk[NC] == i || disk[NE] == i || disk[CC] == i || disk[CE] == i || \
+#define named(i) (disk[TC] == i || disk[TC + 1] == i || disk[NC] == i || disk[NE] == i || disk[CC] == i || disk[CE] == i || disk[CD] == i || \
 	disk[MC] == i || disk[ME] == i || disk[BC] == i || disk[BE] == i || disk[BC + 1] == i || disk[BE + 1] == i)
 
 /* A power cut: each name that is not durable is there or is not, for itself; data that is not durable is short. */
@@ -43,7 +43,11 @@ inline cut() {
 		may[2] = may[2] | unsynced[2]; unsynced[2] = 0;
 		if :: mem[ME] != 0 -> may[MESSAGE(mem[ME])] = 3 :: else fi;
 		if :: gone != 0 -> may[gone] = 3; gone = 0 :: else fi;
+#ifndef RESTORE
 		acked[2] = false;
+#endif
+		s = BC;
+		do :: s < BC + 2 * BADS -> if :: disk[s] != 0 && mem[s] != disk[s] -> loose[MESSAGE(disk[s])] = true :: else fi; s++ :: else -> break od;
 		s = 0;
 		do :: s < SLOTS -> was[s] = disk[s]; s++ :: else -> break od;
 		s = 0
@@ -64,7 +68,7 @@ inline cut() {
 				do :: x < SLOTS && disk[x] != was[s] -> x++ :: else -> break od;
 				if
 				:: x == SLOTS ->
-					x = 0;
+					x = (s < NC -> 0 : NC);
 					do :: x < SLOTS && mem[x] != was[s] -> x++ :: else -> break od;
 					if :: x < SLOTS -> disk[x] = mem[x] :: else fi
 				:: else
@@ -97,16 +101,23 @@ hidden byte v_m, v_k, v_e, v_c, v_pair;
 byte gone;     /* the message that the mover has served and removed from its directory */
 
 /* Two messages with one id may end in halves: under two names in bad, or the content in new. Nothing of them is lost. */
-#if FEEDERS == 2 || REQUEUES > 0   /* SENDING: for another requeue */
-#define HALVES (v_e == 1 && (v_c == 1 || mem[NC] == v_m))
+#if FEEDERS == 2 || REQUEUES > 0 || PERSONS || defined(RESTORE)   /* SENDING: for another requeue */
+#define HALVES (v_e >= 1 && (v_c >= 1 || mem[NC] == v_m))
 #else
 #define HALVES false
+#endif
+
+/* After a power cut, names can be back in bad that were removed because nothing was decided: see 13. */
+#if CUTS > 0
+#define LOOSE loose[v_m]
+#else
+#define LOOSE false
 #endif
 
 /* All that could be done has been done. */
 inline verdict() {
 	d_step {
-		assert(mem[NE] == 0 && mem[CE] == 0 && mem[CC] == 0);
+		assert(mem[NE] == 0 && mem[CE] == 0 && mem[CC] == 0 && mem[CD] == 0);
 		v_m = 1;
 		do
 		:: v_m < 3 ->
@@ -123,14 +134,19 @@ inline verdict() {
 				v_k++
 			:: else -> break
 			od;
-			assert(v_c <= 1 && v_e <= 1);
+			assert((v_c <= 1 && v_e <= 1) || PERSONS || LOOSE);
 			if
 			:: mem[MC] == v_m                            /* it has left the spool */
 			:: mem[MC] != v_m && mem[ME] != 0 && MESSAGE(mem[ME]) == v_m -> assert(v_c == 1 || mem[NC] == v_m)
 			:: gone == v_m && mem[MC] != v_m && (mem[ME] == 0 || MESSAGE(mem[ME]) != v_m)
 			:: else ->
-				assert(!acked[v_m] || got[v_m] == 3 || v_pair == 1 || HALVES);   /* not lost */
-				assert(got[v_m] != 3 || v_e == 0 || (may[v_m] != 0 && (!acked[v_m] || v_pair == 1 || HALVES)))   /* nor set aside too */
+				assert(!acked[v_m] || got[v_m] == 3 || v_pair >= 1 || HALVES);   /* not lost */
+#if !PERSONS && FEEDERS != 2
+				assert(!orphaned[v_m] || got[v_m] != 3 || !acked[v_m]);   /* what was delivered does not look lost */
+#endif
+#if !PERSONS
+				assert(got[v_m] != 3 || v_e == 0 || LOOSE || (may[v_m] != 0 && (!acked[v_m] || v_pair >= 1 || HALVES)))   /* nor set aside too */
+#endif
 			fi;
 			v_m++
 		:: else -> break
@@ -166,6 +182,6 @@ proctype reaper()
 #if CUTS > 0
 	:: atomic { !over && cuts > 0; cut() }
 #endif
-	:: d_step { !over; all_killed(); over = true; cuts = 0; forget() } -> break
+	:: d_step { !over; all_killed(); over = true; cuts = 0; forget(); shut[1] = false; shut[3] = false; shut[5] = false; shut[7] = false } -> break
 	od
 }

@@ -22,11 +22,17 @@ again:
 	atomic { if :: lock[c] == 0 -> lock[c] = OPER :: else -> c = 0; goto again fi };                      /* step 1 */
 	atomic { if :: (sending -> mem[NC] : mem[BC]) == c :: else -> goto again fi };
 #ifndef NO_UNDO
-	atomic { if :: mem[BC] == c && mem[NC] == c && mem[NE] == 0 -> put(NC, 0) :: else fi };             /* 10.3 */
+	atomic { if :: mem[BC] == c && mem[NC] == c && mem[NE] == 0 -> put(NC, 0) :: else fi };             /* B */
 #endif
 	atomic { links(c, n); if :: n > 1 -> goto again :: else -> n = 0 fi };
 	atomic { e = mem[BE]; if :: e == 0 || cut_short[e] || cut_short[c] -> goto again :: else fi };
+#ifndef NO_ONE_NAME
+	atomic { links(e, n); if :: n > 1 -> goto again :: else -> n = 0 fi };
+#endif
 	atomic { if :: mem[NE] != 0 || (!sending && mem[NC] != 0) -> goto again :: else fi };
+#ifndef NO_REQUEUE_CUR
+	atomic { if :: mem[CC] != 0 || mem[CE] != 0 || mem[CD] != 0 -> goto again :: else fi };
+#endif
 	atomic {                                                                                            /* step 2 */
 		if :: mem[BE] != e -> goto again :: else fi;
 		e = (SERVED(e) -> c + 6 : c + 4); durable[e] = true; put(BE, e)
