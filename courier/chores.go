@@ -89,6 +89,9 @@ func (l *loop) chore(what string, home *lease, running *bool, work func() error)
 			if what == "flush" && home == l.side.home && home.spool.Unflushed() {
 				l.chores.wantFlush(now) // .done files wait for another sync
 			}
+			if what == "flush" && l.cfg.Once {
+				l.d.looks.hurry(now) // what was finished is free, and gone
+			}
 			l.side.leave(home)
 			l.choreEnded(what, err, now)
 		}

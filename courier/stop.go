@@ -25,6 +25,9 @@ func (l *loop) drained(now time.Time) bool {
 	if !l.d.looks.lasting(onceGrace) {
 		return false
 	}
+	if len(l.d.looks.state) > 0 && !l.chores.nextFlush.IsZero() {
+		return false // what is locked may be finished, and wait for the flush
+	}
 	for _, n := range l.d.lanes {
 		if !n.gate.shut && n.slots > 0 && !n.waits.lasting(onceGrace) {
 			return false
