@@ -55,8 +55,8 @@ func sendExim(t *testing.T, p *kit.Peer) {
 	})
 	log := kit.ReadFile(t, r.Path("var/log/exim4/mainlog"))
 	// K tells of BDAT, for each recipient.
-	if n := strings.Count(log, " L K C="); n != 2 || strings.Contains(log, "non-properly terminated") {
-		t.Errorf("Exim does not tell of one message with BDAT and a proper end of TLS:\n%s", log)
+	if n := strings.Count(log, " L K C="); n != 3 || strings.Contains(log, "non-properly terminated") {
+		t.Errorf("Exim does not tell of two messages with BDAT and a proper end of TLS:\n%s", log)
 	}
 }
 
