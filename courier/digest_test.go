@@ -111,3 +111,19 @@ func TestDigestTimes(t *testing.T) {
 		t.Errorf("hours later after %v", g.due.Sub(later))
 	}
 }
+
+// TestDigestRestored: a digest that could not be fed is sent later, with what came
+// meanwhile.
+func TestDigestRestored(t *testing.T) {
+	now := time.Now()
+	var old, g digest
+	old.add(now, "one", "why")
+	g.add(now, "two", "why")
+	g.restore(old, now)
+	if g.count != 2 || len(g.lines) != 2 || g.due != now.Add(digestAfter) || !strings.Contains(g.lines[0], "one") {
+		t.Errorf("%+v", g)
+	}
+	if old.subject() != "1 message set aside" || g.subject() != "2 messages set aside" {
+		t.Errorf("subjects %q, %q", old.subject(), g.subject())
+	}
+}

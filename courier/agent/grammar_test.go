@@ -144,3 +144,68 @@ func TestXOAUTH2(t *testing.T) {
 		}
 	}
 }
+
+// TestKeys: what may hang together is a domain for SMTP, a mailbox for LMTP and for a
+// script.
+func TestKeys(t *testing.T) {
+	for _, c := range []struct {
+		a    Keyer
+		want string
+	}{
+		{&Remote{}, "x.test"}, {&Remote{LMTP: true}, "ann@x.test"}, {&Exec{}, "ann@x.test"},
+	} {
+		if got := c.a.Key("Ann@X.test"); got != c.want {
+			t.Errorf("%T: %q, want %q", c.a, got, c.want)
+		}
+	}
+}
+
+// TestEnvironment: each variable, none of those that the envelope does not have, and
+// none of an outer agent's.
+func TestEnvironment(t *testing.T) {
+	j := job(t, "x\n", "b@x.test")
+	for name, v := range map[string]string{"TLS": "TLS1.3", "Client-Ident": "bob", "Helo": "me"} {
+		if err := j.Envelope.Set(name, v); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := []string{"SMAP_ID=x1", "SMAP_SENDER=a@example.com", "SMAP_RECIPIENTS=b@x.test", "SMAP_RECIPIENT=b@x.test", "SMAP_SIZE=2",
+		"SMAP_ENVELOPE=/spool/cur/x1.envelope", "SMAP_CLIENT_IDENT=bob", "SMAP_HELO=me", "SMAP_TLS=TLS1.3"}
+	if d := cmp.Diff(want, Environment(j)); d != "" {
+		t.Error(d)
+	}
+	outer := append([]string{"PATH=/bin", "SMAP_SPOOL=/x"}, want...)
+	if d := cmp.Diff([]string{"PATH=/bin", "SMAP_SPOOL=/x"}, Inherit(outer)); d != "" {
+		t.Error(d)
+	}
+	if len(Variables()) < len(want) {
+		t.Errorf("variables %v", Variables())
+	}
+}
+
+// TestLocal: what can deliver mail for people on this host.
+func TestLocal(t *testing.T) {
+	here, err := NewSMTP("127.0.0.1,localhost")
+	if err != nil {
+		t.Fatal(err)
+	}
+	mixed, err := NewSMTP("127.0.0.1,mx.test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for a, want := range map[Agent]bool{NewMaildir("/x"): true, &Sendmail{Argv: []string{"/x"}}: true, here: true, mixed: false, &Exec{Argv: []string{"/x"}}: false} {
+		if Local(a) != want {
+			t.Errorf("%s: %v", a.Name(), !want)
+		}
+	}
+}
+
+// TestAuthLogin: the two steps of AUTH LOGIN, for servers without PLAIN.
+func TestAuthLogin(t *testing.T) {
+	a := scripted(t, "S: 220 mx.test\nC: EHLO\nS: 250-mx.test\nS: 250 AUTH LOGIN\nC: AUTH LOGIN$\nS: 334 VXNlcm5hbWU6\nC: dQ==$\nS: 334 UGFzc3dvcmQ6\nC: cA==$\nS: 235 ok\n"+
+		"C: MAIL\nS: 250 ok\nC: RCPT\nS: 250 ok\nC: DATA\nS: 354 go\nC: x\nC: .\nS: 250 taken\nWAIT")
+	a.User, a.Password = "u", "p"
+	if r, err := a.Deliver(t.Context(), job(t, "x\n", "b@x.test")); err != nil || r[0].Outcome != Delivered {
+		t.Errorf("%+v %v", r, err)
+	}
+}
