@@ -89,3 +89,30 @@ func TestIdentityOfSystem(t *testing.T) {
 		t.Errorf("Identity() = %d, %d, %v", uid, gid, err)
 	}
 }
+
+// TestLookupIdentity: a number needs no account, and root is refused.
+func TestLookupIdentity(t *testing.T) {
+	for _, test := range []struct {
+		user     string
+		uid, gid int
+		err      string
+	}{
+		{"1999999999", 1999999999, 1999999999, ""},
+		{"no-such-user-here", -1, -1, `t:2: lookup-userid: no user "no-such-user-here" in /etc/passwd`},
+	} {
+		table, err := Parse([]byte("smap: directory /d\nsmap: lookup-userid "+test.user+"\n"), "t", Options{Program: "smap"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		uid, gid, err := table.LookupIdentity()
+		if uid != test.uid || gid != test.gid || (err == nil) != (test.err == "") || err != nil && !strings.HasPrefix(err.Error(), test.err) {
+			t.Errorf("%s: %d, %d, %v", test.user, uid, gid, err)
+		}
+	}
+	for _, user := range []string{"root", "0", "000"} {
+		_, err := Parse([]byte("smap: directory /d\nsmap: lookup-userid "+user+"\n"), "t", Options{Program: "smap"})
+		if err == nil || !strings.Contains(err.Error(), "t:2: lookup-userid: must not be root") {
+			t.Errorf("%s: %v", user, err)
+		}
+	}
+}

@@ -245,3 +245,30 @@ func TestDenied(t *testing.T) {
 		}
 	}
 }
+
+// TestLines: rules that may be written again come in order, each with its line.
+func TestLines(t *testing.T) {
+	table := parse(t, "smapd", "smapd: directory /d\nsmapd: agent lmtp 127.0.0.1:24\nsmapd: lane a exec /bin/a\n"+
+		"smapd: lane b exec /bin/b\nsmapd: route b b.test\nsmapd: route a a.test .a.test\n")
+	got := fmt.Sprint(table.Lines(Route))
+	if want := "[{5 [b b.test]} {6 [a a.test .a.test]}]"; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+}
+
+// TestSpoolless: a check warns of a spool that does not exist, or is none.
+func TestSpoolless(t *testing.T) {
+	dir := t.TempDir()
+	file := dir + "/file"
+	write(t, file, "", 0o644)
+	for path, want := range map[string]string{dir: "", dir + "/none": "no such file or directory; smapq init", file: "not a directory; smapq init"} {
+		table := parse(t, "smap", "smap: directory "+path+"\n")
+		got := ""
+		if warnings := table.Spoolless(); len(warnings) > 0 {
+			got = warnings[0].Error()
+		}
+		if (got == "") != (want == "") || !strings.Contains(got, want) {
+			t.Errorf("%s: %q, want %q", path, got, want)
+		}
+	}
+}
