@@ -96,6 +96,7 @@ func (l *lane) next(now time.Time) (item, bool) {
 		if !ok {
 			break
 		}
+		it.at = now.UnixNano() // behind the others: the next probe is another message
 		l.ready[kind(it)].insert(it)
 	}
 	if !l.free(now) {

@@ -127,3 +127,30 @@ func TestGate(t *testing.T) {
 		t.Error("does not open")
 	}
 }
+
+// TestProbesTakeTurns: while a gate is shut, each probe is another message: one that
+// will never get through does not keep the others from trying.
+func TestProbesTakeTurns(t *testing.T) {
+	l, now := testLane(1), time.Now()
+	for i := range 4 {
+		l.put(item{at: now.UnixNano() + int64(i), name: fmt.Sprint("m", i)})
+	}
+	seen := map[string]int{}
+	for range 8 {
+		it, ok := l.next(now)
+		for !ok {
+			now = l.wake(now)
+			it, ok = l.next(now)
+		}
+		seen[it.name]++
+		l.gate.trouble(it.name, errors.New("down"), now)
+		l.end(it)
+		l.unreached(it, now)
+		now = now.Add(time.Minute)
+	}
+	for i := range 4 {
+		if n := seen[fmt.Sprint("m", i)]; n != 2 {
+			t.Errorf("m%d was tried %d times of 8: %v", i, n, seen)
+		}
+	}
+}
