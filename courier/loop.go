@@ -142,10 +142,7 @@ func (l *loop) start(s start) {
 		p = newPart(s.lane, s.item)
 	}
 	if s.join {
-		if d := l.deliveries[s.item.name]; d == nil || !d.join(l.agents, p) {
-			s.lane.end(s.item)
-			l.d.know(s.item.name).again = true // the delivery is at its end: see what is left then
-		}
+		l.join(s, p)
 		return
 	}
 	home := l.side.lease()
@@ -159,6 +156,21 @@ func (l *loop) start(s start) {
 		return func(now time.Time) {
 			l.side.leave(home)
 			l.ended(r, now)
+		}
+	})
+}
+
+// join lets a lane's part join a delivery that runs. The delivery may be writing to the
+// disk, so that the loop does not wait for its answer.
+func (l *loop) join(s start, p *part) {
+	d := l.deliveries[s.item.name]
+	l.beside(func() func(time.Time) {
+		joined := d != nil && d.join(l.agents, p)
+		return func(now time.Time) {
+			if !joined { // it was at its end: see what is left
+				s.lane.end(s.item)
+				l.d.offer(item{at: now.UnixNano(), name: s.item.name})
+			}
 		}
 	})
 }
