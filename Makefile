@@ -94,8 +94,8 @@ mutants:
 
 proof: build model mutants reproducible
 	@.ci/need root strace
-	CRASH_STATES=100 PROOF_FAULTS=all CUTS=300 $(GO) test -tags system -count=1 -timeout 60m -v \
-		-run 'TestCrashRecords|TestFaults|TestShortWrites|TestCuts' ./internal/systest/crash ./internal/systest/faults
+	CRASH_STATES=100 PROOF_FAULTS=all CUTS=300 TRACES=10000 $(GO) test -tags system -count=1 -timeout 60m -v \
+		-run 'TestCrashRecords|TestFaults|TestShortWrites|TestTraces|TestCuts' ./internal/systest/crash ./internal/systest/faults
 
 soak: build
 	@.ci/need root

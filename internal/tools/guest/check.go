@@ -37,6 +37,7 @@ type markAt struct {
 type tally struct {
 	points, flushes, between int
 	waiting, again           int // accepted and not delivered yet; delivered before and again
+	repaired                 int // points at which the kernel did not mount the disk before e2fsck
 	wrong, wrongBetween      int // points at which something accepted was missing, or came wrong
 }
 
@@ -73,8 +74,8 @@ func check(args []string) error {
 		return err
 	}
 	s := c.sum
-	fmt.Printf("guest: checked points=%d flushes=%d between=%d writes=%d waiting=%d again=%d wrong=%d wrong-between=%d\n",
-		s.points, s.flushes, s.between, len(c.log.Entries), s.waiting, s.again, s.wrong, s.wrongBetween)
+	fmt.Printf("guest: checked points=%d flushes=%d between=%d writes=%d waiting=%d again=%d repaired=%d wrong=%d wrong-between=%d\n",
+		s.points, s.flushes, s.between, len(c.log.Entries), s.waiting, s.again, s.repaired, s.wrong, s.wrongBetween)
 	return nil
 }
 

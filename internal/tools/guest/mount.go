@@ -22,7 +22,11 @@ func (c *checker) deliver(image string, take func(mark, text string) error) (err
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		return err
 	}
-	if err := mountImage(image, dir, c.kind); err != nil {
+	err = mountImage(image, dir, c.kind)
+	if err != nil && c.kind == "ext4" {
+		err = errors.Join(c.repair(image), mountImage(image, dir, c.kind))
+	}
+	if err != nil {
 		return fmt.Errorf("mount: %w", err)
 	}
 	defer func() { err = errors.Join(err, unmount(dir)) }()
@@ -49,6 +53,22 @@ func (c *checker) deliver(image string, take func(mark, text string) error) (err
 			return fmt.Errorf("smapd -once: %w: %s", err, out[max(0, len(out)-500):])
 		}
 	}
+}
+
+// repair is what a machine does at its start with a file system that does not mount.
+func (c *checker) repair(image string) error {
+	c.mu.Lock()
+	c.sum.repaired++
+	c.mu.Unlock()
+	out, err := exec.Command("e2fsck", "-fy", image).CombinedOutput()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) && exit.ExitCode() == 1 { // errors were corrected
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("e2fsck: %w: %s", err, out[max(0, len(out)-300):])
+	}
+	return nil
 }
 
 // mountImage mounts a file by a loop device that goes away with the mount.
