@@ -52,7 +52,7 @@ func TestLinkedForAMoment(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	time.Sleep(100 * time.Millisecond)
+	b.nothing(100*time.Millisecond, "looks at the linked content come after 1, 3, 7, 15, 31 and 63 ms")
 	for _, name := range []string{"tmp/c", "tmp/e"} {
 		if err := os.Remove(b.path(name)); err != nil {
 			t.Fatal(err)
@@ -82,7 +82,7 @@ func TestSameNameWhileDelivering(t *testing.T) {
 	drop()
 	b.eventually("first", func() bool { return got.len() == 1 })
 	drop()
-	time.Sleep(50 * time.Millisecond) // the event is there before the delivery ends
+	b.nothing(50*time.Millisecond, "the event of the second drop comes within microseconds")
 	close(release)
 	b.eventually("second", func() bool { return b.log.count("msg=finished") == 2 })
 	b.eventually("empty", b.empty)
@@ -229,7 +229,16 @@ func TestAgentMissing(t *testing.T) {
 		b.message(fmt.Sprintf("%d\n", i))
 	}
 	b.eventually("said", func() bool { return b.log.count("msg=trouble") == 1 })
-	time.Sleep(700 * time.Millisecond)
+	tried := func() int {
+		n := 0
+		for _, name := range b.names("cur") {
+			if data, err := os.ReadFile(b.path("cur/" + name)); err == nil && strings.Contains(string(data), "Last-Error: ") {
+				n++
+			}
+		}
+		return n
+	}
+	b.eventually("several were tried", func() bool { return tried() >= 3 })
 	for _, n := range b.names("cur") {
 		if strings.HasSuffix(n, ".envelope") && b.envelope("cur/"+n).Get("Attempts") != "" {
 			t.Error("an attempt was counted")
@@ -320,7 +329,7 @@ func TestOutcomeHeld(t *testing.T) { // not parallel: its limit is the process's
 	id := b.message("x\n", "a@example.org", "b@example.org")
 	b.run()
 	b.eventually("trouble", func() bool { return b.log.count("msg=trouble") > 0 })
-	time.Sleep(300 * time.Millisecond)
+	b.nothing(300*time.Millisecond, "three rescans, which must not start the message again")
 	set(old)
 	b.eventually("set aside", func() bool { return b.exists("bad/" + id + ".envelope") })
 	b.halt()
@@ -344,7 +353,7 @@ func TestNewMoved(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.eventually("said", func() bool { return b.log.count("msg=spool-moved") == 1 })
-	time.Sleep(100 * time.Millisecond)
+	b.nothing(100*time.Millisecond, "a courier that made the box would do so when it logs that the spool moved")
 	if b.exists("new") {
 		t.Error("new was made again")
 	}

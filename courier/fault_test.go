@@ -53,7 +53,7 @@ func TestDeletedUnderIt(t *testing.T) {
 			b.eventually("what is left", func() bool { return len(b.names("new")) == 0 && len(b.names("cur")) <= c.left })
 			for range 3 {
 				b.c.Rescan()
-				time.Sleep(20 * time.Millisecond)
+				b.nothing(20*time.Millisecond, "a rescan of so few names takes less than a millisecond")
 			}
 			b.halt()
 			if calls != 1 || len(b.names("bad")) != 0 || len(b.names("cur")) > c.left {

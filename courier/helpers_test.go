@@ -213,6 +213,16 @@ func (b *bench) due(id string) {
 	}
 }
 
+// nothing waits for a time in which nothing may happen; why says what could, and so how
+// long is long enough.
+func (b *bench) nothing(d time.Duration, why string) {
+	b.t.Helper()
+	if why == "" {
+		b.t.Fatal("a wait needs a reason")
+	}
+	time.Sleep(d)
+}
+
 // eventually waits for something that another goroutine does.
 func (b *bench) eventually(what string, ok func() bool) {
 	b.t.Helper()

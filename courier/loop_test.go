@@ -444,3 +444,19 @@ func TestOnceWaitsForFlush(t *testing.T) {
 	}
 	l.side.w.close()
 }
+
+// TestFlushFails: while finished messages cannot be flushed, no more are delivered, for
+// each keeps descriptors open.
+func TestFlushFails(t *testing.T) {
+	l := idleLoop(t)
+	now := time.Now()
+	l.choreEnded("flush", errors.New("fsync: input/output error"), now)
+	if !l.d.spool.shut || l.chores.nextFlush.IsZero() {
+		t.Error("deliveries go on, or the flush is not tried again")
+	}
+	l.choreEnded("flush", nil, now)
+	l.ended(result{verdict: verdictFinished}, now)
+	if l.d.spool.shut {
+		t.Error("does not go on")
+	}
+}

@@ -62,7 +62,8 @@ func (s *slowServer) serve(conn net.Conn) {
 			if line, err = r.ReadString('\n'); err != nil {
 				return
 			}
-			if n += len(line); n > 64<<10 {
+			n += len(line)
+			if n > 64<<10 {
 				time.Sleep(s.pause)
 				n = 0
 			}
