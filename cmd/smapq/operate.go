@@ -24,7 +24,7 @@ func (a *app) retryCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:               "retry [flags] ID... | --all",
 		Short:             "Try deferred messages again now",
-		Long:              `Retry makes deferred messages due. smapd tries them at once.`,
+		Long:              `Retry makes deferred messages due. smapd tries them within a second.`,
 		Example:           "  smapq retry --all",
 		ValidArgsFunction: a.completeIDs(spoolfmt.Cur),
 		RunE: func(c *cobra.Command, ids []string) error {
