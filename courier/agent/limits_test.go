@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"smap/spoolfmt/envelope"
 )
 
 // A slowServer takes content at a pace, and answers the final dot late. It counts what
@@ -270,5 +272,21 @@ func TestProxyConnections(t *testing.T) {
 	}
 	if strings.Join(got, " ") != "192.0.2.1 192.0.2.2" {
 		t.Errorf("connections for %v", got)
+	}
+}
+
+// TestUTF8Original: an original recipient of type utf-8 goes only to a server with
+// SMTPUTF8.
+func TestUTF8Original(t *testing.T) {
+	for extensions, want := range map[string]string{
+		"S: 250-mx.test\nS: 250 DSN":                  "RCPT TO:<b@x.test> NOTIFY=NEVER$",
+		"S: 250-mx.test\nS: 250-SMTPUTF8\nS: 250 DSN": `RCPT TO:<b@x.test> NOTIFY=NEVER ORCPT=utf-8;\x{e9}@x.test$`,
+	} {
+		a := scripted(t, "S: 220 mx.test\nC: EHLO\n"+extensions+"\nC: MAIL\nS: 250 ok\nC: "+want+"\nS: 250 ok\nC: DATA\nS: 354 go\nC: x\nC: .\nS: 250 taken\nWAIT")
+		j := job(t, "x\n", "b@x.test")
+		j.Recipients[0].Params = []envelope.Param{{Keyword: "NOTIFY", Value: "NEVER", HasValue: true}, {Keyword: "ORCPT", Value: `utf-8;\x{e9}@x.test`, HasValue: true}}
+		if r, err := a.Deliver(t.Context(), j); err != nil || r[0].Outcome != Delivered {
+			t.Errorf("%+v %v", r, err)
+		}
 	}
 }
