@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// children is the concurrency at which draining is measured: smapd's default.
+// children is the concurrency at which draining is measured.
 const children = 6
 
 // drain measures how fast a backlog goes out, for each kind of agent, beside what the system can do without a spool: starting

@@ -132,9 +132,9 @@ func TestTarpit(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer a.Close()
-	a.limits.call = -8 * (1 << 20) / leastRate * time.Second / 1 // the content's own time, taken back
-	a.limits.call += 300 * time.Millisecond
-	r, err := a.Deliver(t.Context(), job(t, strings.Repeat("0123456789abcde\n", 8<<16), "b@x.test"))
+	const size = 8 << 20
+	a.limits.call = 300*time.Millisecond - size/leastRate*time.Second // without the content's own time
+	r, err := a.Deliver(t.Context(), job(t, strings.Repeat("0123456789abcde\n", size/16), "b@x.test"))
 	if err != nil || r[0].Outcome != Retry || s.accepted.Load() != 0 {
 		t.Errorf("%+v %v, accepted %d times", r, err, s.accepted.Load())
 	}
