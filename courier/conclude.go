@@ -214,6 +214,9 @@ func (d *delivery) wait(pending []envelope.Path) result {
 		}
 		d.dirty = false
 	}
+	if d.broken != nil {
+		return d.unwritten(d.broken) // of a part that was not tried: what is known is written
+	}
 	left := d.left()
 	return d.giveBack(result{verdict: verdictWaits, left: left})
 }
