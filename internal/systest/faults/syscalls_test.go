@@ -287,7 +287,7 @@ func TestFaultsNoticed(t *testing.T) {
 	}
 	y := newTraced(t, filepath.Join(kit.NewSite(t).Dir, "whole"))
 	y.options = []string{"-b", "execve", "-o", filepath.Join(y.dir, "strace"), "-e", "trace=fsync,ftruncate",
-		"-e", "inject=fsync:error=EIO:when=1", "-e", "inject=ftruncate:error=EIO"}
+		"-e", "inject=fsync:error=EIO", "-e", "inject=ftruncate:error=EIO"}
 	replies = y.session("ann")
 	y.plainly()
 	y.once()
