@@ -12,7 +12,7 @@ import (
 
 // What a finish left that was cut short: SPOOL-FORMAT.md, 10.2 and 10.3.
 
-// A doneState is what a .done file says of the content in its box.
+// A doneState tells whether a .done file belongs to the content in its box.
 type doneState int
 
 const (

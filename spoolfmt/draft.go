@@ -47,7 +47,7 @@ func (s *Spool) newDraft(id string) (*Draft, error) {
 }
 
 // create makes a file in tmp that did not exist. Its mode does not depend on
-// the umask, which must not decide who may read mail.
+// the umask, which must not decide which users can read mail.
 func (s *Spool) create(name string) (int, error) {
 	mode := unix.O_RDWR
 	if s.dirs[Cur] < 0 { // a feeder reads nothing, and its sandbox lets it read nothing
@@ -67,7 +67,7 @@ func (s *Spool) create(name string) (int, error) {
 // this one is taken, which happens only if somebody guesses it.
 func (d *Draft) ID() string { return d.id }
 
-// Size returns the octets written so far.
+// Size returns the octets written until now.
 func (d *Draft) Size() int64 { return d.size }
 
 // Write appends to the content, which is stored as given: lines must end in

@@ -53,7 +53,7 @@ func (s *Spool) Drain(ctx context.Context, deliver func(*Message) error) error {
 	return errors.Join(err, s.flushAll())
 }
 
-// drainOne takes what a name stands for, if it is due and nobody else has it.
+// drainOne takes the message of a name, if it is due and nobody else has it.
 func (s *Spool) drainOne(box Box, e Entry, deliver func(*Message) error) error {
 	var c *Claim
 	var err error

@@ -116,8 +116,8 @@ func (s *Spool) flushAll() error {
 	return errors.Join(s.Flush(), s.Flush())
 }
 
-// removeEnded removes a .done file whose content is gone for good, unless the
-// name is another file by now, or somebody restored the content.
+// removeEnded removes a .done file when the removal of its content is durable,
+// unless the name is another file by now, or somebody restored the content.
 func (s *Spool) removeEnded(e endedID) error {
 	back, err := exists(s.dirs[Cur], e.id+KindContent.Suffix())
 	if err != nil || back {

@@ -29,7 +29,8 @@ func (c *Claim) Content() *os.File {
 }
 
 // Open returns the content once more, for reading, with a position of its own:
-// for a program that may leave somebody behind who reads on. The caller closes it.
+// for a program that may leave a process behind that reads on. The caller closes
+// it.
 func (c *Claim) Open() (*os.File, error) {
 	if f, err := c.s.reopen(c.Content()); f != nil || err != nil {
 		return f, err
@@ -39,7 +40,7 @@ func (c *Claim) Open() (*os.File, error) {
 			return f, err
 		}
 	}
-	// It has no name, or lost it: a name may be anybody's, who can write there.
+	// It has no name, or lost it. What has the name now may be anybody's.
 	f, err := c.s.private(c.id)
 	if err != nil {
 		return nil, fmt.Errorf("copy of %s: %w", c.path(KindContent), err)
@@ -108,10 +109,9 @@ func (c *Claim) Load() error {
 	return c.checkContent(to)
 }
 
-// sameOwner refuses an envelope that another feeder put beside this content: in
-// the moment between its own feeder's two moves, where that one holds no lock,
-// or under an id that is used again. He could have anybody's mail sent to
-// himself.
+// sameOwner refuses an envelope that another feeder put beside this content:
+// between the two moves of a feeder that holds no lock, or under an id that is
+// used again. That envelope could send anybody's mail to its owner.
 func (c *Claim) sameOwner(content *unix.Stat_t) error {
 	if c.s.maySend(&c.envIno, content) {
 		return nil
@@ -121,8 +121,8 @@ func (c *Claim) sameOwner(content *unix.Stat_t) error {
 	return &MalformedError{File: c.path(KindEnvelope), Err: err}
 }
 
-// maySend tells whether an envelope's owner has a say in what becomes of a
-// content: it is his own, or he is root or the drainer, who records outcomes.
+// maySend tells whether an envelope's owner may decide where a content goes: the
+// content's owner, root, and the drainer, which records outcomes.
 func (s *Spool) maySend(env, content *unix.Stat_t) bool {
 	if env.Uid == content.Uid || env.Uid == 0 {
 		return true

@@ -12,8 +12,8 @@ import (
 	"smap/spoolfmt/envelope"
 )
 
-// Envelopes whose content is missing, or is no file: SPOOL-FORMAT.md, 10.3 and
-// 10.4.
+// Envelopes whose content is missing, or is no regular file: SPOOL-FORMAT.md,
+// 10.3 and 10.4.
 
 // A lone envelope stays where it is until it goes to bad: moved to cur it would
 // be beside the content of a feeder that uses its id again.
@@ -125,8 +125,8 @@ func (c *Claim) removeLone() error {
 }
 
 // asideLone moves the envelope to bad, and then writes the reason into it there.
-// The old name has to be gone for good by then: a power cut must not leave a
-// message of the old file beside the new one.
+// The old name is gone durably by then: a power cut must not leave a message of
+// the old file beside the new one.
 func (c *Claim) asideLone(reason string) error {
 	s, env := c.s, c.id+KindEnvelope.Suffix()
 	name, err := s.intoBad(c.id, func(name string) error {

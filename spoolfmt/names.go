@@ -6,7 +6,7 @@ import (
 	"smap/spoolfmt/envelope"
 )
 
-// A Kind is what a name in a box stands for.
+// A Kind is the kind of file that a name in a box is for.
 type Kind int
 
 // The kinds of names. KindOther is every name that the protocol does not use.

@@ -9,9 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// An oddFileError says that a name stands for something else than a regular
-// file, which is the message's fault. Everything else that keeps a file from
-// being opened is the system's trouble.
+// An oddFileError is the error of a name that is no regular file, which is the
+// message's fault. Everything else that keeps a file from being opened is the
+// system's trouble.
 type oddFileError struct{ reason string }
 
 func (e *oddFileError) Error() string { return e.reason }
@@ -67,7 +67,7 @@ func (s *Spool) lockVerified(f *os.File, box Box, name string) error {
 	return err
 }
 
-// means tells whether a name stands for an open file.
+// means tells whether a name is that of an open file.
 func (s *Spool) means(box Box, name string, f *os.File) (bool, error) {
 	named, err := lstat(s.dirs[box], name)
 	if err == nil {

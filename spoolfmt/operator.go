@@ -158,7 +158,7 @@ func (c *Claim) requeue(from Box) error {
 	return nil
 }
 
-// blocked says it in one word when the name is taken.
+// blocked makes the error ErrBlocked when the name is taken.
 func blocked(err error) error {
 	if errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("%w: %w", ErrBlocked, err)

@@ -112,8 +112,8 @@ func open(dir string, o Options, use ...Box) (*Spool, error) {
 		}
 	}
 	if made {
-		// Not fatal: who may not read the top directory cannot sync it, and
-		// then it is not the one who should be making boxes in it.
+		// Not fatal: a process that may not read the top directory cannot sync
+		// it, and should not be the one that makes boxes in it.
 		if err := s.sys.fsync(top); err != nil {
 			s.log.Warn("spool: new boxes not synced", "dir", dir, "error", err)
 		}
@@ -224,8 +224,8 @@ func (s *Spool) Free() (bytes, inodes uint64, err error) {
 	return free(s.dirs[New])
 }
 
-// noLimit is what file systems that make inodes as they need them say of
-// their number.
+// noLimit is the number of free inodes where a file system makes them as it
+// needs them, and reports none.
 func noLimit(files, left uint64) uint64 {
 	if files == 0 {
 		return math.MaxUint64
@@ -278,7 +278,7 @@ const (
 	forgetAfter  = time.Hour
 )
 
-// lasted tells whether the state has stood for LookAgain.
+// lasted tells whether the state was seen before, at least LookAgain ago.
 func (s *sightings) lasted(now time.Time, what sighting) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -317,7 +317,7 @@ func (w fdWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// writeAll writes the whole of p; a short write that says no error is one.
+// writeAll writes the whole of p. A write of nothing without an error is one.
 func (s *Spool) writeAll(fd int, p []byte) error {
 	for len(p) > 0 {
 		n, err := s.sys.write(fd, p)

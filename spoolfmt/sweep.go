@@ -116,7 +116,7 @@ func (w *Sweeper) leftInCur(e Entry, now time.Time) error {
 	return w.orphan(Cur, e, now) // LOST
 }
 
-// passing drops the errors that say who owns a message.
+// passing drops the errors of a message that somebody else owns.
 func passing(err error) error {
 	for _, pass := range []error{ErrBusy, ErrGone, ErrBlocked, ErrLinked, ErrAlone} {
 		if errors.Is(err, pass) {

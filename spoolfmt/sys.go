@@ -77,7 +77,7 @@ func again(call func() error) error {
 
 // linkAndUnlink moves a name without replacing another, where the system has
 // no call for that. A crash between the two leaves one inode under two names,
-// which recovery knows. A retransmitted NFS request may say EEXIST after it
+// which recovery knows. A repeated NFS request may report EEXIST after it
 // succeeded: then both names are the same inode.
 func linkAndUnlink(fromDir int, from string, toDir int, to string) error {
 	err := again(func() error { return unix.Linkat(fromDir, from, toDir, to, 0) })
@@ -122,8 +122,8 @@ func sameFile(a, b *unix.Stat_t) bool { return a.Dev == b.Dev && a.Ino == b.Ino 
 
 func isRegular(st *unix.Stat_t) bool { return uint32(st.Mode)&unix.S_IFMT == unix.S_IFREG }
 
-// exists tells whether a name stands in a directory; a failing look is an
-// error, never a "no".
+// exists tells whether a directory has a name. A look that fails is an error,
+// never a "no".
 func exists(dir int, name string) (bool, error) {
 	_, err := lstat(dir, name)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -36,10 +36,10 @@ func reserve(fd int, size int64) error {
 }
 
 // syncfs is trusted where it is known to write data, names and the journal, to
-// make the disk empty its cache, and to say when that failed: on these file
-// systems, from Linux 5.17 on. (5.8 began to tell of contents, but what the file
-// system itself said, of its journal for example, was thrown away until 5.17.)
-// FUSE and NFS leave more to a file's own fsync.
+// make the disk empty its cache, and to report a failure: on these file systems,
+// from Linux 5.17 on. (5.8 began to report errors of contents, but dropped those
+// of the file system itself, such as its journal's, until 5.17.) FUSE and NFS
+// leave more to a file's own fsync.
 func syncfs(fd int) error {
 	var st unix.Statfs_t
 	if err := unix.Fstatfs(fd, &st); err != nil {
@@ -54,10 +54,10 @@ func syncfs(fd int) error {
 	return errors.ErrUnsupported
 }
 
-// syncfsWritable does not believe a sync of a file system that is read-only: the
-// kernel then does nothing and says that all is well, also where it was trouble
-// with the disk that made it so (errors=remount-ro), and what was not written by
-// then never will be. So the look comes after the sync.
+// syncfsWritable does not believe a sync of a file system that is read-only. The
+// kernel then does nothing and reports success, even where trouble with the disk
+// made it so (errors=remount-ro), and what is not written yet never will be. So
+// the look comes after the sync.
 func syncfsWritable(fd int) error {
 	if err := unix.Syncfs(fd); err != nil {
 		return err

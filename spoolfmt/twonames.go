@@ -8,14 +8,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// One file under two names is what a move by link and unlink leaves that was cut
-// short: SPOOL-FORMAT.md, B. Only names of the same id are compared, so that a
-// link that a stranger makes costs nothing and changes nothing.
+// A move by link and unlink that was cut short leaves one file under two names:
+// SPOOL-FORMAT.md, B. Only names of the same id are compared, so that a
+// stranger's link costs nothing and changes nothing.
 
-// The files of one id in a box. Ino 0 stands for a file that is not there.
+// The files of one id in a box. A file with Ino 0 does not exist.
 type files struct{ content, env, done unix.Stat_t }
 
-// whole tells whether content and envelope are there.
+// whole tells whether content and envelope exist.
 func (f *files) whole() bool { return f.content.Ino != 0 && f.env.Ino != 0 }
 
 // either is the envelope, or what it became.

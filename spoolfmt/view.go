@@ -12,9 +12,9 @@ import (
 	"smap/spoolfmt/envelope"
 )
 
-// OpenViewer opens a spool to look at it. Nothing is made: a box that is
-// missing, or closed to this process, stays out, and Missing says why. What is
-// seen may change at any moment; only a claim gives a message to its caller.
+// OpenViewer opens a spool to look at it. It makes nothing: it leaves out a box
+// that is missing, or closed to this process, and Missing returns why. What it
+// sees may change at any moment. Only a claim gives a message to its caller.
 func OpenViewer(dir string, o Options) (*Spool, error) {
 	s := newSpool(o)
 	top, err := openTop(dir)
@@ -58,8 +58,8 @@ func (s *Spool) Missing(b Box) error {
 }
 
 // Open opens a file in a box for reading: a regular one, never through a link.
-// The error is a *[MalformedError] where something else stands under the name,
-// and fs.ErrNotExist where nothing does.
+// The error is a *[MalformedError] where the name is something else, and
+// fs.ErrNotExist where there is none.
 func (s *Spool) Open(b Box, name string) (*os.File, error) {
 	fd, err := s.view(b, name)
 	if err != nil {
@@ -68,8 +68,8 @@ func (s *Spool) Open(b Box, name string) (*os.File, error) {
 	return os.NewFile(uintptr(fd), b.String()+"/"+name), nil
 }
 
-// view is openContent for who only looks: a descriptor that cannot write, and
-// that costs no more calls than it must.
+// view is openRegular for a process that only looks: a descriptor that cannot
+// write, for as few calls as possible.
 func (s *Spool) view(b Box, name string) (int, error) {
 	path := b.String() + "/" + name
 	fd, err := s.sys.open(s.dirs[b], name, unix.O_RDONLY|unix.O_NONBLOCK, 0)
