@@ -37,6 +37,7 @@ type markAt struct {
 type tally struct {
 	points, flushes, between int
 	waiting, again           int // accepted and not delivered yet; delivered before and again
+	left                     int // points at which smapd could not deliver something, accepted or not
 	repaired                 int // points at which the kernel did not mount the disk before e2fsck
 	wrong, wrongBetween      int // points at which something accepted was missing, or came wrong
 }
@@ -74,8 +75,8 @@ func check(args []string) error {
 		return err
 	}
 	s := c.sum
-	fmt.Printf("guest: checked points=%d flushes=%d between=%d writes=%d waiting=%d again=%d repaired=%d wrong=%d wrong-between=%d\n",
-		s.points, s.flushes, s.between, len(c.log.Entries), s.waiting, s.again, s.repaired, s.wrong, s.wrongBetween)
+	fmt.Printf("guest: checked points=%d flushes=%d between=%d writes=%d waiting=%d again=%d left=%d repaired=%d wrong=%d wrong-between=%d\n",
+		s.points, s.flushes, s.between, len(c.log.Entries), s.waiting, s.again, s.left, s.repaired, s.wrong, s.wrongBetween)
 	return nil
 }
 
@@ -191,11 +192,14 @@ func (c *checker) look(image string, p point) {
 		}
 		return nil
 	})
-	if err != nil {
-		wrong = append(wrong, err.Error())
-	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if errors.Is(err, errLeft) {
+		c.sum.left++
+		fmt.Printf("guest: left at write %d: %v\n", p.at, err)
+	} else if err != nil {
+		wrong = append(wrong, err.Error())
+	}
 	acked, taken := map[string]bool{}, map[string]bool{}
 	for _, m := range c.marks {
 		switch {

@@ -15,6 +15,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// errLeft: smapd could not deliver something. That is wrong only if it had been accepted.
+var errLeft = errors.New("mail is left")
+
 // deliver mounts a disk and runs smapd until everything in its spool is delivered, then throws the disk away.
 func (c *checker) deliver(image string, take func(mark, text string) error) (err error) {
 	dir := image + ".mnt"
@@ -50,7 +53,7 @@ func (c *checker) deliver(image string, take func(mark, text string) error) (err
 		}
 		// What has two names after the cut is left for a minute, and for the next smapd.
 		if patience := 3 * time.Minute; time.Since(began) > patience {
-			return fmt.Errorf("smapd -once: %w: %s", err, out[max(0, len(out)-500):])
+			return fmt.Errorf("%w: %w: %s", errLeft, err, out[max(0, len(out)-500):])
 		}
 	}
 }
