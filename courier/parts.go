@@ -60,7 +60,7 @@ func (d *delivery) runPart(ctx context.Context, p *part) {
 		if err != nil || !d.attempt(ctx, p, content, batch) {
 			break
 		}
-		if time.Since(began) >= d.cfg.AgentTimeout {
+		if time.Since(began) >= d.cfg.AgentTimeout && d.retries(batch[0].Address) {
 			break // it hangs; the other batches would too, for hours
 		}
 	}
@@ -84,6 +84,14 @@ func (d *delivery) runPart(ctx context.Context, p *part) {
 	}
 	d.open--
 	d.changed.Broadcast()
+}
+
+// retries tells whether the last result of a recipient was to try again.
+func (d *delivery) retries(to string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	r, ok := d.replies[to]
+	return ok && r.Outcome == agent.Retry
 }
 
 // contentFor returns the content for one part: with a position of its own where
