@@ -1,7 +1,11 @@
 package courier
 
 import (
+	"context"
+	"errors"
+	"os"
 	"testing"
+	"time"
 
 	"github.com/fsnotify/fsnotify"
 
@@ -48,5 +52,37 @@ func TestOnceReports(t *testing.T) {
 	}
 	if len(a.reports) != 1 || !b.empty() {
 		t.Errorf("%d reports, left %v %v", len(a.reports), b.names("new"), b.names("cur"))
+	}
+}
+
+// TestOnceMoved: a courier that runs once ends when its spool goes away.
+func TestOnceMoved(t *testing.T) {
+	b := newBench(t, nil)
+	b.cfg.MaxChildren = 1
+	b.cfg.Agent = agentFunc(func(_ context.Context, job *agent.Job) ([]agent.Result, error) {
+		if b.exists("new") {
+			if err := os.Rename(b.path("new"), b.path("away")); err != nil {
+				t.Error(err)
+			}
+			b.nothing(50*time.Millisecond, "the event that new moved comes first")
+		}
+		return job.Same(agent.Result{Outcome: agent.Delivered}), nil
+	})
+	for range 100 {
+		b.message("x\n")
+	}
+	cfg := b.cfg
+	cfg.Once = true
+	c, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	if err := c.Run(ctx); !errors.Is(err, ErrUndelivered) || ctx.Err() != nil {
+		t.Errorf("%v; %v", err, ctx.Err())
+	}
+	if err := os.Rename(b.path("away"), b.path("new")); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -16,6 +16,9 @@ const onceGrace = time.Second
 
 // drained tells, with Config.Once, whether nothing is left that could be done now.
 func (l *loop) drained(now time.Time) bool {
+	if l.side.home.moved {
+		return l.out == 0
+	}
 	if l.out > 0 || !l.d.intake.idle(now) && l.d.hungry() || l.d.intake.wanted() {
 		return false
 	}
@@ -39,6 +42,8 @@ func (l *loop) drained(now time.Time) bool {
 // leaves tells whether mail is left that could not be delivered now, and why.
 func (l *loop) leaves(now time.Time) error {
 	switch {
+	case l.side.home.moved:
+		return fmt.Errorf("%w: %s is not there any more", ErrUndelivered, l.cfg.Dir)
 	case l.d.spool.shut:
 		return fmt.Errorf("%w: spool: %w", ErrUndelivered, l.d.spool.why)
 	case l.side.unread[spoolfmt.New] || l.side.unread[spoolfmt.Cur]:
