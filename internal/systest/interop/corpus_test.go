@@ -15,8 +15,8 @@ import (
 // corpus holds the messages that Python tests its email package with, and files that are no messages at all.
 const corpus = "/usr/lib/python3.11/test/test_email/data"
 
-// TestCorpus sends real messages, as lines by DATA and as they are by BDAT: each comes out octet for octet, or is refused
-// for what RFC 5321 2.3.8 forbids.
+// TestCorpus sends real messages, as lines by DATA and as they are by BDAT: each comes out octet for octet, but for the
+// line of a mailbox at its beginning, or is refused for what RFC 5321 2.3.8 forbids.
 func TestCorpus(t *testing.T) {
 	t.Parallel()
 	s := kit.NewSite(t)
@@ -55,7 +55,11 @@ func TestCorpus(t *testing.T) {
 			accepted++
 			m := s.SpooledFor(to, 1, 0)[0]
 			_, rest, _ := strings.Cut(m.Content, " +0000\n")
-			if rest != lines {
+			want := lines
+			if strings.HasPrefix(lines, "From ") {
+				want = "X-Mailbox-Line: " + lines // smap(8)
+			}
+			if rest != want {
 				t.Errorf("%s by %s arrived as %q", filepath.Base(file), how, kit.Head(rest, 2000))
 			}
 		}
