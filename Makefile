@@ -26,7 +26,7 @@ help:
 	@echo 'make soak         as root: an hour of mixed load, kills and reloads; SOAK=5m is shorter'
 	@echo 'make guests       as root: other kernels and machines under QEMU, every flush of five file systems; hours'
 	@echo 'make coverage-all as root: what unit tests, scripts and injected faults reach together, package by package'
-	@echo 'make reach        the packages that what strangers send can reach, with their lines'
+	@echo 'make reach        the packages that input from strangers can reach, with the lines of Go in each'
 	@echo 'make install      what is in bin/, manuals, completions and an example table, below $$(DESTDIR)$$(PREFIX)'
 	@echo 'make uninstall    removes what make install with the same PREFIX installed'
 	@echo 'make html         the manuals as pages for a browser, in build/html'
