@@ -68,7 +68,7 @@ func (c *Courier) Reload(cfg Config) error {
 		return err
 	}
 	if cfg.Dir != c.cfg.Dir || cfg.BadDir != c.cfg.BadDir {
-		return fmt.Errorf("courier: directory and baddir change only with a restart")
+		return fmt.Errorf("courier: directory or baddir has changed; restart smapd to use it")
 	}
 	for {
 		select {

@@ -70,7 +70,7 @@ func parseCIDR(s string) (Pattern, error) {
 	}
 	if p.Addr().Is4In6() {
 		if p.Bits() < 96 {
-			return Pattern{}, errors.New(quoted(s) + " covers more than the IPv4-mapped addresses")
+			return Pattern{}, errors.New(quoted(s) + " covers more than IPv4 addresses; write an IPv4 network as 192.0.2.0/24")
 		}
 		p = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
 	}
@@ -100,7 +100,7 @@ func parseIPv6(s string) (Pattern, error) {
 	case err != nil:
 		return Pattern{}, errors.New(quoted(s) + " is not an IPv6 address")
 	case addr.Zone() != "":
-		return Pattern{}, errors.New(quoted(s) + ": a zone cannot be matched")
+		return Pattern{}, errors.New(quoted(s) + ": write the address without its zone")
 	}
 	addr = addr.Unmap()
 	return Pattern{text: s, kind: patPrefix, prefix: netip.PrefixFrom(addr, addr.BitLen())}, nil

@@ -84,9 +84,9 @@ func (t *Table) account(c StringClause, grp, passwd, group string) (uid, gid int
 	}
 	switch {
 	case id == 0:
-		return -1, -1, t.Errorf(c, "%s is root", quoted(user))
+		return -1, -1, t.Errorf(c, "%s is root; name another user", quoted(user))
 	case gid == 0 && grp != "":
-		return -1, -1, t.Errorf(GroupID, "%s is root's group", quoted(grp))
+		return -1, -1, t.Errorf(GroupID, "%s is root's group; name another group", quoted(grp))
 	case gid == 0:
 		return -1, -1, t.Errorf(c, "the group of %s is root's; write a groupid", quoted(user))
 	}

@@ -52,7 +52,7 @@ mail:x:8:
 		{"mai", "", -1, -1, `no user "mai"`},
 		{"badid", "", -1, -1, `the line of "badid" in`},
 		{"badgroup", "", -1, -1, `the line of "badgroup" in`},
-		{"toor", "", -1, -1, `t:2: userid: "toor" is root`},
+		{"toor", "", -1, -1, `t:2: userid: "toor" is root; name another user`},
 		{"wheelie", "", -1, -1, `t:2: userid: the group of "wheelie" is root's; write a groupid`},
 		{"wheelie", "5", 11, 5, ""},
 		{"mail", "nogroup-here", -1, -1, `t:3: groupid: no group "nogroup-here" in`},

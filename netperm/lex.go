@@ -216,7 +216,7 @@ func (s *scanner) skipBlanks() bool {
 			s.pos = s.continuationEnd()
 			s.line++
 			if s.pos >= len(s.text) {
-				s.fault = "the table ends in a continued line"
+				s.fault = "the last line of the table ends in a backslash; remove it"
 				return false
 			}
 		case c == ' ' || c == '\t' || s.endCR():

@@ -23,7 +23,7 @@ func SharedUser(path string) []*Error {
 	if err != nil || err2 != nil || a < 0 || a != b {
 		return nil
 	}
-	return []*Error{smap.Errorf(UserID, "smap and smapd are one user: only the sandbox keeps a smap that is broken into from the mail in the spool; use two users")}
+	return []*Error{smap.Errorf(UserID, "smap and smapd run as the same user: an attacker who takes over smap could read the mail in the spool, and only the sandbox prevents it; use two users")}
 }
 
 // UnknownRecipients returns a warning if smap accepts mail for users that do not
@@ -38,7 +38,7 @@ func UnknownRecipients(text []byte, file string) []*Error {
 	if words := smapd.Words(Agent); len(words) > 0 && words[0] == "maildir" {
 		return nil // which takes mail for everybody
 	}
-	return []*Error{smapd.Errorf(Bounce, "no, and smap has no recipients: mail for an unknown user is accepted and set aside, and its sender is not told; see netperm-table(5)")}
+	return []*Error{smapd.Errorf(Bounce, "off, and smap has no list of recipients: smap accepts mail for unknown users, smapd sets it aside, and the sender is not told; set recipients, see netperm-table(5)")}
 }
 
 // both reads a table for smap and for smapd. Each is nil if it has errors.

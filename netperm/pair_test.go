@@ -18,9 +18,9 @@ func TestSharedUser(t *testing.T) {
 		table string
 		want  string
 	}{
-		"one":       {"smap, smapd: userid 5\n", "table:3: userid: smap and smapd are one user"},
-		"by number": {"smap: userid 5\nsmapd: userid 05\n", "table:3: userid: smap and smapd are one user"},
-		"any":       {"*: userid 5\n", "table:3: userid: smap and smapd are one user"},
+		"one":       {"smap, smapd: userid 5\n", "table:3: userid: smap and smapd run as the same user"},
+		"by number": {"smap: userid 5\nsmapd: userid 05\n", "table:3: userid: smap and smapd run as the same user"},
+		"any":       {"*: userid 5\n", "table:3: userid: smap and smapd run as the same user"},
 		"two":       {"smap: userid 5\nsmapd: userid 6\n", ""},
 		"no smapd":  {"smap: userid 5\n", ""},
 		"wrong":     {"smap, smapd: userid 5\nsmap: timeout x\n", ""},

@@ -16,10 +16,10 @@ func (p *parser) given(c Clause) bool {
 func (p *parser) saneRequired(root bool) {
 	t := p.t
 	if !p.given(Directory) {
-		p.failAt(Directory, "missing: %s needs it", t.program)
+		p.failAt(Directory, "missing: add a rule \"%s: directory DIR\"", t.program)
 	}
 	if root && !p.given(UserID) {
-		p.failAt(UserID, "missing: root needs it")
+		p.failAt(UserID, "missing: add a rule \"%s: userid USER\", since %[1]s must not keep running as root", t.program)
 	}
 	for _, pair := range [...][2]StringClause{{TLSCert, TLSKey}, {TLSKey, TLSCert}} {
 		if t.Has(pair[0]) && !p.given(pair[1]) {

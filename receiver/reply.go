@@ -54,8 +54,8 @@ var (
 	replyQuitHelo   = Reply{Code: 221, Text: "Closing connection", Close: true}
 	replyParamsHelo = Reply{Code: 555, Enhanced: "5.5.4", Text: "Parameters need EHLO", fault: true}
 	replySize       = Reply{Code: 501, Enhanced: "5.5.4", Text: "SIZE is not a number", fault: true}
-	replyExpands    = Reply{Code: 553, Enhanced: "5.1.3", Text: "Bad address: it begins an expansion"}
-	replyBadLiteral = Reply{Code: 553, Enhanced: "5.1.3", Text: "Bad address: the literal holds no address"}
+	replyExpands    = Reply{Code: 553, Enhanced: "5.1.3", Text: "Bad address: local part looks like a shell or Exim expansion"}
+	replyBadLiteral = Reply{Code: 553, Enhanced: "5.1.3", Text: "Bad address: no valid IP address in the brackets"}
 	replyNullRcpt   = Reply{Code: 553, Enhanced: "5.1.3", Text: "A recipient needs an address", fault: true}
 	replyNeedUTF8   = Reply{Code: 553, Enhanced: "5.6.7", Text: "Address beyond ASCII needs the SMTPUTF8 parameter"}
 	replyNoDomain   = Reply{Code: 553, Enhanced: "5.1.3", Text: "Recipient needs a domain"}
@@ -65,7 +65,7 @@ var (
 	replySystem     = Reply{Code: 451, Enhanced: "4.3.0", Text: "System trouble, try later"}
 	replyLoop       = Reply{Code: 554, Enhanced: "5.4.6", Text: "Too many Received lines: a mail loop"}
 	replyBareLine   = Reply{Code: 550, Enhanced: "5.5.2", Text: "Lines must end in CR LF, and NUL is not allowed", Close: true}
-	replyEarly      = Reply{Code: 554, Enhanced: "5.5.0", Text: "You talk before your turn", Close: true}
+	replyEarly      = Reply{Code: 554, Enhanced: "5.5.0", Text: "Wait for the greeting before you send commands", Close: true}
 )
 
 // Replies whose text depends on something.

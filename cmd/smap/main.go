@@ -70,7 +70,7 @@ func run(args []string) int {
 	var o options
 	f := flag.NewFlagSet("smap", flag.ContinueOnError)
 	f.StringVar(&o.table, "c", netperm.DefaultPath(), "the netperm-table is `FILE`")
-	f.StringVar(&o.log, "log", "", "log to `syslog` or stderr, whatever the table says")
+	f.StringVar(&o.log, "log", "", "log to `syslog` or stderr; overrides the table")
 	f.BoolVar(&o.check, "t", false, "check the table and exit")
 	f.BoolVar(&o.version, "version", false, "print the version and exit")
 	f.Func("listen", "serve on `ADDR`, ADDRESS:PORT or :PORT; may be repeated", func(s string) error {

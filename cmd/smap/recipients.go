@@ -118,7 +118,7 @@ func (w *watcher) look() time.Duration {
 	}
 	w.used, w.seen = now, nil
 	if now.Size() < before/2 {
-		w.log.Warn("recipients", "file", w.path, "note", "less than half as long as before; not taken before HUP")
+		w.log.Warn("recipients", "file", w.path, "note", "less than half as long as before: smap keeps the old list; send SIGHUP to load the new one")
 		return lookEvery
 	}
 	w.log.Info("recipients", "file", w.path, "note", "changed")

@@ -54,7 +54,7 @@ func (s *setup) takeSlots(v visitor) bool {
 		limit, err = taken.client(v.peer.Addr())
 	}
 	if err != nil {
-		s.config.Log.Warn("limits", "note", "maxsessions and maxperclient do not hold", "error", err)
+		s.config.Log.Warn("limits", "note", "maxsessions and maxperclient are not enforced", "error", err)
 	}
 	if limit != "" {
 		s.turnAway(v, limit)
@@ -66,7 +66,7 @@ func (s *setup) takeSlots(v visitor) bool {
 func (s *setup) takeClientSlot(addr netip.Addr) (done func(), ok bool) {
 	limit, err := s.slots.client(addr)
 	if err != nil {
-		s.config.Log.Warn("limits", "note", "maxperclient does not hold", "error", err)
+		s.config.Log.Warn("limits", "note", "maxperclient is not enforced", "error", err)
 	}
 	return func() {}, limit == ""
 }
@@ -83,7 +83,7 @@ func openSlots(path string, sessions, each int64) (*slots, error) {
 	switch {
 	case err != nil:
 	case st.Mode&unix.S_IFMT != unix.S_IFREG || int(st.Uid) != os.Geteuid() || st.Mode&0o022 != 0:
-		err = errors.New("it must be a file of ours that nobody else can write")
+		err = fmt.Errorf("must be a regular file of user %d that no other user can write (mode 0600)", os.Geteuid())
 	default:
 		err = s.readKey()
 	}

@@ -73,7 +73,7 @@ func (r *rules) setAgents(cfg *courier.Config) error {
 	}
 	for _, l := range r.table.Lines(netperm.Route) {
 		if lane(cfg, l.Words[0]) == nil {
-			return r.table.ErrorAt(netperm.Route, l, "there is no lane %s", l.Words[0])
+			return r.table.ErrorAt(netperm.Route, l, "there is no lane %s; add a rule \"smapd: lane %[1]s KIND ...\"", l.Words[0])
 		}
 		route := courier.Route{Lane: l.Words[0]}
 		for _, w := range l.Words[1:] {
@@ -102,7 +102,7 @@ func lane(cfg *courier.Config, name string) *courier.Lane {
 func setLimits(cfg *courier.Config, words []string) error {
 	l := lane(cfg, words[0])
 	if l == nil {
-		return fmt.Errorf("there is no lane %s", words[0])
+		return fmt.Errorf("there is no lane %s; add a rule \"smapd: lane %[1]s KIND ...\"", words[0])
 	}
 	for rest := words[1:]; len(rest) > 0; rest = rest[2:] {
 		if len(rest) == 1 {

@@ -40,7 +40,7 @@ func (r *rules) checkTimeout() {
 	}
 	if r.table.Has(netperm.AgentTimeout) {
 		r.doubts = append(r.doubts, r.table.Errorf(netperm.AgentTimeout,
-			"it is for programs: SMTP and LMTP have limits for each command and each block of data"))
+			"has no effect: it limits only programs (agents sendmail and exec); SMTP and LMTP have their own timeouts"))
 	}
 }
 

@@ -83,14 +83,14 @@ func detachedReady(o options) {
 func writePid(path string) (remove func(), err error) {
 	f, err := openPid(path)
 	if err != nil {
-		return nil, fmt.Errorf("pid file: %w; -p names another", err)
+		return nil, fmt.Errorf("pid file: %w; choose another file with -p", err)
 	}
 	// Cut first and written at once: there is no moment with half a number.
 	if err = f.Truncate(0); err == nil {
 		_, err = f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("pid file: %w; -p names another", err), f.Close())
+		return nil, errors.Join(fmt.Errorf("pid file: %w; choose another file with -p", err), f.Close())
 	}
 	return func() {
 		// Only our own: somebody may have removed it, and another smapd made one.

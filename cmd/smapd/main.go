@@ -78,8 +78,8 @@ func parse(args []string, stdout, stderr io.Writer) (options, int) {
 	f.BoolVar(&o.test, "t", false, "check the table and exit; with addresses, print their lanes")
 	f.BoolVar(&o.detach, "d", false, "detach and write a pid file")
 	f.StringVar(&o.pidFile, "p", "/var/run/smapd.pid", "pid file with -d")
-	f.StringVar(&o.log, "log", "", "log to syslog or stderr, whatever the table says")
-	f.BoolVar(&o.once, "once", false, "deliver what is there and due, then exit")
+	f.StringVar(&o.log, "log", "", "log to syslog or stderr; overrides the table")
+	f.BoolVar(&o.once, "once", false, "deliver all mail that is due, then exit")
 	f.BoolVar(&o.version, "version", false, "print the version and exit")
 	f.BoolVar(&o.child, "child", false, "internal: started by the parent")
 	f.BoolVar(&o.inner, "detached", false, "internal: started by -d")
@@ -102,10 +102,10 @@ func parse(args []string, stdout, stderr io.Writer) (options, int) {
 	case f.NArg() > 0 && o.test:
 		o.addresses = f.Args()
 	case f.NArg() > 0:
-		fmt.Fprintf(stderr, "smapd: unexpected argument %q\n", f.Arg(0))
+		fmt.Fprintf(stderr, "smapd: unexpected argument %q; see smapd -h\n", f.Arg(0))
 		return o, sysexits.Usage
 	case o.detach && o.log == "stderr":
-		fmt.Fprintln(stderr, "smapd: -log stderr with -d: nobody would see it")
+		fmt.Fprintln(stderr, "smapd: -log stderr does not work with -d: a detached smapd has no terminal; leave out one of the two")
 		return o, sysexits.Usage
 	case o.log != "" && o.log != "syslog" && o.log != "stderr":
 		fmt.Fprintf(stderr, "smapd: -log %q is neither syslog nor stderr\n", o.log)

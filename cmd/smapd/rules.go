@@ -55,7 +55,7 @@ func readRules(path string, root bool) (*rules, error) {
 	cfg, err := r.config()
 	if err == nil && cfg.BadAdmin == "" && r.table.String(netperm.BadAdmin) != "none" {
 		r.doubts = append(r.doubts, r.table.Errorf(netperm.BadAdmin,
-			"nobody gets a digest of what is set aside, since no agent delivers on this host: name an address, or none"))
+			"no agent delivers on this host, so nobody gets the digest of messages set aside; set badadmin to an address, or to none"))
 	}
 	return r, err
 }

@@ -52,7 +52,7 @@ func (c *cleaner) next() ([]byte, error) {
 		chunk = append(chunk[:len(chunk)-2], '\n')
 	}
 	if i := bytes.IndexAny(chunk, "\r\x00"); i >= 0 {
-		return nil, failf(sysexits.DataErr, "line %d of the message holds %q; a message has neither CR (but before LF) nor NUL", c.lines, chunk[i])
+		return nil, failf(sysexits.DataErr, "line %d of the message holds %q; a message must not contain NUL, or CR without LF", c.lines, chunk[i])
 	}
 	if first && c.dotEnds && string(chunk) == ".\n" {
 		return nil, io.EOF

@@ -60,7 +60,7 @@ func readHeader(in *cleaner) (*header, error) {
 		}
 	}
 	if h.hops > maxHops {
-		return nil, failf(sysexits.DataErr, "the message has %d Received fields: it goes round in a loop", h.hops)
+		return nil, failf(sysexits.DataErr, "the message has %d Received fields: it is in a mail loop", h.hops)
 	}
 	h.text = append(h.text, '\n')
 	return h, nil

@@ -161,7 +161,7 @@ func (p *listPrinter) total() error {
 	}
 	_, err := fmt.Fprintf(p.a.out, "%s, %s: %s\n", plural(p.rows, "message"), size(p.size), strings.Join(parts, ", "))
 	if p.idle > idleTime && p.counts[stateDelivering] == 0 {
-		text := fmt.Sprintf("Nobody seems to drain this spool: a message has waited for %s, and none is in delivery. Is smapd running, and does its log say that the agent is out of order?", age(p.idle))
+		text := fmt.Sprintf("Nobody seems to drain this spool: a message has waited for %s, and none is in delivery. Is smapd running? Does its log report trouble with the agent?", age(p.idle))
 		for _, line := range wrap(text, p.a.term.room(0)) {
 			_, err = fmt.Fprintln(p.a.out, line)
 		}

@@ -57,7 +57,7 @@ func (a *app) search() (dir, badDir string, err error) {
 	}
 	dir = t.String(netperm.Directory)
 	if dir == "" {
-		return "", "", failf(sysexits.Config, "%s names no directory; give the spool with -d", path)
+		return "", "", failf(sysexits.Config, "%s has no directory rule for smapd; name the spool with -d DIR", path)
 	}
 	badDir = t.String(netperm.BadDir)
 	if badDir == filepath.Join(dir, spoolfmt.Bad.String()) {

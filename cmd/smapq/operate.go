@@ -127,7 +127,7 @@ func (a *app) sure(ctx context.Context, yes bool, n int) (bool, error) {
 	}
 	t := terminal{fd: int(a.in.Fd())}
 	if !t.measure() {
-		return false, usagef("standard input is not a terminal, so nobody can be asked: -y deletes %s", plural(n, "message"))
+		return false, usagef("cannot ask, standard input is not a terminal; use -y to delete %s", plural(n, "message"))
 	}
 	fmt.Fprintf(a.err, "Delete %s for good? [y/N] ", plural(n, "message"))
 	answered := make(chan bool, 1)

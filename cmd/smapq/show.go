@@ -33,7 +33,7 @@ func (a *app) showCommand() *cobra.Command {
 		ValidArgsFunction: a.completeIDs(spoolfmt.New, spoolfmt.Cur, spoolfmt.Bad),
 		RunE: func(c *cobra.Command, ids []string) error {
 			if a.json && (o.raw || o.content) || o.raw && o.content {
-				return usagef("only one of --json, --raw and --content")
+				return usagef("use only one of --json, --raw and --content")
 			}
 			return a.show(c.Context(), ids, o)
 		},
@@ -141,7 +141,7 @@ func (a *app) copyContent(s *spoolfmt.Spool, r ref, headerOnly bool) error {
 	}
 	f, err := s.Open(r.box, name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return failf(sysexits.NoInput, "%s: the content is not there", r.id)
+		return failf(sysexits.NoInput, "%s: the content file is missing; smapq check shows more", r.id)
 	}
 	if err != nil {
 		return err

@@ -42,7 +42,7 @@ func (a *app) statCommand() *cobra.Command {
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if prometheus && a.json {
-				return usagef("only one of --json and --prometheus")
+				return usagef("use only one of --json and --prometheus")
 			}
 			s, err := a.view()
 			if err != nil {

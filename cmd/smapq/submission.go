@@ -87,7 +87,7 @@ func (a *app) feed(ctx context.Context, l *submission, in io.Reader) (string, er
 // feedError is what a spool that does not take a message means to its sender: try
 // again later.
 func feedError(err error) error {
-	return failf(sysexits.TempFail, "the spool did not take the message: %w", err)
+	return failf(sysexits.TempFail, "the message was not put into the spool: %w", err)
 }
 
 // write writes the content and returns the envelope.

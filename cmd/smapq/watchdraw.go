@@ -158,7 +158,7 @@ func (l *live) lines() []string {
 
 func (l *live) totals() string {
 	if l.reader.fs == nil {
-		return "The system sends no events: no rates."
+		return "No rates: the system does not report changes in the spool."
 	}
 	h := &l.rates
 	return l.a.term.fit(fmt.Sprintf("in %s: %d arrived, %d delivered, %d deferred, %d set aside",

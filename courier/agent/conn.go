@@ -324,7 +324,7 @@ func (c *smtpConn) read(within time.Duration) (reply, error) {
 			return r, nil
 		}
 	}
-	return r, errors.New("reply of too many lines")
+	return r, errors.New("the reply has too many lines")
 }
 
 func (c *smtpConn) sendAll(commands []string) error {

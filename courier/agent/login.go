@@ -19,7 +19,7 @@ func (c *smtpConn) login(ctx context.Context) error {
 		return nil
 	}
 	if !c.verified && !c.server.local() {
-		return errors.New("AUTH without verified TLS is refused")
+		return errors.New("a password or token is sent only over verified TLS; use tls verify or tls implicit")
 	}
 	offered := strings.Fields(strings.ToUpper(c.ext["AUTH"]))
 	for _, m := range offered {
@@ -33,9 +33,9 @@ func (c *smtpConn) login(ctx context.Context) error {
 		}
 	}
 	if c.opt.Token != nil {
-		return fmt.Errorf("the server does not offer AUTH XOAUTH2 but %q", c.ext["AUTH"])
+		return fmt.Errorf("the server does not offer AUTH XOAUTH2; it offers %q", c.ext["AUTH"])
 	}
-	return fmt.Errorf("the server offers neither AUTH PLAIN nor LOGIN but %q", c.ext["AUTH"])
+	return fmt.Errorf("the server offers neither AUTH PLAIN nor LOGIN; it offers %q", c.ext["AUTH"])
 }
 
 func base64text(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }

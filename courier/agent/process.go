@@ -94,7 +94,7 @@ const stayGrace = 5 * time.Second
 
 // errStays: a process that cannot be killed, such as one that has become another user
 // or waits for a disk, is not waited for.
-var errStays = errors.New("cannot be ended: it is left alone")
+var errStays = errors.New("does not end, although it was killed; it is left running")
 
 // wait waits for a program, but only for the grace once the context is done.
 func wait(ctx context.Context, cmd *exec.Cmd, grace time.Duration) error {

@@ -62,7 +62,7 @@ func (c *smtpConn) transactAgain(job *Job, again bool) ([]Result, error) {
 	case t.data && c.opt.LMTP:
 		// The server owes a reply for each recipient that it took: none. It
 		// should not have answered 354 (RFC 2033), and what it expects is unclear.
-		return t.results, errors.New("DATA: 354 without a recipient")
+		return t.results, errors.New("the server answered DATA with 354, but had accepted no recipient")
 	case t.data:
 		_, err := c.command(".") // an empty content, for nobody: RFC 2920
 		return t.results, err
