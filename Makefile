@@ -11,13 +11,14 @@ VERSION  = $(shell .ci/version)
 LINK     = -s -w -X smap/netperm.defaultPath=$(TABLE) -X smap/internal/version.release=$(VERSION)
 BUILD    = $(GO) build -trimpath -ldflags='$(LINK)'
 
-.PHONY: help build test check lint cross reach coverage coverage-all unit reader test-system bench fuzz model mutants proof soak guests vuln release reproducible demo install uninstall html deb clean
+.PHONY: help build test check lint cross reach coverage coverage-all unit reader test-system test-long bench fuzz model mutants proof soak guests vuln release reproducible demo install uninstall html deb clean
 
 help:
 	@echo 'make build        the programs, in bin/'
 	@echo 'make demo         one message through the spool, without root, in a directory of its own'
 	@echo 'make test         formatting, vet, lints, builds for the other systems, all unit tests'
 	@echo 'make test-system  as root on a Debian machine to throw away: real clients, inetds and mail servers'
+	@echo 'make test-long    as root: a Debian with systemd in a container, and the package in it from install to purge'
 	@echo 'make bench        speed, latency and memory beside their floors and Postfix'
 	@echo 'make fuzz         every fuzz target for FUZZTIME (now $(FUZZTIME))'
 	@echo 'make model        every state of the spool protocol, within bounds, and each check left out in turn'
@@ -78,6 +79,11 @@ unit:
 test-system: build
 	@.ci/need root
 	$(GO) test -tags system -count=1 -timeout 30m -p 1 -parallel 6 -v ./internal/systest/...
+
+# What takes too long, or installs too much, for every change.
+test-long: build
+	@.ci/need root
+	$(GO) test -tags 'system long' -count=1 -timeout 30m -v -run 'TestSystemd$$' ./internal/systest/install
 
 bench: build
 	@.ci/need root postfix inetd=openbsd-inetd gcc mkfs.ext4=e2fsprogs

@@ -1,4 +1,4 @@
-//go:build system
+//go:build system && long
 
 package install
 
@@ -20,6 +20,7 @@ const debianTree = "/var/tmp/smap-systest-packages/systemd.tar"
 // TestSystemd boots a Debian of its own, in a container, and has the package live its whole life there.
 func TestSystemd(t *testing.T) {
 	t.Parallel()
+	kit.Run(t, kit.Tree(".ci", "need"), "mmdebstrap", "systemd-nspawn=systemd-container")
 	s := kit.NewSite(t)
 	if _, err := os.Stat(debianTree); err != nil {
 		if err := os.MkdirAll(filepath.Dir(debianTree), 0o755); err != nil {

@@ -43,8 +43,6 @@ var wanted = []string{
 	"php=php-cli",
 	"lintian",
 	"fail2ban-regex=fail2ban",
-	"mmdebstrap",
-	"systemd-nspawn=systemd-container",
 	"/usr/lib/nagios/plugins/check_mailq=monitoring-plugins-standard",
 	"systemd-analyze=systemd",
 	"setpriv=util-linux",
