@@ -66,9 +66,13 @@ const maxIDs = 8
 
 // publish locks the content and moves both files to new, the envelope last.
 func (d *Draft) publish() error {
-	// A file system without locks is one without drainers that need them.
-	_ = lock(d.content)
-	var err error
+	err := d.s.sys.lock(d.content)
+	if d.unlocked = err != nil; d.unlocked {
+		// A drainer may take it as soon as it is in new.
+		if err := d.fsync(); err != nil {
+			return err
+		}
+	}
 	for range maxIDs {
 		if err = d.move(); !errors.Is(err, fs.ErrExist) || errors.Is(err, errStays) {
 			break
@@ -174,11 +178,15 @@ var errBroken = errors.New("a sync failed while this message was written")
 
 // letGo ends a commit whose sync has ended. A message that is not durable loses
 // its envelope's octets before it loses its lock: a drainer then sets it aside,
-// and nothing is delivered that the sender feeds again.
+// and nothing is delivered that the sender feeds again. Without a lock, a drainer
+// may be delivering it already: then it stays as it is.
 func (d *Draft) letGo(failed error) error {
 	sys := &d.s.sys
 	var visible error
-	if failed != nil {
+	switch {
+	case failed != nil && d.unlocked:
+		visible = errUnlocked
+	case failed != nil:
 		visible = sys.truncate(d.envFD, 0)
 	}
 	_ = unlock(d.content) // closing unlocks it as well
@@ -195,6 +203,8 @@ func (d *Draft) letGo(failed error) error {
 	}
 	return failed
 }
+
+var errUnlocked = errors.New("the content could not be locked")
 
 func ignoreNoLocks(err error) error {
 	if err == unix.ENOLCK || err == unix.EOPNOTSUPP || err == unix.EBADF {

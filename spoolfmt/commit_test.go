@@ -252,6 +252,62 @@ func TestLockedTillDurable(t *testing.T) {
 	}
 }
 
+// TestUnlocked: without a lock a drainer may take a message as soon as it is in
+// new. So both files are durable before, and a later sync that fails takes
+// nothing from it.
+func TestUnlocked(t *testing.T) {
+	x := newTestSpool(t)
+	x.sys.lock = func(int) error { return unix.ENOLCK }
+	synced := 0
+	x.sys.fsync = func(fd int) error {
+		if len(x.namesIn("new")) == 0 {
+			synced++
+			return fsync(fd)
+		}
+		return unix.EIO
+	}
+	d, err := x.NewDraft()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.Write([]byte("x\n")); err != nil {
+		t.Fatal(err)
+	}
+	err = d.Commit(testEnvelope(t))
+	var failed *CommitError
+	if !errors.As(err, &failed) || !failed.Visible || !errors.Is(err, unix.EIO) {
+		t.Errorf("commit: %v, want one that is visible", err)
+	}
+	if synced != 2 {
+		t.Errorf("%d syncs before the moves, want those of content and envelope", synced)
+	}
+	x.sys = systemCalls()
+	c := x.claim(d.ID())
+	if err := c.Load(); err != nil {
+		t.Errorf("the message was cut: %v", err)
+	}
+	if err := c.Release(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestUnlockedFails: where that first sync fails, nothing is in new.
+func TestUnlockedFails(t *testing.T) {
+	x := newTestSpool(t)
+	x.sys.lock = func(int) error { return unix.ENOLCK }
+	x.sys.fsync = func(int) error { return unix.EIO }
+	d, err := x.NewDraft()
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = d.Commit(testEnvelope(t))
+	var failed *CommitError
+	if !errors.As(err, &failed) || failed.Visible || !errors.Is(err, unix.EIO) {
+		t.Errorf("commit: %v, want one that is not visible", err)
+	}
+	x.has()
+}
+
 // TestTouched wants an event for those that watch new when the lock is free.
 func TestTouched(t *testing.T) {
 	x := newTestSpool(t)

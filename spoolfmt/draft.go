@@ -28,8 +28,10 @@ type Draft struct {
 	broken  uint64 // failures of syncs before it began: see committer
 	buf     []byte
 	size    int64
-	last    byte  // the last octet written
-	err     error // the first failed write: no commit after it
+	// unlocked: the content was moved to new without a lock.
+	unlocked bool
+	last     byte  // the last octet written
+	err      error // the first failed write: no commit after it
 }
 
 // NewDraft begins a message with an empty content file in tmp.

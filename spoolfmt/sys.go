@@ -22,6 +22,7 @@ type syscalls struct {
 	reserve  func(fd int, size int64) error
 	truncate func(fd int, size int64) error
 	fstat    func(fd int) (unix.Stat_t, error)
+	lock     func(fd int) error
 	// syncfs makes all of a file system durable, errors.ErrUnsupported where
 	// that cannot be trusted.
 	syncfs func(fd int) error
@@ -57,6 +58,7 @@ func systemCalls() syscalls {
 		},
 		reserve: reserve,
 		fstat:   fstat,
+		lock:    lock,
 		truncate: func(fd int, size int64) error {
 			return again(func() error { return unix.Ftruncate(fd, size) })
 		},
