@@ -1,10 +1,12 @@
 package courier
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"smap/courier/agent"
 	"smap/spoolfmt/envelope"
@@ -56,5 +58,29 @@ func TestBatches(t *testing.T) {
 	}
 	if got := split(env.Pending(), &agent.Sendmail{Argv: []string{"/s"}}, 100); len(got) != 1 {
 		t.Errorf("batches %v", got)
+	}
+}
+
+// TestHangingRecipient: recipients behind one for whom the agent hangs get their turn
+// at a later attempt.
+func TestHangingRecipient(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, agentFunc(func(ctx context.Context, job *agent.Job) ([]agent.Result, error) {
+		if job.Recipients[0].Address == "hangs@x.test" {
+			<-ctx.Done()
+			return job.Same(agent.Result{Text: "timeout"}), nil
+		}
+		return job.Same(agent.Result{Outcome: agent.Delivered}), nil
+	}))
+	b.cfg.AgentTimeout, b.cfg.Batch = 50*time.Millisecond, 1
+	id := b.message("x\n", "hangs@x.test", "b@x.test", "c@x.test")
+	for range 2 {
+		if err := b.once(); err != nil {
+			t.Fatal(err)
+		}
+		b.due(id)
+	}
+	if left := b.envelope("cur/" + id + ".envelope").Pending(); len(left) != 1 || left[0].Address != "hangs@x.test" {
+		t.Errorf("after two attempts %v wait", left)
 	}
 }

@@ -112,7 +112,8 @@ func (d *delivery) openContent() (*os.File, error) {
 	return d.claim.Open()
 }
 
-// batches splits a lane's pending recipients into calls.
+// batches splits a lane's pending recipients into calls. Each attempt begins with another
+// of them: one that hangs must not keep the others from ever being tried.
 func (d *delivery) batches(p *part) [][]envelope.Path {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -122,7 +123,12 @@ func (d *delivery) batches(p *part) [][]envelope.Path {
 			pending = append(pending, to)
 		}
 	}
-	return split(pending, p.agent, p.batch)
+	all := split(pending, p.agent, p.batch)
+	if len(all) == 0 {
+		return nil
+	}
+	first := d.attempts() % len(all)
+	return slices.Concat(all[first:], all[:first])
 }
 
 // maxCall bounds the octets of addresses in one call of an agent: arguments and
