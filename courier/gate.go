@@ -12,8 +12,8 @@ const (
 // growing intervals, until one gets through.
 //
 // The trouble that one message meets may be its own: its copy does not fit on the
-// disk, or the server hangs up when it hears who the client is. So a gate shuts only
-// when a second message meets trouble, and the next probe is another message.
+// disk. So a gate shuts only when a second message meets trouble, and the next probe is
+// another message.
 type gate struct {
 	what    string // for the log: "agent", "lane NAME" or "spool"
 	shut    bool

@@ -154,11 +154,11 @@ func (c *smtpConn) open(ctx context.Context) error {
 	}
 	if c.tls == TLSImplicit {
 		if err := c.handshake(ctx); err != nil {
-			return err
+			return c.ofClient(err)
 		}
 	}
 	if err := c.greeted(); err != nil {
-		return err
+		return c.ofClient(err)
 	}
 	_, offered := c.ext["STARTTLS"]
 	switch c.tls {

@@ -3,6 +3,7 @@ package agent
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"net"
 	"strings"
@@ -288,5 +289,52 @@ func TestUTF8Original(t *testing.T) {
 		if r, err := a.Deliver(t.Context(), j); err != nil || r[0].Outcome != Delivered {
 			t.Errorf("%+v %v", r, err)
 		}
+	}
+}
+
+// TestClientRefused: a server that refuses the client, or hangs up when it hears who
+// that is, refuses one message. It does not stop all mail.
+func TestClientRefused(t *testing.T) {
+	const hello = "S: 220 sink.test\nC: EHLO me.test\nS: 250-sink.test\nS: 250 XCLIENT ADDR\nC: XCLIENT\n"
+	for _, c := range []struct {
+		client string
+		proxy  bool
+		say    string
+		want   string // empty: all mail waits
+	}{
+		{"192.0.2.1", true, "S: 554 5.7.1 you are listed", "5.7.1 you are listed"},
+		{"192.0.2.1", true, "S: 450 4.7.1 later", "4.7.1 later"},
+		{"192.0.2.1", true, "", "hung up"},
+		{"192.0.2.1", true, "S: 220 sink.test\nC:\nS: 550 5.7.1 listed\nC: HELO\nS: 550 5.7.1 listed", "5.7.1 listed"},
+		{"192.0.2.1", true, "S: 220 sink.test\nC:", "hung up"},
+		{"192.0.2.1", true, "S: 421 4.3.2 busy", ""},
+		{"", true, "S: 554 5.7.1 you are listed", ""},
+		{"", true, "", ""},
+		{"192.0.2.1", false, hello, "hung up"},
+		{"192.0.2.1", false, hello + "S: 220 sink.test\nC: EHLO", "hung up"},
+		{"192.0.2.1", false, "S: 554 5.7.1 not you", ""},
+	} {
+		say := c.say
+		if c.proxy {
+			say = "C:\nC:\nC:\nC:\n" + c.say // the header's signature has four line ends; its rest comes with EHLO
+		}
+		a := scripted(t, say)
+		a.TLS, a.Proxy, a.XClient = TLSNone, c.proxy, !c.proxy
+		j := job(t, "x\n", "b@x.test")
+		if c.client != "" {
+			if err := j.Envelope.Set("Client-Address", c.client); err != nil {
+				t.Fatal(err)
+			}
+		}
+		r, err := a.Deliver(t.Context(), j)
+		var start *StartError
+		if c.want == "" {
+			if !errors.As(err, &start) {
+				t.Errorf("%+v: %+v %v", c, r, err)
+			}
+		} else if err != nil || r[0].Outcome != Retry || !strings.Contains(r[0].Text, c.want) {
+			t.Errorf("%+v: %+v %v", c, r, err)
+		}
+		a.Close()
 	}
 }

@@ -2,8 +2,11 @@ package agent
 
 import (
 	"encoding/binary"
+	"errors"
+	"io"
 	"net"
 	"net/netip"
+	"syscall"
 )
 
 // proxyHeader is the PROXY protocol's header, version 2, that tells a server the
@@ -35,4 +38,45 @@ func proxyHeader(client string, to net.Addr) []byte {
 	head = append(head, 0x21, family)
 	head = binary.BigEndian.AppendUint16(head, uint16(len(body)))
 	return append(head, body...)
+}
+
+// A clientError is a server's refusal of the client that we named: it is about one
+// message, and other mail goes on.
+type clientError struct {
+	err    error
+	result Result
+}
+
+func (e *clientError) Error() string { return e.err.Error() }
+
+// Unwrap returns the reason.
+func (e *clientError) Unwrap() error { return e.err }
+
+// ofClient tells whether an error is about the client: the PROXY header named it, and
+// then the server refused or hung up. Code 421 is about the server.
+func (c *smtpConn) ofClient(err error) error {
+	if _, bad := netip.ParseAddr(c.from); !c.opt.Proxy || bad != nil {
+		return err
+	}
+	var refused *replyError
+	switch {
+	case errors.As(err, &refused) && refused.reply.code != 421:
+		r := c.refusal(refused.command, refused.reply)
+		r.Outcome = Retry // the server may greet everybody like that
+		return &clientError{err, r}
+	case hungUp(err):
+		return &clientError{err, hangUp(err)}
+	}
+	return err
+}
+
+// hungUp tells whether the server has closed the connection.
+func hungUp(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+}
+
+// hangUp is the result of a server that has closed the connection when it heard who the
+// client is.
+func hangUp(err error) Result {
+	return Result{Text: "the server hung up when it heard of the client: " + err.Error()}
 }

@@ -116,6 +116,10 @@ func (o *Remote) Deliver(ctx context.Context, job *Job) ([]Result, error) {
 			if context.Cause(ctx) != nil {
 				return job.Same(Result{Text: context.Cause(ctx).Error()}), nil
 			}
+			var own *clientError
+			if errors.As(err, &own) {
+				return job.Same(own.result), nil
+			}
 			return nil, &StartError{Agent: o.Name(), Err: err}
 		}
 		results, err := o.deliver(ctx, c, from.xclient, job)
@@ -167,8 +171,8 @@ func (o *Remote) deliver(ctx context.Context, c *smtpConn, client string, job *J
 }
 
 // notIntroduced is the result of an XCLIENT that fails. If the server refuses the
-// client, it refuses the message. If it refuses our syntax, the message is tried again,
-// and other mail goes on.
+// client, it refuses the message. If it refuses our syntax, or hangs up, the message is
+// tried again, and other mail goes on.
 func (o *Remote) notIntroduced(c *smtpConn, job *Job, err error) ([]Result, error) {
 	c.quit()
 	var refused *replyError
@@ -181,6 +185,9 @@ func (o *Remote) notIntroduced(c *smtpConn, job *Job, err error) ([]Result, erro
 	}
 	if c.used > 0 {
 		return nil, errStale
+	}
+	if hungUp(err) {
+		return job.Same(hangUp(err)), nil
 	}
 	return nil, &StartError{Agent: o.Name(), Err: err}
 }
