@@ -13,9 +13,9 @@ var (
 	ErrBusy = errors.New("owned by another process")
 	// ErrGone: there is no message of that id any more; somebody else took it.
 	ErrGone = errors.New("no such message")
-	// ErrBlocked: cur still holds a file of this id, of another message. Look
+	// ErrBlocked: another message has this id too; of a claim, one in cur. Look
 	// again when that one is done.
-	ErrBlocked = errors.New("cur holds this id already")
+	ErrBlocked = errors.New("another message has this id")
 	// ErrLinked: what is to be requeued has a second name.
 	ErrLinked = errors.New("content has more than one link")
 	// ErrAlone: an envelope without content. Look again, not sooner than

@@ -234,11 +234,16 @@ func (s *Spool) requeueDrop(id string) error {
 }
 
 // Delete removes a message, or a drop, wherever it is. Errors are those of
-// Claim and ClaimDrop: ErrBusy is a message that is being delivered.
+// Claim and ClaimDrop: ErrBusy is a message that is being delivered. ErrBlocked
+// also says that bad uses the id, and new or cur holds another message of it:
+// nothing is removed then.
 func (s *Spool) Delete(id string) error {
 	c, err := s.Claim(id)
 	if err == nil {
-		if err := c.Finish(); err != nil {
+		if err = s.onlyOne(id); err == nil {
+			err = c.Finish()
+		}
+		if err != nil {
 			return errors.Join(err, c.Release())
 		}
 		return s.flushAll()
@@ -246,10 +251,29 @@ func (s *Spool) Delete(id string) error {
 	if !errors.Is(err, ErrGone) {
 		return err
 	}
-	if err := s.deleteDrop(New, id); !errors.Is(err, fs.ErrNotExist) {
+	drop, err := exists(s.dirs[New], id+KindDrop.Suffix())
+	if err != nil {
 		return err
 	}
+	if drop {
+		if err = s.onlyOne(id); err == nil {
+			err = s.deleteDrop(New, id)
+		}
+		if !errors.Is(err, fs.ErrNotExist) { // otherwise a drainer took it
+			return err
+		}
+	}
 	return s.deleteAside(id)
+}
+
+// onlyOne refuses to delete from new or cur what has the id of something in bad:
+// nobody knows which of them is meant.
+func (s *Spool) onlyOne(id string) error {
+	used, err := s.usedInBad(id)
+	if err == nil && used {
+		err = fmt.Errorf("%w, in bad/", ErrBlocked)
+	}
+	return err
 }
 
 // deleteDrop removes a drop.

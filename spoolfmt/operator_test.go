@@ -198,6 +198,34 @@ func TestRequeueDrop(t *testing.T) {
 	x.has()
 }
 
+// TestDeleteAmbiguous: what a feeder puts into new under an id that bad uses is
+// another message, and stays whichever is meant.
+func TestDeleteAmbiguous(t *testing.T) {
+	for name, files := range map[string][]string{
+		"two drops":          {"bad/x.mail", "new/x.mail"},
+		"message and drop":   {"bad/x.eml", "bad/x.envelope", "new/x.mail"},
+		"two messages":       {"bad/x.eml", "bad/x.envelope", "new/x.eml", "new/x.envelope"},
+		"one of them in cur": {"bad/x.eml", "bad/x.envelope", "cur/x.eml", "cur/x.envelope"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			x := newTestSpool(t)
+			for _, file := range files {
+				text := testMail
+				if strings.HasSuffix(file, ".envelope") {
+					text = envelopeText(len(testMail))
+				}
+				x.put(file, text)
+			}
+			if err := x.Delete("x"); !errors.Is(err, ErrBlocked) {
+				t.Errorf("%v, want ErrBlocked", err)
+			}
+			if got := x.names(); len(got) != len(files) {
+				t.Errorf("spool holds %q, of %q", got, files)
+			}
+		})
+	}
+}
+
 func TestDelete(t *testing.T) {
 	x := newTestSpool(t)
 	fresh, deferred, aside := x.feed("1\n"), x.feed("2\n"), asideMessage(t, x)
