@@ -170,7 +170,12 @@ func (k *checker) lookEnvelope(f *Finding, id string, st *unix.Stat_t, buf []byt
 		f.mend = nil
 		return f.say("6.1", "cannot be read: %v", err)
 	}
-	if !k.s.maySend(st, &content) {
+	may, err := k.s.maySend(st, &content)
+	switch {
+	case err != nil:
+		f.mend = nil
+		return f.say("6.1", "cannot be judged: %v", err)
+	case !may:
 		return f.say("9.3", "belongs to user %d, and %s to user %d", st.Uid, eml, content.Uid)
 	}
 	section, text, err := k.readContent(b, eml, e)

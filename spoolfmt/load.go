@@ -113,22 +113,26 @@ func (c *Claim) Load() error {
 // between the two moves of a feeder that holds no lock, or under an id that is
 // used again. That envelope could send anybody's mail to its owner.
 func (c *Claim) sameOwner(content *unix.Stat_t) error {
-	if c.s.maySend(&c.envIno, content) {
-		return nil
+	may, err := c.s.maySend(&c.envIno, content)
+	if err != nil || may {
+		return err
 	}
 	c.foreign = true
-	err := fmt.Errorf("envelope belongs to user %d, and its content to user %d", c.envIno.Uid, content.Uid)
+	err = fmt.Errorf("envelope belongs to user %d, and its content to user %d", c.envIno.Uid, content.Uid)
 	return &MalformedError{File: c.path(KindEnvelope), Err: err}
 }
 
 // maySend tells whether an envelope's owner may decide where a content goes: the
 // content's owner, root, and the drainer, which records outcomes.
-func (s *Spool) maySend(env, content *unix.Stat_t) bool {
+func (s *Spool) maySend(env, content *unix.Stat_t) (bool, error) {
 	if env.Uid == content.Uid || env.Uid == 0 {
-		return true
+		return true, nil
 	}
-	box, err := fstat(s.dirs[New])
-	return err == nil && env.Uid == box.Uid
+	box, err := s.sys.fstat(s.dirs[New])
+	if err != nil {
+		return false, fmt.Errorf("owner of new/: %w", err)
+	}
+	return env.Uid == box.Uid, nil
 }
 
 func (c *Claim) sizeIs(n int64) error {

@@ -193,6 +193,32 @@ func TestCopyStops(t *testing.T) {
 	}
 }
 
+// TestOwnerUnknown: while nobody can tell whose the spool is, an envelope of
+// another user than the content's is not malformed.
+func TestOwnerUnknown(t *testing.T) {
+	x := newTestSpool(t)
+	c := x.claim(x.feed("x\n"))
+	if err := c.Load(); err != nil {
+		t.Fatal(err)
+	}
+	drainer := c.envIno.Uid
+	c.envIno.Uid = 12345
+	x.sys.fstat = func(int) (unix.Stat_t, error) { return unix.Stat_t{}, unix.EIO }
+	err := c.sameOwner(&unix.Stat_t{Uid: 12346})
+	var bad *MalformedError
+	if !errors.Is(err, unix.EIO) || errors.As(err, &bad) || c.foreign {
+		t.Errorf("%v, want only the trouble", err)
+	}
+	x.sys = systemCalls()
+	if err := c.sameOwner(&unix.Stat_t{Uid: 12346}); !errors.As(err, &bad) {
+		t.Errorf("%v, want a MalformedError", err)
+	}
+	c.envIno.Uid = drainer
+	if err := errors.Join(c.sameOwner(&unix.Stat_t{Uid: 12346}), c.Release()); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestSightingsFull: when the table of what must be seen twice is full, what is in
 // it still ends and makes room, and what nobody looks at again goes.
 func TestSightingsFull(t *testing.T) {
