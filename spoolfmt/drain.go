@@ -46,6 +46,9 @@ func (s *Spool) Drain(ctx context.Context, deliver func(*Message) error) error {
 			if err := s.drainOne(box, e, deliver); err != nil {
 				s.log.Warn("drain", "file", box.String()+"/"+e.Name, "error", err)
 			}
+			if s.Unflushed() { // the next delivery may last
+				return errors.Join(s.Flush(), ctx.Err())
+			}
 			return ctx.Err()
 		})
 		err = errors.Join(err, serr)

@@ -63,6 +63,29 @@ func TestDrain(t *testing.T) {
 	}
 }
 
+// TestDrainDurable: what was delivered is durable before the next delivery,
+// which may be slow.
+func TestDrainDurable(t *testing.T) {
+	x := newTestSpool(t)
+	for range 3 {
+		x.feed("x\n")
+	}
+	n := 0
+	err := x.Drain(context.Background(), func(*Message) error {
+		n++
+		if done := len(x.finished.done); done > 0 {
+			t.Errorf("delivery %d begins, and %d before it may come back", n, done)
+		}
+		return nil
+	})
+	if err != nil || n != 3 {
+		t.Errorf("%d deliveries, %v", n, err)
+	}
+	if names := x.namesIn("new", "cur", "bad"); len(names) > 0 {
+		t.Errorf("left: %q", names)
+	}
+}
+
 func TestDrainEnds(t *testing.T) {
 	x := newTestSpool(t)
 	x.feed("x\n")
