@@ -122,17 +122,21 @@ func (s *Spool) oneName(f *os.File, box Box, name string) error {
 	if st.Nlink == 1 {
 		return nil
 	}
-	if !s.drops.mayLook(s.now()) {
+	if !s.drops.begin(s.now()) {
 		return ErrBusy
 	}
+	defer func() { s.drops.end(s.now()) }()
 	// A drop has different ids in new and in cur.
 	other := New
 	if box == New {
 		other = Cur
 	}
 	err = s.Scan(other, func(e Entry) error {
+		if e.Kind != KindDrop {
+			return nil
+		}
 		named, err := lstat(s.dirs[other], e.Name)
-		if e.Kind != KindDrop || err != nil || !sameFile(&named, &st) {
+		if err != nil || !sameFile(&named, &st) {
 			return nil
 		}
 		if box == New { // it is being made into a message in cur
@@ -157,20 +161,29 @@ func (s *Spool) oneName(f *os.File, box Box, name string) error {
 	return nil
 }
 
-// A pace bounds how often something happens.
+// A pace bounds how much time something takes.
 type pace struct {
 	mu   sync.Mutex
-	last time.Time
+	busy bool
+	last time.Time // when it ended
 }
 
-// mayLook allows one look in a second. It reads all of a box, and a feeder can
-// give a second name to as many drops as it likes.
-func (p *pace) mayLook(now time.Time) bool {
+// begin allows one look at a time, and the next a second after its end. A look
+// reads all of a box, and a feeder can give a second name to as many drops as it
+// likes.
+func (p *pace) begin(now time.Time) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if d := now.Sub(p.last); d >= 0 && d < time.Second {
+	if d := now.Sub(p.last); p.busy || d >= 0 && d < time.Second {
 		return false
 	}
-	p.last = now
+	p.busy = true
 	return true
+}
+
+// end ends the look that begin allowed.
+func (p *pace) end(now time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.busy, p.last = false, now
 }

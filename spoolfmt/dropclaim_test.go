@@ -260,6 +260,21 @@ func TestLinkedDrops(t *testing.T) {
 	}
 }
 
+// TestPace: one look at a time, and a pause after each.
+func TestPace(t *testing.T) {
+	var p pace
+	at := func(seconds float64) time.Time {
+		return time.Unix(1e9, 0).Add(time.Duration(seconds * float64(time.Second)))
+	}
+	if !p.begin(at(0)) || p.begin(at(5)) {
+		t.Error("want one look at a time")
+	}
+	p.end(at(6))
+	if p.begin(at(6.9)) || !p.begin(at(7)) {
+		t.Error("want a second between the end of a look and the next")
+	}
+}
+
 // TestDropGrows: a feeder that goes on writing adds nothing to the message. The
 // drop's size counts at the time when it is locked.
 func TestDropGrows(t *testing.T) {
