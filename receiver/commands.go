@@ -91,7 +91,7 @@ func (s *session) execute(line string) Reply {
 	s.credentials = s.credentials || isAuth(line)
 	line = withoutTab(line)
 	if badText(line) {
-		s.alarm("control characters in a command", "line", s.loggable(line))
+		s.alarm(eventControlCharacters, "line", s.loggable(line))
 		return replyControl
 	}
 	verb, arg, _ := strings.Cut(line, " ")
@@ -179,11 +179,11 @@ func (s *session) quit(string) Reply {
 }
 
 func (s *session) debug(string) Reply {
-	s.alarm("DEBUG command")
+	s.alarm(eventDebug)
 	return replyDebug
 }
 
 func (s *session) attack(arg string) Reply {
-	s.alarm("command of an attack", "argument", arg)
+	s.alarm(eventAttackCommand, "argument", arg)
 	return replyUnknown.closing()
 }

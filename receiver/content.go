@@ -62,7 +62,7 @@ func (s *session) newContent(size int64, dots bool) *content {
 		c.own = draft.Size()
 	}
 	if err != nil {
-		c.systemFault("new message", err)
+		c.systemFault(eventNewMessage, err)
 	}
 	return c
 }
@@ -75,8 +75,8 @@ func (c *content) fail(r Reply) {
 }
 
 // systemFault is a fault of ours: the client may try again.
-func (c *content) systemFault(what string, err error) {
-	c.s.trouble(what, err)
+func (c *content) systemFault(event string, err error) {
+	c.s.trouble(event, err)
 	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
 		c.fail(replyFull)
 	} else {
@@ -92,7 +92,7 @@ func (c *content) abort() {
 		return
 	}
 	if err := c.draft.Abort(); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		c.s.trouble("abort", err)
+		c.s.trouble(eventAbort, err)
 	}
 	c.draft = nil
 }
@@ -119,7 +119,7 @@ func (c *content) take(p []byte) (used int, err error) {
 	if c.s.MaxBytes > 0 && c.draft.Size()-c.own+int64(len(out)) > c.s.MaxBytes {
 		c.fail(replyTooBig)
 	} else if err := c.write(out); err != nil {
-		c.systemFault("write message", err)
+		c.systemFault(eventWriteMessage, err)
 	} else {
 		c.wrote(int64(len(out)))
 	}
@@ -129,7 +129,7 @@ func (c *content) take(p []byte) (used int, err error) {
 // badLine refuses a message whose line ends are uncertain, or that has NUL. It is
 // read to its end; then the session is over.
 func (c *content) badLine(err error) {
-	c.s.alarm("line without CR LF in a message")
+	c.s.alarm(eventBareLineInMessage)
 	c.abort()
 	fault := replyBareLine
 	c.fault = &fault
@@ -177,12 +177,12 @@ func (c *content) finish() Reply {
 	}
 	s := c.s
 	if err := c.writeEnd(); err != nil {
-		c.systemFault("write message", err)
+		c.systemFault(eventWriteMessage, err)
 		return *c.fault
 	}
 	e, err := s.envelope()
 	if err != nil {
-		c.systemFault("envelope", err)
+		c.systemFault(eventEnvelope, err)
 		return *c.fault
 	}
 	size := c.draft.Size()
@@ -191,16 +191,16 @@ func (c *content) finish() Reply {
 		if errors.As(err, &failed) && failed.Visible {
 			// It will be delivered, but a power cut could lose it: the client
 			// has to keep it. Twice is better than never.
-			s.log.Warn("message may come twice", "id", c.draft.ID())
+			s.log.Warn(eventMayComeTwice, "id", c.draft.ID())
 		}
-		c.systemFault("commit", err)
+		c.systemFault(eventCommit, err)
 		return *c.fault
 	}
 	id := c.draft.ID()
 	c.draft = nil
 	c.room.end()
 	s.accepted(size)
-	s.log.Info("message", "id", id, "sender", s.sender.Address, "recipients", len(s.recipients), "size", size)
+	s.log.Info(eventMessage, "id", id, "sender", s.sender.Address, "recipients", len(s.recipients), "size", size)
 	if s.esmtp {
 		return replyAcceptedAs(id)
 	}

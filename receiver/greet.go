@@ -59,7 +59,7 @@ func (s *session) startTLS(string) Reply {
 	case s.StartTLS == nil:
 		return replyNoTLS
 	case s.in.waiting():
-		s.alarm("commands behind STARTTLS")
+		s.alarm(eventBehindSTARTTLS)
 		return replyInjected
 	}
 	s.reset()
@@ -71,7 +71,7 @@ func (s *session) startTLS(string) Reply {
 		conn, with, err = s.StartTLS(s.conn)
 	}
 	if err != nil {
-		s.log.Info("tls", "error", err)
+		s.log.Info(eventTLS, "error", err)
 		return replyTLSFailed(s.Hostname)
 	}
 	s.mu.Lock()
@@ -83,7 +83,7 @@ func (s *session) startTLS(string) Reply {
 		s.in.conn = s.loose
 	}
 	s.tls, s.phase, s.esmtp, s.heloName = &with, Connected, false, ""
-	s.log.Info("tls", "version", with.Version, "cipher", with.Cipher)
+	s.log.Info(eventTLS, "version", with.Version, "cipher", with.Cipher)
 	return Reply{}
 }
 

@@ -29,7 +29,7 @@ func (s *session) mail(arg string) Reply {
 		return r
 	}
 	s.sender, s.utf8, s.declared, s.phase = p, utf8, size, Sender
-	s.log.Info("from", "sender", p.Address, "size", size)
+	s.log.Info(eventFrom, "sender", p.Address, "size", size)
 	return replySender(p.Address)
 }
 
@@ -95,7 +95,7 @@ func (s *session) rcpt(arg string) Reply {
 		return r
 	}
 	s.recipients, s.listed, s.phase = append(s.recipients, p), room, Rcpt
-	s.log.Info("to", "recipient", p.Address)
+	s.log.Info(eventTo, "recipient", p.Address)
 	return replyRecipient(p.Address)
 }
 

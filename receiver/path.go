@@ -33,7 +33,7 @@ func (s *session) parse(arg, keyword string, syntax Reply) (envelope.Path, Reply
 	case len(p.Params) > 0 && !s.esmtp:
 		return p, replyParamsHelo
 	case !s.client.Relay && expands(p.Address):
-		s.alarm("dangerous address", "address", p.Address)
+		s.alarm(eventDangerousAddress, "address", p.Address)
 		return p, replyExpands
 	}
 	return p, Reply{}
@@ -108,7 +108,7 @@ func badLiteral(domain string) bool {
 
 func (s *session) badAddress(keyword string, bad *envelope.AddressError) Reply {
 	if bad.Dangerous() {
-		s.alarm("dangerous address", "address", bad.Address)
+		s.alarm(eventDangerousAddress, "address", bad.Address)
 	}
 	if keyword == "FROM:" {
 		return replyBadSender(bad.Reason)

@@ -54,7 +54,7 @@ func (s *session) lookUp(address, plain string) Reply {
 	case errors.Is(err, ErrEnough):
 		return s.enough("unknown recipients")
 	case err != nil:
-		s.trouble("recipients", err)
+		s.trouble(eventRecipientsUnread, err)
 		return replySystem
 	case !known:
 		return replyUnknownUser(address)

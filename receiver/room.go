@@ -48,12 +48,12 @@ func (s *session) fits(size int64) Reply {
 	}
 	bytes, inodes, err := s.Spool.Free()
 	if err != nil {
-		s.trouble("statfs of the spool", err)
+		s.trouble(eventStatfs, err)
 		return replySystem
 	}
 	want := s.MinFree + uint64(max(0, s.Reserved.Load()))
 	if bytes < want || bytes-want < uint64(size) || inodes < minInodes {
-		s.trouble("the spool is full", errFull)
+		s.trouble(eventSpoolFull, errFull)
 		return replyFull
 	}
 	return Reply{}

@@ -99,13 +99,13 @@ func Serve(ctx context.Context, c Config, client Client, conn Conn) (more bool) 
 	stop := context.AfterFunc(ctx, s.stop)
 	defer stop()
 	start := s.Now()
-	s.log.Info("connect", "name", orUnknown(client.Name), "ident", client.Ident)
+	s.log.Info(eventConnect, "name", orUnknown(client.Name), "ident", client.Ident)
 	why := s.run()
 	if secure, ok := s.conn.(interface{ CloseWrite() error }); ok {
 		_ = secure.CloseWrite() // TLS has an end of its own; the client may be gone
 	}
 	s.reset()
-	s.log.Info("exit", "why", why, "messages", s.messages, "octets", s.octets,
+	s.log.Info(eventExit, "why", why, "messages", s.messages, "octets", s.octets,
 		"refused", s.refused, "faults", s.faults, "seconds", s.Now().Sub(start).Round(time.Millisecond).Seconds())
 	return !s.over
 }
@@ -197,7 +197,7 @@ func (s *session) run() string {
 			}
 		}
 		if reply.Code >= 400 {
-			s.log.Info("refused", "command", s.loggable(command), "reply", fmt.Sprint(reply.Code, " ", reply.Enhanced, " ", reply.Text), "rule", reply.rule)
+			s.log.Info(eventRefused, "command", s.loggable(command), "reply", fmt.Sprint(reply.Code, " ", reply.Enhanced, " ", reply.Text), "rule", reply.rule)
 		}
 		s.say(reply)
 		if reply.Close {
@@ -219,7 +219,7 @@ func (s *session) waitToGreet() string {
 	s.mu.Unlock()
 	switch {
 	case err == nil:
-		s.alarm("input before the greeting")
+		s.alarm(eventEarlyInput)
 		s.say(replyEarly)
 		return "early talker"
 	case !errors.Is(err, os.ErrDeadlineExceeded) || stopping:
@@ -232,11 +232,11 @@ func (s *session) waitToGreet() string {
 func (s *session) ended(err error) string {
 	switch {
 	case errors.Is(err, errBareLine):
-		s.alarm("line without CR LF")
+		s.alarm(eventBareLine)
 		s.say(replyBareLine)
 		return "bare line end"
 	case errors.Is(err, errNoEnd):
-		s.alarm("line without end")
+		s.alarm(eventLineWithoutEnd)
 		s.say(replyLongLine.closing())
 		return "line without end"
 	case errors.Is(err, os.ErrDeadlineExceeded):
@@ -308,13 +308,8 @@ func (s *session) accepted(size int64) {
 	s.idle, s.unused, s.since = 0, -len(s.recipients), time.Now() // reset adds these
 }
 
-// alarm logs what looks like an attack, under the word that administrators of
-// the Toolkit look for.
-func (s *session) alarm(what string, args ...any) {
-	s.log.Warn("securityalert: "+what, args...)
-}
+// alarm logs what looks like an attack.
+func (s *session) alarm(event string, args ...any) { s.log.Warn(event, args...) }
 
 // trouble logs a system call that failed.
-func (s *session) trouble(what string, err error) {
-	s.log.Error("fwtksyserr: "+what, "error", err)
-}
+func (s *session) trouble(event string, err error) { s.log.Error(event, "error", err) }

@@ -107,7 +107,7 @@ func (c *Claim) writeReason(reason string) error {
 			return c.replaceEnvelope(data, c.s.now())
 		}
 		// No room below the format's limits for a reason.
-		c.s.log.Warn("set aside: reason not written", "id", c.id, "error", err)
+		c.s.log.Warn(eventReasonNotWritten, "id", c.id, "error", err)
 		return nil
 	}
 	raw, err := c.rawEnvelope()

@@ -174,7 +174,7 @@ func (c *Claim) recover() error {
 		return err
 	}
 	if aside {
-		s.log.Info("recovered", "file", "cur/"+c.id+KindContent.Suffix(), "what", "removed: the message is in bad")
+		s.log.Info(eventRecovered, "file", "cur/"+c.id+KindContent.Suffix(), "what", "removed: the message is in bad")
 		if err := s.syncBoxes(Bad); err != nil {
 			return err
 		}
@@ -191,10 +191,10 @@ func (c *Claim) recover() error {
 	case err != nil:
 		return err
 	case state == doneFits:
-		s.log.Info("recovered", "file", "cur/"+c.id+KindContent.Suffix(), "what", "removed: the message is done")
+		s.log.Info(eventRecovered, "file", "cur/"+c.id+KindContent.Suffix(), "what", "removed: the message is done")
 		return errors.Join(s.endDone(Cur, c.id), ErrGone)
 	case state == doneOdd:
-		s.log.Warn("recovered", "file", "cur/"+done, "what", "removed: it does not fit the content")
+		s.log.Warn(eventRecovered, "file", "cur/"+done, "what", "removed: it does not fit the content")
 		return errors.Join(s.sys.unlink(s.dirs[Cur], done), ErrBusy)
 	}
 	if pair, err := exists(s.dirs[New], c.id+KindContent.Suffix()); err != nil || pair {

@@ -91,6 +91,6 @@ func (s *Spool) ended(id string) error {
 	if err := s.syncBoxes(Cur); err != nil {
 		return err
 	}
-	s.log.Info("recovered", "file", "cur/"+name, "what", "removed: its content is gone")
+	s.log.Info(eventRecovered, "file", "cur/"+name, "what", "removed: its content is gone")
 	return ignoreNotExist(s.sys.unlink(s.dirs[Cur], name))
 }

@@ -44,7 +44,7 @@ func (s *Spool) Drain(ctx context.Context, deliver func(*Message) error) error {
 	for _, box := range []Box{New, Cur} {
 		serr := s.Scan(box, func(e Entry) error {
 			if err := s.drainOne(box, e, deliver); err != nil {
-				s.log.Warn("drain", "file", box.String()+"/"+e.Name, "error", err)
+				s.log.Warn(eventDrain, "file", box.String()+"/"+e.Name, "error", err)
 			}
 			if s.Unflushed() { // the next delivery may last
 				return errors.Join(s.Flush(), ctx.Err())

@@ -22,7 +22,7 @@ func (s *Spool) asideDrop(box Box, name string, reason error) error {
 	}
 	if err == nil {
 		if err := s.reasonBeside(free, file, reason); err != nil {
-			s.log.Warn("set aside: reason not written", "file", file, "error", err)
+			s.log.Warn(eventReasonNotWritten, "file", file, "error", err)
 		}
 		err = s.syncBoxes(Bad, box)
 	}

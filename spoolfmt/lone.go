@@ -142,7 +142,7 @@ func (c *Claim) asideLone(reason string) error {
 	err = s.syncBoxes(Bad, New, Cur)
 	if err == nil {
 		if werr := s.reasonInBad(name, reason); werr != nil {
-			s.log.Warn("set aside: reason not written", "id", name, "error", werr)
+			s.log.Warn(eventReasonNotWritten, "id", name, "error", werr)
 		}
 	}
 	c.moveOddFile(name)
@@ -162,7 +162,7 @@ func (c *Claim) moveOddFile(name string) {
 		}
 		err = c.s.sys.move(c.s.dirs[b], eml, c.s.dirs[Bad], name+KindContent.Suffix())
 		if err != nil {
-			c.s.log.Warn("set aside: left behind", "file", b.String()+"/"+eml, "error", err)
+			c.s.log.Warn(eventLeftBehind, "file", b.String()+"/"+eml, "error", err)
 		}
 	}
 }

@@ -79,7 +79,7 @@ func (s *Spool) undoMove(id string) error {
 	if err != nil || sent || terr != nil || !sameFile(&here, &there) {
 		return errors.Join(err, ErrLinked)
 	}
-	s.log.Warn("recovered", "file", "new/"+eml, "what", "left by a requeue: removed")
+	s.log.Warn(eventRecovered, "file", "new/"+eml, "what", "left by a requeue: removed")
 	return s.sys.unlink(s.dirs[New], eml)
 }
 

@@ -102,7 +102,7 @@ func (r *rooms) drop(s *Spool) {
 func (x *room) remove(s *Spool) {
 	err := s.sys.unlink(s.dirs[Tmp], x.name)
 	if err = errors.Join(s.sys.close(x.fd), ignoreNotExist(err)); err != nil {
-		s.log.Warn("tmp: not removed", "file", x.name, "error", err)
+		s.log.Warn(eventNotRemoved, "file", x.name, "error", err)
 	}
 }
 

@@ -115,7 +115,7 @@ func open(dir string, o Options, use ...Box) (*Spool, error) {
 		// Not fatal: a process that may not read the top directory cannot sync
 		// it, and should not be the one that makes boxes in it.
 		if err := s.sys.fsync(top); err != nil {
-			s.log.Warn("spool: new boxes not synced", "dir", dir, "error", err)
+			s.log.Warn(eventBoxesNotSynced, "dir", dir, "error", err)
 		}
 	}
 	if err := s.oneFileSystem(use); err != nil {

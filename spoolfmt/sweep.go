@@ -65,7 +65,7 @@ func (w *Sweeper) sayOnce(b Box, name string, err error) {
 		clear(w.said)
 	}
 	w.said[key] = struct{}{}
-	w.s.log.Warn("not recovered", "file", key, "error", err)
+	w.s.log.Warn(eventNotRecovered, "file", key, "error", err)
 }
 
 func older(st *unix.Stat_t, now time.Time, than time.Duration) bool {
@@ -81,7 +81,7 @@ func (w *Sweeper) oldInTmp(e Entry, now time.Time) error {
 	if err := w.s.sys.unlink(w.s.dirs[Tmp], e.Name); err != nil {
 		return err
 	}
-	w.s.log.Info("recovered", "file", "tmp/"+e.Name, "what", "removed after 36 hours")
+	w.s.log.Info(eventRecovered, "file", "tmp/"+e.Name, "what", "removed after 36 hours")
 	return nil
 }
 
@@ -165,7 +165,7 @@ func (w *Sweeper) orphan(box Box, e Entry, now time.Time) error {
 	}
 	if err == nil {
 		s.odd.forget(what)
-		s.log.Warn("recovered", "file", box.String()+"/"+e.Name, "what", "no envelope in 36 hours: set aside")
+		s.log.Warn(eventRecovered, "file", box.String()+"/"+e.Name, "what", "no envelope in 36 hours: set aside")
 	}
 	return err
 }

@@ -122,7 +122,7 @@ func (s *Spool) olderInBad(box Box, id, name string) (aside bool, err error) {
 
 // removeOlder removes the name that a move should have removed.
 func (s *Spool) removeOlder(box Box, name string) error {
-	s.log.Warn("recovered", "file", box.String()+"/"+name, "what", "second name removed")
+	s.log.Warn(eventRecovered, "file", box.String()+"/"+name, "what", "second name removed")
 	return ignoreNotExist(s.sys.unlink(s.dirs[box], name))
 }
 

@@ -31,7 +31,7 @@ func (s *setup) imprison(uid, gid int, server bool) (*spoolfmt.Spool, error) {
 func dropRoot(t *netperm.Table, uid, gid int, log *slog.Logger, server bool) (string, error) {
 	dir := t.String(netperm.Directory)
 	if os.Geteuid() != 0 {
-		log.Info("start", "note", "not root: no chroot, no change of user")
+		log.Info(eventStart, "note", "not root: no chroot, no change of user")
 		return dir, nil
 	}
 	if server { // for one connection it takes too long
@@ -54,10 +54,10 @@ func (s *setup) lockUp(spool *spoolfmt.Spool, server bool) error {
 	t, log := s.table, s.config.Log
 	mode := t.String(netperm.Sandbox)
 	if builtWithCgo {
-		log.Warn("sandbox", "note", cgoNote)
+		log.Warn(eventSandbox, "note", cgoNote)
 	}
 	if mode == "off" {
-		log.Warn("sandbox", "note", "off, as the table says")
+		log.Warn(eventSandbox, "note", "off, as the table says")
 		return nil
 	}
 	needs := jail.Needs{
@@ -79,9 +79,9 @@ func (s *setup) lockUp(spool *spoolfmt.Spool, server bool) error {
 	case lacks != "" && mode == "strict":
 		return t.Errorf(netperm.Sandbox, "strict, but this is missing: %s", lacks)
 	case lacks != "":
-		log.Warn("sandbox", "active", strings.Join(active, " "), "missing", lacks)
+		log.Warn(eventSandbox, "active", strings.Join(active, " "), "missing", lacks)
 	case server:
-		log.Info("sandbox", "active", strings.Join(active, " "))
+		log.Info(eventSandbox, "active", strings.Join(active, " "))
 	}
 	return nil
 }

@@ -45,7 +45,7 @@ func serveChild(o options) int {
 	s.wasRefused = server.limiter.wasRefused
 	var accepting sync.WaitGroup
 	for _, f := range listeners {
-		s.config.Log.Info("listen", "address", boundTo(f))
+		s.config.Log.Info(eventListen, "address", boundTo(f))
 		accepting.Go(func() { server.accept(ctx, f) })
 	}
 	go func() {
@@ -111,14 +111,14 @@ func (s *server) accept(ctx context.Context, f *os.File) {
 			s.start(ctx, visitorOn(fd, peer, conn), conn)
 		case aerr != unix.ECONNABORTED && aerr != unix.ECANCELED && aerr != unix.EINTR:
 			if !trouble {
-				s.config.Log.Error("fwtksyserr: accept", "error", aerr)
+				s.config.Log.Error(eventAccept, "error", aerr)
 			}
 			trouble = true
 			time.Sleep(acceptPause)
 		}
 	}
 	if cerr := f.Close(); cerr != nil {
-		s.config.Log.Error("fwtksyserr: close", "error", cerr)
+		s.config.Log.Error(eventClose, "error", cerr)
 	}
 }
 
@@ -156,8 +156,8 @@ func (s *server) drain() int {
 	select {
 	case <-done:
 	case <-time.After(drainTime):
-		s.config.Log.Warn("stop", "note", "sessions cut off")
+		s.config.Log.Warn(eventStop, "note", "sessions cut off")
 	}
-	s.config.Log.Info("stop")
+	s.config.Log.Info(eventStop)
 	return exitOK
 }

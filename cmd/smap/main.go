@@ -217,12 +217,12 @@ func prepare(o options, first func(*setup) bool) (*setup, int) {
 		return nil, exitOK
 	}
 	if s.lookup, err = startLookup(t, o.child > 0); err != nil {
-		log.Error("fwtksyserr: start", "error", err)
+		log.Error(eventCannotStart, "error", err)
 		return nil, exitOS
 	}
 	spool, err := s.imprison(uid, gid, o.child > 0)
 	if err != nil {
-		log.Error("fwtksyserr: start", "error", err)
+		log.Error(eventCannotStart, "error", err)
 		return nil, exitOS
 	}
 	s.config.Spool = receiver.FromSpool(spool)
@@ -269,7 +269,7 @@ func session(o options) int {
 	}
 	if !v.peer.IsValid() && sockets.Remote(0) {
 		// Reset before we could ask who it is: no local client, to whom no rule applies.
-		s.config.Log.With("client", "unknown").Info("exit", "why", "vanished")
+		s.config.Log.With("client", "unknown").Info(eventExit, "why", "vanished")
 		return exitOK
 	}
 	defer func() {
@@ -290,6 +290,6 @@ func session(o options) int {
 
 // panicked logs a fault of ours that would have ended the process.
 func (s *setup) panicked(value any, conn receiver.Conn) {
-	s.config.Log.Error("fwtksyserr: panic", "value", fmt.Sprint(value), "stack", string(debug.Stack()))
+	s.config.Log.Error(eventPanic, "value", fmt.Sprint(value), "stack", string(debug.Stack()))
 	sayUnavailable(conn, s.config.Hostname)
 }

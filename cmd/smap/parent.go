@@ -31,7 +31,7 @@ func serve(o options, sockets []*os.File) int {
 		return configError(log, err)
 	}
 	for _, w := range t.Warnings() {
-		log.Warn("table", "warning", w.Error())
+		log.Warn(eventTable, "warning", w.Error())
 	}
 	var relay *eventlog.Relay
 	if syslog, ok := closer.(io.Writer); ok {
@@ -61,10 +61,10 @@ func serve(o options, sockets []*os.File) int {
 	}
 	code, err := parent.Run(signals)
 	if err != nil {
-		log.Error("fwtksyserr: start", "error", err)
+		log.Error(eventCannotStart, "error", err)
 		return exitOS
 	}
-	log.Info("stop")
+	log.Info(eventStop)
 	return code
 }
 
@@ -95,7 +95,7 @@ func childCommand(o options, sockets []*os.File, relay *eventlog.Relay) (*exec.C
 
 func configError(log *slog.Logger, err error) int {
 	for _, e := range netperm.Split(err) {
-		log.Error("fwtkcfgerr: " + e.Error())
+		log.Error(wordTableError + e.Error())
 	}
 	return exitConfig
 }

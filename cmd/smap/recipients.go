@@ -118,10 +118,10 @@ func (w *watcher) look() time.Duration {
 	}
 	w.used, w.seen = now, nil
 	if now.Size() < before/2 {
-		w.log.Warn("recipients", "file", w.path, "note", "less than half as long as before: smap keeps the old list; send SIGHUP to load the new one")
+		w.log.Warn(eventRecipients, "file", w.path, "note", "less than half as long as before: smap keeps the old list; send SIGHUP to load the new one")
 		return lookEvery
 	}
-	w.log.Info("recipients", "file", w.path, "note", "changed")
+	w.log.Info(eventRecipients, "file", w.path, "note", "changed")
 	w.reload()
 	return lookEvery
 }

@@ -54,7 +54,7 @@ func (s *setup) takeSlots(v visitor) bool {
 		limit, err = taken.client(v.peer.Addr())
 	}
 	if err != nil {
-		s.config.Log.Warn("limits", "note", "maxsessions and maxperclient are not enforced", "error", err)
+		s.config.Log.Warn(eventLimits, "note", "maxsessions and maxperclient are not enforced", "error", err)
 	}
 	if limit != "" {
 		s.turnAway(v, limit)
@@ -66,7 +66,7 @@ func (s *setup) takeSlots(v visitor) bool {
 func (s *setup) takeClientSlot(addr netip.Addr) (done func(), ok bool) {
 	limit, err := s.slots.client(addr)
 	if err != nil {
-		s.config.Log.Warn("limits", "note", "maxperclient is not enforced", "error", err)
+		s.config.Log.Warn(eventLimits, "note", "maxperclient is not enforced", "error", err)
 	}
 	return func() {}, limit == ""
 }

@@ -57,7 +57,7 @@ func (s *setup) meet(ctx context.Context, v visitor, count func(netip.Addr) (don
 	if s.lookup != nil && v.peer.IsValid() {
 		answer, err := s.lookup.Ask(lookup.Question{Client: v.peer, Server: v.local(), Name: s.table.Bool(netperm.Names), Ident: s.table.Bool(netperm.Ident)})
 		if err != nil {
-			s.config.Log.Error("fwtksyserr: lookup", "error", err)
+			s.config.Log.Error(eventLookup, "error", err)
 			s.lookupLost()
 		}
 		client.Name, client.Ident = answer.Name, answer.Ident
@@ -81,7 +81,7 @@ func (s *setup) denied(v visitor) bool {
 }
 
 func (s *setup) deny(v visitor, name string) {
-	s.config.Log.Warn("securityalert: deny", "client", v.peer.Addr().String(), "name", name)
+	s.config.Log.Warn(eventDeny, "client", v.peer.Addr().String(), "name", name)
 	say(v.conn, receiver.Denied(s.config.Hostname))
 }
 
@@ -104,13 +104,13 @@ func (s *setup) behindProxy(v *visitor) bool {
 	_ = v.conn.SetReadDeadline(time.Now().Add(proxyTime)) // a connection without deadlines has no peer
 	client, server, err := proxyproto.Read(v.conn)
 	if err != nil {
-		s.config.Log.Warn("proxy", "host", v.peer.Addr().String(), "error", err)
+		s.config.Log.Warn(eventProxy, "host", v.peer.Addr().String(), "error", err)
 		sayUnavailable(v.conn, s.config.Hostname)
 		linger(v.conn)
 		return false
 	}
 	if client.IsValid() {
-		s.config.Log.Info("proxy", "host", v.peer.Addr().String(), "client", client.Addr().String())
+		s.config.Log.Info(eventProxy, "host", v.peer.Addr().String(), "client", client.Addr().String())
 		v.peer, v.local = client, func() netip.AddrPort { return server }
 	}
 	return true
@@ -123,7 +123,7 @@ func (s *setup) turnAway(v visitor, limit string) {
 		n, log = s.wasRefused(time.Now())
 	}
 	if log {
-		s.config.Log.Warn("busy", "client", v.peer.Addr().String(), "limit", limit, "refused", n)
+		s.config.Log.Warn(eventBusy, "client", v.peer.Addr().String(), "limit", limit, "refused", n)
 	}
 	sayUnavailable(v.conn, s.config.Hostname)
 }

@@ -113,5 +113,5 @@ func (r *rules) tooSmall(name string, limit int64) {
 	if r.log == nil {
 		return
 	}
-	r.log.Warn("small-limit", "agent", name, "limit", limit, "note", "smap's maxbytes allows more: the server refuses larger mail after smap has accepted it; set maxbytes to this limit")
+	r.log.Warn(eventSmallLimit, "agent", name, "limit", limit, "note", "smap's maxbytes allows more: the server refuses larger mail after smap has accepted it; set maxbytes to this limit")
 }

@@ -23,6 +23,7 @@ func TestDocEvents(t *testing.T) {
 		if err != nil || len(files) == 0 {
 			t.Fatalf("no files in %s: %v", dir, err)
 		}
+		events := constants(t, fset, dir+"/events.go")
 		for _, name := range files {
 			if strings.HasSuffix(name, "_test.go") {
 				continue
@@ -31,7 +32,7 @@ func TestDocEvents(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			ast.Inspect(f, func(n ast.Node) bool { logCall(t, fset, n, code); return true })
+			ast.Inspect(f, func(n ast.Node) bool { logCall(t, fset, n, events, code); return true })
 		}
 	}
 	doc := documented(t, fset)
@@ -70,8 +71,27 @@ func documented(t *testing.T, fset *token.FileSet) map[string][]string {
 	return doc
 }
 
-// logCall takes in a call of a logger: ...Info("event", "key", value, ...).
-func logCall(t *testing.T, fset *token.FileSet, n ast.Node, events map[string]map[string]bool) {
+// constants returns the values of a file's string constants.
+func constants(t *testing.T, fset *token.FileSet, name string) map[string]string {
+	t.Helper()
+	f, err := parser.ParseFile(fset, name, nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := map[string]string{}
+	ast.Inspect(f, func(n ast.Node) bool {
+		if c, ok := n.(*ast.ValueSpec); ok && len(c.Values) == 1 {
+			if lit, ok := c.Values[0].(*ast.BasicLit); ok && lit.Kind == token.STRING {
+				found[c.Names[0].Name], _ = strconv.Unquote(lit.Value)
+			}
+		}
+		return true
+	})
+	return found
+}
+
+// logCall takes in a call of a logger: ...Info(eventX, "key", value, ...).
+func logCall(t *testing.T, fset *token.FileSet, n ast.Node, events map[string]string, logged map[string]map[string]bool) {
 	call, ok := n.(*ast.CallExpr)
 	if !ok || len(call.Args) == 0 {
 		return
@@ -92,11 +112,16 @@ func logCall(t *testing.T, fset *token.FileSet, n ast.Node, events map[string]ma
 		}
 		return s
 	}
-	event := word(call.Args[0])
-	if events[event] == nil {
-		events[event] = map[string]bool{}
+	name, ok := call.Args[0].(*ast.Ident)
+	if !ok || events[name.Name] == "" {
+		t.Errorf("%s: not a constant of events.go", fset.Position(call.Args[0].Pos()))
+		return
+	}
+	event := events[name.Name]
+	if logged[event] == nil {
+		logged[event] = map[string]bool{}
 	}
 	for i := 1; i < len(call.Args); i += 2 {
-		events[event][word(call.Args[i])] = true
+		logged[event][word(call.Args[i])] = true
 	}
 }

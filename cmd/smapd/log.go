@@ -17,7 +17,7 @@ func startLog(r *rules, stderr io.Writer) *slog.Logger {
 		return nil
 	}
 	for _, w := range r.warnings() {
-		log.Warn("config", "warning", w.Error())
+		log.Warn(eventConfig, "warning", w.Error())
 	}
 	return log
 }

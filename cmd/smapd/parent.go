@@ -42,7 +42,7 @@ func parent(o options, r *rules, stderr io.Writer) int {
 		remove, err := writePid(o.pidFile)
 		if err != nil {
 			fmt.Fprintln(stderr, "smapd:", err) // which the shell shows: see detach
-			log.Error("fatal", "error", err.Error())
+			log.Error(eventFatal, "error", err.Error())
 			return sysexits.OSErr
 		}
 		defer remove()
@@ -65,7 +65,7 @@ func parent(o options, r *rules, stderr io.Writer) int {
 	}
 	code, err := family.Run(s.manager.signals(signals))
 	if err != nil {
-		log.Error("fwtksyserr: child-start", "error", err)
+		log.Error(eventChildStart, "error", err)
 		return exitCode(err)
 	}
 	return code
@@ -104,7 +104,7 @@ func (s *supervisor) reload() (another bool, err error) {
 	fresh, err := rereadRules(s.o.table, true)
 	if err != nil {
 		s.manager.reloaded()
-		s.log.Error("reload-failed", "error", err.Error())
+		s.log.Error(eventReloadFailed, "error", err.Error())
 		return false, err
 	}
 	fresh.override(s.o)

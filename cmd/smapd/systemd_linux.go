@@ -58,7 +58,7 @@ type manager struct {
 func (m *manager) say(state string) {
 	if err := notify(state); err != nil && !m.mute {
 		m.mute = true
-		m.log.Warn("trouble", "what", "service manager", "error", err.Error())
+		m.log.Warn(eventTrouble, "what", "service manager", "error", err.Error())
 	}
 }
 

@@ -31,7 +31,7 @@ func alone(o options, r *rules, stderr io.Writer) int {
 		remove, err := writePid(o.pidFile)
 		if err != nil {
 			fmt.Fprintln(stderr, "smapd:", err) // which the shell shows: see detach
-			log.Error("fatal", "error", err.Error())
+			log.Error(eventFatal, "error", err.Error())
 			return sysexits.OSErr
 		}
 		defer remove()
@@ -82,7 +82,7 @@ func child(stderr io.Writer) int {
 			r, err := next()
 			if err != nil {
 				if !errors.Is(err, io.EOF) {
-					log.Error("fatal", "error", err)
+					log.Error(eventFatal, "error", err)
 				}
 				cancel() // the parent is gone: end as with TERM
 				return
@@ -93,7 +93,7 @@ func child(stderr io.Writer) int {
 	say := func(what func() error) func() {
 		return func() {
 			if err := what(); err != nil {
-				log.Warn("trouble", "what", "parent", "error", err.Error())
+				log.Warn(eventTrouble, "what", "parent", "error", err.Error())
 			}
 		}
 	}
@@ -139,7 +139,7 @@ func work(ctx context.Context, r *rules, log *slog.Logger, reread func() (*rules
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	c, err := r.courier(log)
 	if err != nil {
-		log.Error("fatal", "error", err)
+		log.Error(eventFatal, "error", err)
 		return exitCode(err)
 	}
 	ctx, cancel := context.WithCancel(ctx)
@@ -177,10 +177,10 @@ func ended(err error, log *slog.Logger) int {
 	case err == nil:
 		return sysexits.OK
 	case errors.Is(err, courier.ErrUndelivered):
-		log.Warn("undelivered", "error", err.Error())
+		log.Warn(eventUndelivered, "error", err.Error())
 		return sysexits.TempFail
 	}
-	log.Error("fatal", "error", err.Error())
+	log.Error(eventFatal, "error", err.Error())
 	return sysexits.OSErr
 }
 
@@ -195,6 +195,6 @@ func apply(c *courier.Courier, fresh *rules, err error, log *slog.Logger) {
 		err = c.Reload(cfg)
 	}
 	if err != nil {
-		log.Error("reload-failed", "error", err.Error())
+		log.Error(eventReloadFailed, "error", err.Error())
 	}
 }

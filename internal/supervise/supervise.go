@@ -134,7 +134,7 @@ func (r *run) start() error {
 	if r.next, err = begin(cmd, r.events, r.Alive != nil); err != nil {
 		return err
 	}
-	r.Log.Info("child", "pid", r.next.pid())
+	r.Log.Info(eventChild, "pid", r.next.pid())
 	r.tell(r.next)
 	return nil
 }
@@ -143,7 +143,7 @@ func (r *run) start() error {
 func (r *run) startAgain() {
 	r.restart = nil
 	if err := r.start(); err != nil {
-		r.Log.Error("fwtksyserr: child-start", "error", err)
+		r.Log.Error(eventChildStart, "error", err)
 		r.later(0)
 	}
 }
@@ -164,7 +164,7 @@ func (r *run) tell(c *child) {
 		return
 	}
 	if err := c.tell(r.Tell); err != nil {
-		r.Log.Error("fwtksyserr: child-rules", "pid", c.pid(), "error", err)
+		r.Log.Error(eventChildRules, "pid", c.pid(), "error", err)
 		c.kill()
 	}
 }
@@ -206,7 +206,7 @@ func (r *run) reload() {
 		r.next = nil
 	}
 	if err := r.start(); err != nil {
-		r.Log.Error("fwtksyserr: child-start", "error", err)
+		r.Log.Error(eventChildStart, "error", err)
 		if r.serving == nil {
 			r.later(0)
 		}
@@ -231,7 +231,7 @@ func (r *run) ready(c *child) {
 	if c != r.next {
 		return // it was told to end before it was ready
 	}
-	r.Log.Info("ready", "pid", c.pid())
+	r.Log.Info(eventReady, "pid", c.pid())
 	if !r.worked && r.Ready != nil {
 		r.Ready()
 	}
@@ -271,10 +271,10 @@ func (r *run) buried(c *child, ended error) bool {
 		ended = errors.New("exit status 0")
 	}
 	if next && r.serving != nil {
-		r.Log.Error("reload-failed", "pid", c.pid(), "status", ended.Error())
+		r.Log.Error(eventReloadFailed, "pid", c.pid(), "status", ended.Error())
 		return false
 	}
-	r.Log.Error("child-died", "pid", c.pid(), "status", ended.Error(), "seconds", int(lived.Seconds()))
+	r.Log.Error(eventChildDied, "pid", c.pid(), "status", ended.Error(), "seconds", int(lived.Seconds()))
 	if r.next == nil {
 		r.later(lived)
 	}

@@ -1,6 +1,7 @@
 package docs
 
 import (
+	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -39,21 +40,25 @@ func files(t *testing.T, dirs ...string) []*ast.File {
 	return all
 }
 
-// calls calls f for every call of a method or of a package's function, and tells
-// in which function it stands.
-func calls(all []*ast.File, f func(method string, args []ast.Expr, in ast.Decl)) {
+// declarations calls f for every function, and for every other declaration.
+func declarations(all []*ast.File, f func(ast.Decl)) {
 	for _, file := range all {
 		for _, decl := range file.Decls {
-			ast.Inspect(decl, func(n ast.Node) bool {
-				if c, ok := n.(*ast.CallExpr); ok {
-					if s, ok := c.Fun.(*ast.SelectorExpr); ok {
-						f(s.Sel.Name, c.Args, decl)
-					}
-				}
-				return true
-			})
+			f(decl)
 		}
 	}
+}
+
+// calls calls f for every call of a method or of a package's function in a node.
+func calls(in ast.Node, f func(c *ast.CallExpr, method string)) {
+	ast.Inspect(in, func(n ast.Node) bool {
+		if c, ok := n.(*ast.CallExpr); ok {
+			if s, ok := c.Fun.(*ast.SelectorExpr); ok {
+				f(c, s.Sel.Name)
+			}
+		}
+		return true
+	})
 }
 
 // text is a string constant's value.
@@ -66,135 +71,32 @@ func text(e ast.Expr) (string, bool) {
 	return s, err == nil
 }
 
-// facts are the keys of each event.
-type facts map[string][]string
-
-func (f facts) add(event string, keys ...string) {
-	have := f[event]
-	for _, k := range keys {
-		if !slices.Contains(have, k) {
-			have = append(have, k)
-		}
-	}
-	f[event] = have
-}
-
-// events finds the log events of some packages: calls of a logger's methods, and
-// of the few functions that put a word before an event.
-func events(t *testing.T, dirs ...string) facts {
-	t.Helper()
-	found := make(facts)
-	prefix := map[string]string{"alarm": "securityalert: ", "trouble": "fwtksyserr: ", "Info": "", "Warn": "", "Error": "", "info": "", "warn": ""}
-	calls(files(t, dirs...), func(method string, args []ast.Expr, in ast.Decl) {
-		before, ok := prefix[method]
-		if !ok || len(args) == 0 {
-			return
-		}
-		event, ok := text(args[0])
-		if !ok || method == "trouble" && slices.Contains(dirs, "courier") {
-			return // the name is put together: the page describes the prefix; courier's trouble is an event itself
-		}
-		keys := loggedKeys(args[1:])
-		if len(args) > 1 && appended(args[len(args)-1]) {
-			keys = attributes(in)
-		}
-		if method == "trouble" {
-			keys = []string{"error"}
-		}
-		found.add(before+event, keys...)
-	})
-	if len(found) == 0 {
-		t.Fatalf("no events in %v", dirs)
-	}
-	return found
-}
-
-// loggedKeys are the keys among a logging call's arguments: every other one, or
-// the first of each attribute.
-func loggedKeys(args []ast.Expr) []string {
-	var keys []string
-	for i := 0; i < len(args); i++ {
-		switch a := args[i].(type) {
-		case *ast.BasicLit:
-			if key, ok := text(a); ok {
-				keys = append(keys, key)
-				i++ // its value
-			}
-		case *ast.CallExpr:
-			if key, ok := attribute(a); ok {
-				keys = append(keys, key)
-			}
-		}
-	}
-	return keys
-}
-
-// appended tells whether an argument is a list that is put together before.
-func appended(e ast.Expr) bool {
-	c, ok := e.(*ast.CallExpr)
-	if !ok {
-		return false
-	}
-	name, ok := c.Fun.(*ast.Ident)
-	return ok && name.Name == "append"
-}
-
-// attributes are the keys of all attributes that a function makes.
-func attributes(in ast.Decl) []string {
-	var keys []string
-	ast.Inspect(in, func(n ast.Node) bool {
-		if c, ok := n.(*ast.CallExpr); ok {
-			if s, ok := c.Fun.(*ast.SelectorExpr); ok && (s.Sel.Name == "String" || s.Sel.Name == "Int") && len(c.Args) == 2 {
-				if key, ok := text(c.Args[0]); ok {
-					keys = append(keys, key)
-				}
-			}
-		}
-		return true
-	})
-	return keys
-}
-
-// attribute is the key of slog.String("key", ...) and of courier's own makers of
-// attributes, which name it or are named after it.
-func attribute(c *ast.CallExpr) (string, bool) {
-	if len(c.Args) > 0 {
-		if key, ok := text(c.Args[0]); ok {
-			return key, true
-		}
-	}
-	if name, ok := c.Fun.(*ast.Ident); ok {
-		own := map[string]string{"text": "text", "millis": "ms"}
-		key, ok := own[name.Name]
-		return key, ok
-	}
-	return "", false
-}
-
 // flags finds the command line options of a program that uses package flag.
 // Those without a text are internal.
 func flags(t *testing.T, dir string) []string {
 	t.Helper()
 	var found []string
-	calls(files(t, dir), func(method string, args []ast.Expr, _ ast.Decl) {
-		name, usage := 1, len(args)-1
-		switch method {
-		case "StringVar", "BoolVar", "IntVar", "DurationVar":
-		case "Func":
-			name, usage = 0, 1
-		case "Bool", "String", "Int", "Duration":
-			name = 0
-		default:
-			return
-		}
-		if len(args) < 2 {
-			return
-		}
-		flag, ok := text(args[name])
-		words, said := text(args[usage])
-		if ok && said && words != "" && !strings.HasPrefix(words, "internal:") {
-			found = append(found, flag)
-		}
+	declarations(files(t, dir), func(decl ast.Decl) {
+		calls(decl, func(c *ast.CallExpr, method string) {
+			name, usage := 1, len(c.Args)-1
+			switch method {
+			case "StringVar", "BoolVar", "IntVar", "DurationVar":
+			case "Func":
+				name, usage = 0, 1
+			case "Bool", "String", "Int", "Duration":
+				name = 0
+			default:
+				return
+			}
+			if len(c.Args) < 2 {
+				return
+			}
+			flag, ok := text(c.Args[name])
+			words, said := text(c.Args[usage])
+			if ok && said && words != "" && !strings.HasPrefix(words, "internal:") {
+				found = append(found, flag)
+			}
+		})
 	})
 	slices.Sort(found)
 	if len(found) == 0 {
@@ -295,20 +197,28 @@ func items(lines []string, macro string) []string {
 // same compares what a page says with what the code has.
 func same(t *testing.T, what string, said, has []string) {
 	t.Helper()
-	said, has = slices.Clone(said), slices.Clone(has)
-	slices.Sort(said)
-	slices.Sort(has)
+	for _, d := range differences(said, has) {
+		t.Errorf("%s: %s", what, d)
+	}
+}
+
+// differences are what a page says and the code lacks, the reverse, and what the
+// page says twice.
+func differences(said, has []string) []string {
+	said, has = slices.Sorted(slices.Values(said)), slices.Sorted(slices.Values(has))
+	var found []string
 	for _, s := range said {
 		if !slices.Contains(has, s) {
-			t.Errorf("%s: %q is in the page, and not in the code", what, s)
+			found = append(found, fmt.Sprintf("%q is in the page, and not in the code", s))
 		}
 	}
 	for _, s := range has {
 		if !slices.Contains(said, s) {
-			t.Errorf("%s: %q is in the code, and not in the page", what, s)
+			found = append(found, fmt.Sprintf("%q is in the code, and not in the page", s))
 		}
 	}
-	if len(slices.Compact(said)) != len(said) {
-		t.Errorf("%s: twice in the page: %q", what, said)
+	if len(slices.Compact(slices.Clone(said))) != len(said) {
+		found = append(found, fmt.Sprintf("twice in the page: %q", said))
 	}
+	return found
 }

@@ -2,91 +2,12 @@ package docs
 
 import (
 	"fmt"
-	"io/fs"
-	"maps"
-	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 
 	"smap/courier/agent"
 )
-
-// programEvents are the packages whose events are a program's own.
-func programEvents() map[string][]string {
-	return map[string][]string{
-		"smap":  {"cmd/smap", "receiver"},
-		"smapd": {"cmd/smapd", "courier"},
-	}
-}
-
-// sharedEvents are the packages whose events more than one program may log.
-func sharedEvents(t *testing.T) []string {
-	t.Helper()
-	shared := []string{"spoolfmt"}
-	err := filepath.WalkDir(filepath.Join(root, "internal"), func(path string, entry fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		dir, err := filepath.Rel(root, path)
-		if err != nil {
-			return err
-		}
-		if dir == "internal/tools" || dir == "internal/systest" {
-			return fs.SkipDir
-		}
-		if code, err := filepath.Glob(filepath.Join(path, "*.go")); entry.IsDir() && len(code) > 0 {
-			shared = append(shared, dir)
-			return err
-		}
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return shared
-}
-
-// TestEvents holds smap-log(5) against the code.
-func TestEvents(t *testing.T) {
-	lines := page(t, "smap-log.5")
-	compare := func(heading string, has facts) {
-		said := documented(t, section(t, lines, "Ss "+heading))
-		same(t, heading, slices.Collect(maps.Keys(said)), slices.Collect(maps.Keys(has)))
-		for event, keys := range has {
-			if _, ok := said[event]; ok {
-				same(t, heading+", facts of "+event, said[event], keys)
-			}
-		}
-	}
-	compare("Events of all programs", events(t, sharedEvents(t)...))
-	for program, dirs := range programEvents() {
-		compare("Events of "+program, events(t, dirs...))
-	}
-}
-
-// documented reads items such as
-//
-//	.It Sy "securityalert: deny" Ar client name
-func documented(t *testing.T, lines []string) facts {
-	t.Helper()
-	found := make(facts)
-	for _, item := range items(lines, "Sy") {
-		name, keys, _ := strings.Cut(item, " Ar ")
-		if strings.HasPrefix(name, `"`) {
-			var err error
-			if name, err = strconv.Unquote(name); err != nil {
-				t.Fatalf("%s: %v", item, err)
-			}
-		}
-		if _, twice := found[name]; twice {
-			t.Errorf("%s is there twice", name)
-		}
-		found.add(name, strings.Fields(keys)...)
-	}
-	return found
-}
 
 // TestFlags holds the options of smap(8) and smapd(8) against the code.
 func TestFlags(t *testing.T) {
