@@ -1,6 +1,7 @@
 package spoolfmt
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -128,7 +129,7 @@ func (c *Claim) takeFromNew() error {
 	}
 	for _, name := range []string{eml, c.id + KindDone.Suffix()} {
 		if taken, err := exists(s.dirs[Cur], name); err != nil || taken {
-			return errors.Join(err, ErrBlocked)
+			return cmp.Or(err, ErrBlocked)
 		}
 	}
 	taking, err := exists(s.dirs[Cur], env)
@@ -167,7 +168,7 @@ func (c *Claim) moveFromNew(name string, gone, taken error) error {
 func (c *Claim) recover() error {
 	s, env, done := c.s, c.id+KindEnvelope.Suffix(), c.id+KindDone.Suffix()
 	if building, err := exists(s.dirs[Cur], c.id+KindDrop.Suffix()); err != nil || building {
-		return errors.Join(err, ErrBusy) // RecoverDrop's; not a message yet
+		return cmp.Or(err, ErrBusy) // RecoverDrop's; not a message yet
 	}
 	aside, err := s.olderNames(Cur, c.id)
 	if err != nil {
@@ -178,7 +179,7 @@ func (c *Claim) recover() error {
 		if err := s.syncBoxes(Bad); err != nil {
 			return err
 		}
-		return errors.Join(s.leaveCur(c.id), ErrGone)
+		return cmp.Or(s.leaveCur(c.id), ErrGone)
 	}
 	here, err := exists(s.dirs[Cur], env)
 	if err != nil {
@@ -192,13 +193,13 @@ func (c *Claim) recover() error {
 		return err
 	case state == doneFits:
 		s.log.Info(eventRecovered, "file", "cur/"+c.id+KindContent.Suffix(), "what", "removed: the message is done")
-		return errors.Join(s.endDone(Cur, c.id), ErrGone)
+		return cmp.Or(s.endDone(Cur, c.id), ErrGone)
 	case state == doneOdd:
 		s.log.Warn(eventRecovered, "file", "cur/"+done, "what", "removed: it does not fit the content")
-		return errors.Join(s.sys.unlink(s.dirs[Cur], done), ErrBusy)
+		return cmp.Or(s.sys.unlink(s.dirs[Cur], done), ErrBusy)
 	}
 	if pair, err := exists(s.dirs[New], c.id+KindContent.Suffix()); err != nil || pair {
-		return errors.Join(err, ErrGone)
+		return cmp.Or(err, ErrGone)
 	}
 	if err := c.moveFromNew(env, ErrGone, ErrBusy); err != nil {
 		return err

@@ -1,6 +1,7 @@
 package spoolfmt
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -86,7 +87,7 @@ func (s *Spool) ended(id string) error {
 		return err
 	}
 	if there, err := statIfThere(s.dirs[Cur], eml); err != nil || there.Ino != 0 && isRegular(&there) {
-		return errors.Join(err, ErrBusy)
+		return cmp.Or(err, ErrBusy)
 	}
 	if err := s.syncBoxes(Cur); err != nil {
 		return err

@@ -2,6 +2,7 @@ package spoolfmt
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -66,7 +67,7 @@ func (s *Spool) claimLone(box Box, id string) (*Claim, error) {
 func (s *Spool) alone(box Box, id string, env *unix.Stat_t) (odd bool, err error) {
 	if box == Cur {
 		if building, err := exists(s.dirs[Cur], id+KindDrop.Suffix()); err != nil || building {
-			return false, errors.Join(err, ErrBusy) // as in recover
+			return false, cmp.Or(err, ErrBusy) // as in recover
 		}
 	}
 	for _, b := range []Box{New, Cur} {
@@ -111,7 +112,7 @@ func (c *Claim) lockLone(st *unix.Stat_t) error {
 	if err != nil || !aside {
 		return err
 	}
-	return errors.Join(s.syncBoxes(Bad), c.removeLone(), ErrGone)
+	return cmp.Or(errors.Join(s.syncBoxes(Bad), c.removeLone()), ErrGone)
 }
 
 // removeLone ends a message that consists of an envelope alone.

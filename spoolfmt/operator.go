@@ -1,6 +1,7 @@
 package spoolfmt
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -299,7 +300,7 @@ func (s *Spool) deleteAside(id string) error {
 	eml, env, done := id+KindContent.Suffix(), id+KindEnvelope.Suffix(), id+KindDone.Suffix()
 	used, err := s.usedInBad(id)
 	if err != nil || !used {
-		return errors.Join(err, ErrGone)
+		return cmp.Or(err, ErrGone)
 	}
 	f, err := s.lockAside(Bad, eml)
 	var odd *MalformedError

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // TestTwoNames makes each state that a crash between link and unlink, or a file
@@ -58,15 +60,18 @@ func TestTwoNames(t *testing.T) {
 }
 
 // linked makes one content and one envelope with these names, as box/C and
-// box/E.
+// box/E, the envelope also as the .done file, box/D.
 func (x *testSpool) linked(names ...string) {
 	x.t.Helper()
 	x.put("c", "hello\n")
 	x.put("e", envelopeText(6))
 	for _, n := range names {
 		from, to := "c", n[:4]+"id.eml"
-		if n[4] == 'E' {
+		switch n[4] {
+		case 'E':
 			from, to = "e", n[:4]+"id.envelope"
+		case 'D':
+			from, to = "e", n[:4]+"id.done"
 		}
 		if err := os.Link(filepath.Join(x.dir, from), filepath.Join(x.dir, to)); err != nil {
 			x.t.Fatal(err)
@@ -242,4 +247,21 @@ func TestTwoNamesRequeue(t *testing.T) {
 		}
 		x.has()
 	})
+}
+
+// TestRecoveryFails: what could not be removed is not gone. The error says so, or the message would wait for a sweep.
+func TestRecoveryFails(t *testing.T) {
+	for _, names := range [][]string{
+		{"cur/C", "cur/E", "bad/C", "bad/E"},
+		{"cur/C", "cur/D"},
+	} {
+		t.Run(strings.ReplaceAll(strings.Join(names, " "), "/", "-"), func(t *testing.T) {
+			x := newTestSpool(t)
+			x.linked(names...)
+			x.sys.unlink = func(int, string) error { return unix.EIO }
+			if _, err := x.Claim("id"); !errors.Is(err, unix.EIO) || errors.Is(err, ErrGone) {
+				t.Errorf("%v, want only EIO", err)
+			}
+		})
+	}
 }

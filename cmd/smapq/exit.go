@@ -41,6 +41,16 @@ func failf(code int, format string, args ...any) error {
 	return &exitError{code, fmt.Errorf(format, args...)}
 }
 
+// unreadable is an error in reading a file of the configuration: the file's fault,
+// unless the system could not read it.
+func unreadable(err error) error {
+	var errno unix.Errno
+	if errors.As(err, &errno) && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrPermission) && errno != unix.ENOTDIR && errno != unix.ELOOP {
+		return err
+	}
+	return failure(sysexits.Config, err)
+}
+
 // usagef is an error in the command line.
 func usagef(format string, args ...any) error { return failf(sysexits.Usage, format, args...) }
 

@@ -53,7 +53,7 @@ func (a *app) search() (dir, badDir string, err error) {
 	case a.table == "" && (errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission)):
 		return defaultSpool, "", nil
 	default:
-		return "", "", failure(sysexits.Config, err)
+		return "", "", unreadable(err)
 	}
 	dir = t.String(netperm.Directory)
 	if dir == "" {

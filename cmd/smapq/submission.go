@@ -59,7 +59,7 @@ func (a *app) feed(ctx context.Context, l *submission, in io.Reader) (string, er
 	l.caller = whoCalls()
 	var err error
 	if l.aliases, err = readAliases(a.aliases); err != nil {
-		return "", failure(sysexits.Config, err)
+		return "", unreadable(err)
 	}
 	s, err := a.feeder()
 	if err != nil {

@@ -123,7 +123,7 @@ func TestDiskFull(t *testing.T) {
 	s := kit.NewSite(t)
 	mountDisk(s, 16)
 	agent, dir := newWaiter(s)
-	s.Rules("smapd: log stderr", "smapd: badadmin none", "smapd: wakeup 1", "smapd: maxchildren 3", "smapd: batch 1",
+	s.Rules("smapd: log stderr", "smapd: badadmin none", "smapd: wakeup 1", "smapd: maxchildren 4", "smapd: batch 1", // three for one mailbox
 		"smapd: agent exec "+agent)
 	feeder := kit.OwnFeeder(t, s.Spool)
 	const messages = 40

@@ -114,7 +114,7 @@ func (p *Process) Stop() int {
 	p.Signal(syscall.SIGTERM)
 	select {
 	case <-p.Done:
-	case <-time.After(15 * time.Second):
+	case <-time.After(40 * time.Second): // smapd's grace is 20 for outcomes that cannot be written
 		p.t.Errorf("%s did not end on TERM", p.Cmd.Path)
 	}
 	p.Kill()
