@@ -121,13 +121,26 @@ func (d *delivery) fail(file, reason string, expired bool) result {
 			return d.unwritten(err)
 		}
 	}
-	if err := d.reportFailures(); err != nil {
+	fed, err := d.tryReport()
+	switch {
+	case err != nil:
 		return d.unwritten(err)
-	}
-	if d.allTold() {
+	case !fed:
+		return d.reportLater()
+	case d.allTold():
 		return d.finish()
 	}
 	return d.setAside(file, reason)
+}
+
+// reportLater keeps a message of which only a report of failures is left to do.
+func (d *delivery) reportLater() result {
+	d.last = d.feeding.Error()
+	if err := d.countAttempt(); err != nil {
+		return d.unwritten(err)
+	}
+	now := time.Now()
+	return d.schedule(now.Add(d.cfg.Schedule.wait(d.attempts())), d.attempts(), 0, now)
 }
 
 // giveUpPending makes failures of the recipients that still wait.
@@ -148,14 +161,12 @@ func (d *delivery) giveUpPending() error {
 // postpone records the next attempt. Failures are reported now: the sender need not
 // wait for the other recipients.
 func (d *delivery) postpone(pending int) result {
-	if err := d.reportFailures(); err != nil {
+	if _, err := d.tryReport(); err != nil {
 		return d.unwritten(err)
 	}
 	now := time.Now()
-	if !d.counted {
-		if err := d.setAttempt(d.attempts() + 1); err != nil {
-			return d.unwritten(err)
-		}
+	if err := d.countAttempt(); err != nil {
+		return d.unwritten(err)
 	}
 	attempts := d.attempts()
 	next, _ := d.cfg.Schedule.Next(d.arrived(now), now, attempts)
@@ -180,10 +191,13 @@ func (d *delivery) schedule(next time.Time, attempts, pending int, now time.Time
 	return d.giveBack(result{verdict: verdictDeferred, next: next, left: left})
 }
 
-// setAttempt writes down that an attempt was made.
-func (d *delivery) setAttempt(attempts int) error {
+// countAttempt notes in the envelope that an attempt was made, once.
+func (d *delivery) countAttempt() error {
+	if d.counted {
+		return nil
+	}
 	d.counted, d.dirty = true, true
-	if err := d.env.Set("Attempts", strconv.Itoa(min(attempts, 999_999_999))); err != nil {
+	if err := d.env.Set("Attempts", strconv.Itoa(min(d.attempts()+1, 999_999_999))); err != nil {
 		return err
 	}
 	return d.env.Set("Last-Error", envelope.CleanText(d.lastError(), maxText))
@@ -196,7 +210,7 @@ func (d *delivery) wait(pending []envelope.Path) result {
 	if err := d.reportDelay(now); err != nil {
 		d.feeding = err
 	}
-	if err := d.reportFailures(); err != nil {
+	if _, err := d.tryReport(); err != nil {
 		return d.unwritten(err)
 	}
 	if why := envelope.CleanText(d.last, maxText); why != "" && why != d.env.Get("Last-Error") {

@@ -98,6 +98,18 @@ func (d *delivery) reportFailures() error {
 	return d.env.Set(fieldFailed, envelope.FormatTime(newest))
 }
 
+// tryReport reports failures. False is a report that could not be fed: it comes with the
+// next attempt, and there is room to write that down. An error means that the spool
+// cannot be written.
+func (d *delivery) tryReport() (bool, error) {
+	err := d.reportFailures()
+	if err == nil || d.dirty {
+		return err == nil, err
+	}
+	d.feeding = err
+	return false, d.claim.Reserve()
+}
+
 // failure is what a report says of a recipient that failed.
 func (d *delivery) failure(to envelope.Path, text string) dsn.Recipient {
 	n := dsn.Recipient{Path: to, Action: dsn.Failed, Status: statusIn(text), Text: text}

@@ -560,3 +560,39 @@ func TestReportedOnce(t *testing.T) {
 		t.Errorf("verdict %d, error %v", r.verdict, r.err)
 	}
 }
+
+// TestReportNoRoom: a report that cannot be fed does not keep a message from waiting for
+// its next attempt, and comes with that, once.
+func TestReportNoRoom(t *testing.T) {
+	for name, to := range map[string][]string{
+		"all failed": {"bad@x.test"}, "one waits": {"bad@x.test", "wait@x.test"}, "one was not tried": {"bad@x.test", "wait@x.test"},
+	} {
+		b, a := newReporter(t)
+		id := b.send("x\n", "a@example.com", to...)
+		d := b.attempted(id, a)
+		if name == "one was not tried" {
+			delete(d.replies, "wait@x.test")
+		}
+		if err := d.claim.Content().Close(); err != nil { // so that no report can be written
+			t.Fatal(err)
+		}
+		want, attempts := verdictDeferred, "1"
+		if name == "one was not tried" {
+			want, attempts = verdictWaits, ""
+		}
+		r := d.decide()
+		if r.verdict != want || d.feeding == nil || len(b.names("new")) != 0 {
+			t.Errorf("%s: verdict %d (%v), report %v, new %v", name, r.verdict, r.err, d.feeding, b.names("new"))
+			continue
+		}
+		env := b.envelope("cur/" + id + ".envelope")
+		if env.Get("Attempts") != attempts || env.Get(fieldFailed) != "" || want == verdictDeferred && time.Until(r.next) < 50*time.Second {
+			t.Errorf("%s: %q attempts, told %q, next %v", name, env.Get("Attempts"), env.Get(fieldFailed), r.next)
+		}
+		delete(a.results, "wait") // the second time it is delivered
+		b.due(id)
+		if got := b.reports(a); len(got) != 1 || len(got[0].parse(t).rcpts) != 1 || !b.empty() {
+			t.Errorf("%s: %d reports, left %v", name, len(got), b.names("cur"))
+		}
+	}
+}
