@@ -67,17 +67,24 @@ func (l *loop) upkeep(now time.Time) {
 		home := l.side.lease()
 		l.chore("sweep", home, &c.sweeping, func() error { return home.sweeper.Sweep(l.agents, time.Now()) })
 	}
-	if !c.nextFlush.IsZero() && !now.Before(c.nextFlush) && !c.flushing {
-		c.flushing, c.nextFlush = true, time.Time{}
-		home := l.side.lease()
-		l.chore("flush", home, &c.flushing, home.spool.Flush)
-	}
+	l.flush(now)
 	if !now.Before(c.nextAging) && !c.aging && !l.side.home.moved {
 		c.nextAging = now.Add(min(agingEvery, l.cfg.Wakeup))
 		l.age(now)
 	}
 	l.sendDigest(now, false)
 	l.writeMetrics(now)
+}
+
+// flush starts the flush that is due.
+func (l *loop) flush(now time.Time) {
+	c := l.chores
+	if c.nextFlush.IsZero() || now.Before(c.nextFlush) || c.flushing {
+		return
+	}
+	c.flushing, c.nextFlush = true, time.Time{}
+	home := l.side.lease()
+	l.chore("flush", home, &c.flushing, home.spool.Flush)
 }
 
 // chore runs one beside the loop.

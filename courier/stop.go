@@ -68,19 +68,23 @@ func (l *loop) leaves(now time.Time) error {
 	return nil
 }
 
-// stop ends the loop: nothing new is started, what runs may finish within the
+// stop ends the loop: nothing new is started, what runs may finish, and is flushed, within the
 // grace, then the agents are ended.
 func (l *loop) stop() error {
 	l.stopping = true
 	l.ev.stop(l.d.running())
 	grace := time.NewTimer(l.cfg.StopGrace)
 	defer grace.Stop()
+	flush := time.NewTicker(flushAfter)
+	defer flush.Stop()
 	for len(l.deliveries) > 0 {
 		select {
 		case then := <-l.inbox:
 			then(time.Now())
 		case pong := <-l.c.ping:
 			close(pong)
+		case now := <-flush.C:
+			l.flush(now)
 		case <-grace.C:
 			l.kill(errStopping)
 		}
