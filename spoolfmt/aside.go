@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"math"
 	"os"
 
 	"smap/spoolfmt/envelope"
@@ -62,11 +61,7 @@ func (c *Claim) setAside(reason string) error {
 // is no regular file (env is nil) is moved there.
 func (c *Claim) pairIntoBad(env *os.File, name string) error {
 	s, eml := c.s, name+KindContent.Suffix()
-	limit := int64(math.MaxInt64)
-	if c.env != nil {
-		limit = c.env.Size() + 1
-	}
-	if err := s.linkIntoBad(c.locked, c.id+KindContent.Suffix(), eml, limit); err != nil {
+	if err := s.linkIntoBad(c.locked, c.id+KindContent.Suffix(), eml); err != nil {
 		return fmt.Errorf("link content: %w", err)
 	}
 	from, to := c.id+KindEnvelope.Suffix(), name+KindEnvelope.Suffix()
@@ -74,7 +69,7 @@ func (c *Claim) pairIntoBad(env *os.File, name string) error {
 	if env == nil {
 		err = s.sys.move(s.dirs[Cur], from, s.dirs[Bad], to)
 	} else {
-		err = s.linkIntoBad(env, from, to, math.MaxInt64)
+		err = s.linkIntoBad(env, from, to)
 	}
 	if err != nil {
 		return errors.Join(fmt.Errorf("link envelope: %w", err), s.sys.unlink(s.dirs[Bad], eml))

@@ -3,7 +3,6 @@ package spoolfmt
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"strconv"
@@ -57,17 +56,20 @@ func (s *Spool) intoBad(id string, put func(name string) error) (string, error) 
 
 // linkIntoBad gives an open file of cur a name in bad. Where the system refuses
 // a link, as Linux does with fs.protected_hardlinks for another user's file, it
-// writes a copy of at most limit octets.
-func (s *Spool) linkIntoBad(f *os.File, name, bad string, limit int64) error {
+// writes a copy.
+func (s *Spool) linkIntoBad(f *os.File, name, bad string) error {
 	err := s.sys.link(s.dirs[Cur], name, s.dirs[Bad], bad)
 	switch err {
 	case unix.EPERM, unix.EACCES, unix.EMLINK, unix.EXDEV, unix.EOPNOTSUPP:
-		return s.copyIntoBad(f, bad, limit)
+		return s.copyIntoBad(f, bad)
 	}
 	return err
 }
 
-func (s *Spool) copyIntoBad(f *os.File, bad string, limit int64) error {
+// copyIntoBad copies all that a file holds now. The original goes after that, so
+// the copy must not end where a wrong Size does. A feeder that appends all the
+// time does not keep it going.
+func (s *Spool) copyIntoBad(f *os.File, bad string) error {
 	st, err := fstat(int(f.Fd()))
 	if err != nil {
 		return err
@@ -77,10 +79,7 @@ func (s *Spool) copyIntoBad(f *os.File, bad string, limit int64) error {
 	if err != nil {
 		return err
 	}
-	// Holes cost its feeder nothing, and must not fill the disk here.
-	limit = min(limit, st.Size, 8*512*int64(st.Blocks))
-	_, err = io.Copy(fdWriter{s, fd}, io.NewSectionReader(f, 0, limit))
-	if err == nil {
+	if err = s.copyData(fd, f, st.Size); err == nil {
 		err = s.sys.fsync(fd)
 	}
 	if err = errors.Join(err, s.sys.close(fd)); err == nil {

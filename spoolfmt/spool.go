@@ -304,19 +304,6 @@ func (s *sightings) forget(what sighting) {
 	s.mu.Unlock()
 }
 
-// An fdWriter writes to a descriptor of a spool.
-type fdWriter struct {
-	s  *Spool
-	fd int
-}
-
-func (w fdWriter) Write(p []byte) (int, error) {
-	if err := w.s.writeAll(w.fd, p); err != nil {
-		return 0, err
-	}
-	return len(p), nil
-}
-
 // writeAll writes the whole of p. A write of nothing without an error is one.
 func (s *Spool) writeAll(fd int, p []byte) error {
 	for len(p) > 0 {

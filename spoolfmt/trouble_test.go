@@ -159,8 +159,47 @@ func TestOneCopy(t *testing.T) {
 	}
 }
 
-// TestCopyStops: a copy ends where the message does, although its feeder goes on
-// writing, or has made the file huge.
+// TestCopyWhole: where a link is refused, nothing of a content is lost, whatever
+// Size says and however few blocks the file system admits to. It ends where the content did when it began.
+func TestCopyWhole(t *testing.T) {
+	x := newTestSpool(t)
+	text := strings.Repeat("0123456789abcde\n", 20000)
+	x.put("new/m.eml", text)
+	file := filepath.Join(x.dir, "new/m.eml")
+	if err := os.Truncate(file, 1<<20); err != nil { // a hole in the middle
+		t.Fatal(err)
+	}
+	f, err := os.OpenFile(file, os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.WriteString("end\n"); err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := os.Truncate(file, 2<<20); err != nil { // and one at the end
+		t.Fatal(err)
+	}
+	want := x.read("new/m.eml")
+	x.put("new/m.envelope", envelopeText(6))
+	x.sys.link = func(int, string, int, string) error { return unix.EPERM }
+	x.sys.write = func(fd int, p []byte) (int, error) {
+		if len(p) > 1000 { // content: its feeder goes on writing
+			if _, err := f.Write(p); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return systemCalls().write(fd, p)
+	}
+	x.malformed("m")
+	x.has("bad/m.eml", "bad/m.envelope")
+	if got := x.read("bad/m.eml"); got != want {
+		t.Errorf("the copy has %d octets, want those %d", len(got), len(want))
+	}
+}
+
+// TestCopyStops: a copy writes only what its feeder has stored, however huge it
+// made the file.
 func TestCopyStops(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root can make files of another user")
