@@ -232,7 +232,7 @@ func (l *loop) logOdd(r result) {
 		if l.once.first(r.item.name) && r.err != nil && !errors.Is(r.err, spoolfmt.ErrGone) {
 			l.ev.trouble(r.item.name, r.err)
 		}
-	case r.verdict != verdictBusy && r.verdict != verdictSpool:
+	case r.verdict != verdictBusy && r.verdict != verdictSpool && r.verdict != verdictFree:
 		l.once.drop(r.start.item.name)
 	}
 }

@@ -26,6 +26,8 @@ func (d *dispatcher) place(r *result, now time.Time) {
 		return
 	case verdictFree:
 		d.intake.add(r.item)
+		d.looks.found(r.item.name)
+		return
 	case verdictLater, verdictDeferred:
 		d.intake.add(item{at: r.next.UnixNano(), name: r.item.name, cur: true})
 		d.leave(r.item, r.left, true)

@@ -30,6 +30,7 @@ type waiting struct {
 	since  time.Time
 	looked time.Time // the last look
 	logged bool
+	free   bool // a look found it free: no more looks, unless it comes back
 }
 
 // grow is twice the last wait of that name, within bounds.
@@ -54,7 +55,7 @@ func (w *waitlist) put(it item, wait time.Duration, now time.Time) *waiting {
 		e = &waiting{since: now}
 		w.state[it.name] = e
 	}
-	e.item, e.wait, e.looked = it, wait, now
+	e.item, e.wait, e.looked, e.free = it, wait, now, false
 	if !w.queue.insert(item{at: int64(now.Sub(w.epoch) + wait), name: it.name}) {
 		delete(w.state, it.name)
 		return nil
@@ -74,8 +75,10 @@ func (w *waitlist) since(name string, now time.Time) time.Time {
 func (w *waitlist) hurry(now time.Time) {
 	w.queue = queue{}
 	for _, e := range w.state {
-		e.since = now
-		w.put(e.item, 0, now)
+		if !e.free {
+			e.since = now
+			w.put(e.item, 0, now)
+		}
 	}
 }
 
@@ -91,7 +94,18 @@ func (w *waitlist) lasting(long time.Duration) bool {
 }
 
 // has tells whether the list will look at that name again.
-func (w *waitlist) has(name string) bool { return w.state[name] != nil }
+func (w *waitlist) has(name string) bool {
+	e := w.state[name]
+	return e != nil && !e.free
+}
+
+// found notes that a look found a message free. Its wait is kept until it was
+// delivered or put elsewhere: one that meets the same trouble again waits longer.
+func (w *waitlist) found(name string) {
+	if e := w.state[name]; e != nil {
+		e.free = true
+	}
+}
 
 // drop forgets a name: it was taken, or is gone.
 func (w *waitlist) drop(name string) { delete(w.state, name) }
