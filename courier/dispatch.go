@@ -34,6 +34,7 @@ type known struct {
 	busy   bool    // a delivery or a look works on it
 	again  bool    // it was committed again, or unlocked, meanwhile
 	owed   []*lane // whose recipients are due though others of the message are not
+	late   []start // parts that are owed, and that the delivery which runs did not take
 }
 
 func newDispatcher() *dispatcher {
@@ -203,10 +204,35 @@ func (d *dispatcher) ended(s start) bool {
 	}
 	d.spool.end(s.item.name)
 	k := d.know(s.item.name)
-	again := k.again
-	k.busy, k.again = false, false
+	again, late := k.again, k.late
+	k.busy, k.again, k.late = false, false, nil
+	for _, s := range late {
+		d.putBack(s)
+	}
 	d.forgetIfDone(s.item.name)
 	return again
+}
+
+// refused takes a part back that could not join the delivery of its message. One that
+// is owed waits in its lane again as soon as that delivery has ended: offered without
+// its mark, it would wait for the message's next attempt.
+func (d *dispatcher) refused(s start, now time.Time) {
+	k := d.known[s.item.name]
+	switch {
+	case !s.owed:
+		d.offer(item{at: now.UnixNano(), name: s.item.name})
+	case k != nil && k.busy:
+		k.late = append(k.late, s)
+	default:
+		d.putBack(s)
+	}
+}
+
+func (d *dispatcher) putBack(s start) {
+	if slices.Contains(d.lanes, s.lane) {
+		d.put(s.lane, s.item, s.item.key)
+		d.owe(s.lane, s.item.name, true)
+	}
 }
 
 // clear forgets all that waits; what is worked on goes on.

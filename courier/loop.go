@@ -169,7 +169,7 @@ func (l *loop) join(s start, p *part) {
 		return func(now time.Time) {
 			if !joined { // it was at its end: see what is left
 				s.lane.end(s.item)
-				l.d.offer(item{at: now.UnixNano(), name: s.item.name})
+				l.d.refused(s, now)
 			}
 		}
 	})
