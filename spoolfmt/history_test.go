@@ -98,7 +98,8 @@ func (h *history) deliver(most int) (*fed, error) {
 	}
 	for _, to := range h.c.Envelope().Pending() {
 		bit := map[byte]int{'b': 1, 'c': 2}[to.Address[0]]
-		if most--; most < 0 {
+		most--
+		if most < 0 {
 			break
 		}
 		if m.got&bit != 0 && m.may&bit == 0 && !h.person {

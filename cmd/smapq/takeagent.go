@@ -121,7 +121,7 @@ type lastWords struct {
 
 const maxWords = 1000
 
-// copyTo returns a writer that passes everything on to another, too.
+// copyTo returns a writer that also passes everything on to another.
 func (l *lastWords) copyTo(w io.Writer) io.Writer { return &wordsWriter{l, w} }
 
 type wordsWriter struct {

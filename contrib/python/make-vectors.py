@@ -112,7 +112,7 @@ def good_envelopes():
 
 
 def long_one(name, lines, at, times, verdict, why):
-    """One line of it stands there many times; it has no value in the index."""
+    """It holds one line many times, and the index has no value for it."""
     put('envelope', name, '\n'.join(lines) + '\n\n', '.envelope', valid=verdict, repeat=[at, times], why=why)
 
 
