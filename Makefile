@@ -86,7 +86,7 @@ test-long: build
 	$(GO) test -tags 'system long' -count=1 -timeout 30m -v -run 'TestSystemd$$' ./internal/systest/install
 
 bench: build
-	@.ci/need root postfix inetd=openbsd-inetd gcc mkfs.ext4=e2fsprogs
+	@.ci/need root postfix inetd=openbsd-inetd gcc mkfs.ext4=e2fsprogs strace
 	$(GO) run ./bench -report bench $(BENCHFLAGS)
 
 fuzz:

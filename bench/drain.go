@@ -18,8 +18,8 @@ import (
 // children is the concurrency at which draining is measured.
 const children = 6
 
-// drain measures how fast a backlog goes out, for each kind of agent, beside what the system can do without a spool: starting
-// a program for each message, and writing one durable file for each, as a maildir does.
+// drain measures how fast a backlog goes out, for each kind of agent, beside one durable file for each
+// message, as a maildir has.
 func (b *bench) drain() error {
 	lmtp, err := newSink(true)
 	if err != nil {
@@ -36,15 +36,9 @@ func (b *bench) drain() error {
 		return err
 	}
 	maildir := filepath.Join(home, "Maildir")
-	count := fmt.Sprint(b.messages(3000))
 	return b.turns("messages/s",
-		b.drainFloor("floor: vfork, exec, wait", func(string) []string {
-			return []string{b.file("spawn"), fmt.Sprint(children), count, "/bin/true"}
-		}),
 		b.drained("exec /bin/true", 3000, nil),
-		b.drainFloor("raw: one file, fsync, rename, directory fsync", func(dir string) []string {
-			return []string{b.file("commit"), "single", dir, fmt.Sprint(children), count}
-		}),
+		trial{"raw: one file, fsync, rename, directory fsync", fmt.Sprint(children), b.singles},
 		trial{"smapd, agent maildir", fmt.Sprint(children), func() (float64, error) {
 			if err := os.RemoveAll(maildir); err != nil {
 				return 0, err
@@ -64,20 +58,17 @@ func (b *bench) drained(agent string, count int, taken func() int64) trial {
 	}}
 }
 
-// drainFloor is a program that tells how many it did in a second.
-func (b *bench) drainFloor(name string, command func(dir string) []string) trial {
-	return trial{name, fmt.Sprint(children), func() (float64, error) {
-		dir, err := b.spool("floor", 0)
-		if err != nil {
-			return 0, err
-		}
-		args := command(dir)
-		out, err := b.output(args[0], args[1:]...)
-		if err != nil {
-			return 0, err
-		}
-		return strconv.ParseFloat(strings.TrimSpace(out), 64)
-	}}
+// singles writes one durable file for each message.
+func (b *bench) singles() (float64, error) {
+	dir, err := b.spool("floor", 0)
+	if err != nil {
+		return 0, err
+	}
+	out, err := b.output(b.file("commit"), "single", dir, fmt.Sprint(children), fmt.Sprint(b.messages(3000)))
+	if err != nil {
+		return 0, err
+	}
+	return strconv.ParseFloat(strings.TrimSpace(out), 64)
 }
 
 // backlog fills a spool, lets smapd empty it, and gives messages per second from its start to its end.

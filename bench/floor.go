@@ -15,7 +15,7 @@ var sessions = []int{1, 16, 64}
 // floors measures what the disk itself can do.
 func (b *bench) floors() error {
 	for _, n := range sessions {
-		if err := b.turns("messages/s", b.commitFloor("pair", pairFloor, n), b.commitFloor("group", groupFloor, n)); err != nil {
+		if err := b.turns("messages/s", b.commitFloor(n)); err != nil {
 			return err
 		}
 	}
@@ -23,13 +23,13 @@ func (b *bench) floors() error {
 }
 
 // commitFloor writes messages in so many threads, without anybody who sends them.
-func (b *bench) commitFloor(mode, name string, threads int) trial {
-	return trial{name, fmt.Sprint(threads), func() (float64, error) {
+func (b *bench) commitFloor(threads int) trial {
+	return trial{pairFloor, fmt.Sprint(threads), func() (float64, error) {
 		dir, err := b.spool("floor", 0)
 		if err != nil {
 			return 0, err
 		}
-		out, err := b.output(b.file("commit"), mode, dir, fmt.Sprint(threads), fmt.Sprint(b.count(threads)))
+		out, err := b.output(b.file("commit"), "pair", dir, fmt.Sprint(threads), fmt.Sprint(b.count(threads)))
 		if err != nil {
 			return 0, err
 		}

@@ -81,7 +81,7 @@ func (b *bench) alone(r *reaction, fifo *os.File, from, to int) error {
 		if err != nil {
 			return err
 		}
-		after, err := stamp(fifo)
+		after, _, err := stamp(fifo)
 		if err != nil {
 			return fmt.Errorf("message %d: %w", i, err)
 		}
@@ -112,7 +112,7 @@ func (b *bench) underLoad(r *reaction, fifo *os.File, from, to int) error {
 		}
 	}()
 	for range to - from {
-		after, err := stamp(fifo)
+		after, _, err := stamp(fifo)
 		if err != nil {
 			return err
 		}
@@ -125,16 +125,16 @@ func (b *bench) underLoad(r *reaction, fifo *os.File, from, to int) error {
 	return nil
 }
 
-// stamp waits for an agent, and gives the time of its first instruction.
-func stamp(fifo *os.File) (int64, error) {
+// stamp waits for an agent, and gives the time of its first instruction, and the number of its message if it was told one.
+func stamp(fifo *os.File) (at, number int64, err error) {
 	if err := fifo.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
-		return 0, err
+		return 0, 0, err
 	}
-	var at [8]byte
-	if _, err := fifo.Read(at[:]); err != nil {
-		return 0, fmt.Errorf("the agent did not report: %w", err)
+	var report [16]byte
+	if _, err := fifo.Read(report[:]); err != nil {
+		return 0, 0, fmt.Errorf("the agent did not report: %w", err)
 	}
-	return int64(binary.NativeEndian.Uint64(at[:])), nil
+	return int64(binary.NativeEndian.Uint64(report[:])), int64(binary.NativeEndian.Uint64(report[8:])), nil
 }
 
 // distribution adds a latency's percentiles.
@@ -152,7 +152,7 @@ func (b *bench) distribution(name string, all []float64) {
 // fifo is where the agent reports; it is kept open for writing too, so that reading it never ends.
 func (b *bench) fifo() (*os.File, error) {
 	path := b.file("fifo")
-	if err := unix.Mkfifo(path, 0o666); err != nil {
+	if err := unix.Mkfifo(path, 0o666); err != nil && !errors.Is(err, os.ErrExist) {
 		return nil, err
 	}
 	if err := os.Chmod(path, 0o666); err != nil {

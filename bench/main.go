@@ -31,6 +31,7 @@ type bench struct {
 	uid     int // who owns the spools
 	tables  int // written
 	results []result
+	missing []string // peers that are not here, and why
 	undo    []func() error
 }
 
@@ -50,11 +51,14 @@ var sections = []struct {
 	{"floor", (*bench).floors},
 	{"serve", (*bench).serve},
 	{"inetd", (*bench).oneshot},
+	{"relay", (*bench).relay},
+	{"maildir", (*bench).maildir},
+	{"program", (*bench).program},
+	{"dot", (*bench).dot},
 	{"latency", (*bench).latency},
 	{"drain", (*bench).drain},
 	{"scale", (*bench).scale},
 	{"size", (*bench).size},
-	{"idle", (*bench).idleCourier},
 	{"memory", (*bench).memory},
 }
 
@@ -63,7 +67,7 @@ func main() {
 	runs := flag.Int("runs", 3, "runs of each throughput measurement; the median counts")
 	quick := flag.Bool("quick", false, "a tenth of the messages, to see whether everything works")
 	report := flag.String("report", "", "write RESULT.md and its plots into this directory")
-	only := flag.String("only", "", "comma-separated sections: floor, serve, inetd, latency, drain, scale, size, idle, memory")
+	only := flag.String("only", "", "comma-separated sections: floor, serve, inetd, relay, maildir, program, dot, latency, drain, scale, size, memory")
 	flag.Parse()
 	b, err := run(*runs, *quick, *only)
 	if b != nil {

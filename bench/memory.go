@@ -163,17 +163,21 @@ func findAll(name string) (pids []int) {
 }
 
 // family are a server's processes: the one that was started, and its children.
-func (s *server) family() []int {
-	pids := []int{s.cmd.Process.Pid}
-	paths, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pids[0])) // the pattern is a good one
-	for _, path := range paths {
-		text, err := os.ReadFile(path)
-		if err != nil {
-			continue // the thread has ended
-		}
-		for field := range strings.FieldsSeq(string(text)) {
-			if pid, err := strconv.Atoi(field); err == nil {
-				pids = append(pids, pid)
+func (s *server) family() []int { return descendants(s.pids()) }
+
+// descendants are processes with all that they started, the oldest of each generation first.
+func descendants(pids []int) []int {
+	for i := 0; i < len(pids); i++ {
+		paths, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pids[i])) // the pattern is a good one
+		for _, path := range paths {
+			text, err := os.ReadFile(path)
+			if err != nil {
+				continue // the thread has ended
+			}
+			for field := range strings.FieldsSeq(string(text)) {
+				if pid, err := strconv.Atoi(field); err == nil {
+					pids = append(pids, pid)
+				}
 			}
 		}
 	}

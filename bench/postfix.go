@@ -18,7 +18,6 @@ data_directory = DATA
 maillog_file = LOG
 maillog_file_prefixes = PREFIX
 myhostname = bench.test
-mydestination = bench.test
 inet_interfaces = 127.0.0.1
 inet_protocols = ipv4
 local_recipient_maps =
@@ -28,7 +27,6 @@ in_flow_delay = 0
 smtpd_client_connection_count_limit = 0
 smtpd_client_connection_rate_limit = 0
 smtpd_peername_lookup = no
-smtpd_client_restrictions = check_client_access static:HOLD
 default_process_limit = 100
 `
 
@@ -44,6 +42,8 @@ proxymap unix - - n - - proxymap
 error unix - - n - - error
 retry unix - - n - - error
 local unix - n n - - local
+virtual unix - n n - - virtual
+smtp unix - - n - - smtp
 anvil unix - - n - 1 anvil
 tlsmgr unix - - n 1000? 1 tlsmgr
 postlog unix-dgram n - n - 1 postlogd
@@ -51,11 +51,16 @@ postlog unix-dgram n - n - 1 postlogd
 
 // postfix starts an instance whose smtpd takes mail and holds it: durable in the queue, never delivered.
 func (b *bench) postfix() (*server, error) {
+	return b.postfixWith("postfix", "", "mydestination = bench.test", "smtpd_client_restrictions = check_client_access static:HOLD")
+}
+
+// postfixWith starts an instance with a directory of its own, a service more in master.cf, and settings more.
+func (b *bench) postfixWith(name, service string, settings ...string) (*server, error) {
 	port, err := freePort()
 	if err != nil {
 		return nil, err
 	}
-	conf, queue, data := b.file("postfix"), filepath.Join(b.disk, "postfix"), b.file("postfix-data")
+	conf, queue, data := b.file(name), filepath.Join(b.disk, name), b.file(name+"-data")
 	for _, dir := range []string{conf, queue, data} {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return nil, err
@@ -72,35 +77,46 @@ func (b *bench) postfix() (*server, error) {
 	if err := os.Chown(data, uid, -1); err != nil {
 		return nil, err
 	}
-	main := strings.NewReplacer("QUEUE", queue, "DATA", data, "LOG", filepath.Join(conf, "mail.log"), "PREFIX", conf).Replace(postfixMain)
-	master := strings.ReplaceAll(postfixMaster, "PORT", fmt.Sprintf("127.0.0.1:%d", port))
-	for name, text := range map[string]string{"main.cf": main, "master.cf": master} {
-		if err := os.WriteFile(filepath.Join(conf, name), []byte(text), 0o644); err != nil {
-			return nil, err
-		}
+	main := strings.NewReplacer("QUEUE", queue, "DATA", data, "LOG", filepath.Join(conf, "mail.log"), "PREFIX", conf).
+		Replace(postfixMain) + strings.Join(settings, "\n") + "\n"
+	master := strings.ReplaceAll(postfixMaster, "PORT", fmt.Sprintf("127.0.0.1:%d", port)) + service
+	if err := b.writeAll(conf, map[string]string{"main.cf": main, "master.cf": master}); err != nil {
+		return nil, err
 	}
 	if _, err := b.output("postfix", "-c", conf, "start"); err != nil {
 		return nil, err
 	}
-	s := &server{port: port, stop: func() error { return b.stopPostfix(conf) }}
+	s := &server{port: port, stop: func() error { return b.stopPostfix(name) }}
+	s.pids = func() []int {
+		pid, err := masterOf(queue)
+		if err != nil {
+			return nil
+		}
+		return []int{pid}
+	}
 	return s, s.await()
 }
 
-func (b *bench) stopPostfix(conf string) error {
-	_, err := b.output("postfix", "-c", conf, "stop")
+// masterOf is the process that leads an instance.
+func masterOf(queue string) (int, error) {
+	pid, err := os.ReadFile(filepath.Join(queue, "pid", "master.pid"))
+	if err != nil {
+		return 0, err
+	}
+	return strconv.Atoi(strings.TrimSpace(string(pid)))
+}
+
+func (b *bench) stopPostfix(name string) error {
+	_, err := b.output("postfix", "-c", b.file(name), "stop")
 	if err == nil || b.ctx.Err() == nil {
 		return err
 	}
 	// Interrupted: its master leads a process group of its own.
-	pid, err := os.ReadFile(filepath.Join(b.disk, "postfix", "pid", "master.pid"))
+	pid, err := masterOf(filepath.Join(b.disk, name))
 	if err != nil {
 		return err
 	}
-	n, err := strconv.Atoi(strings.TrimSpace(string(pid)))
-	if err != nil {
-		return err
-	}
-	return syscall.Kill(-n, syscall.SIGTERM)
+	return syscall.Kill(-pid, syscall.SIGTERM)
 }
 
 // emptyPostfix removes what it holds.

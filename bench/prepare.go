@@ -40,7 +40,7 @@ func (b *bench) prepare() error {
 		return err
 	}
 	for name, args := range map[string][]string{
-		"answer": nil, "commit": {"-pthread"}, "spawn": {"-pthread"}, "watch": nil, "stamp": {"-static", `-DFIFO="` + b.file("fifo") + `"`},
+		"answer": nil, "commit": {"-pthread"}, "watch": nil, "stamp": {"-static", `-DFIFO="` + b.file("fifo") + `"`},
 	} {
 		args = append(args, "-O2", "-o", b.file(name), filepath.Join("bench", "floor", name+".c"))
 		if _, err := b.output("gcc", args...); err != nil {

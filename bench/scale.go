@@ -4,12 +4,15 @@ package main
 
 import (
 	"fmt"
+	"os"
+	"os/exec"
 	"path/filepath"
+	"syscall"
 	"time"
 )
 
 // scale measures what messages that wait cost those that do not: deferred ones in cur/, with new mail going through,
-// and the memory of smapd beside them.
+// the memory of smapd beside them, and smapq list of them.
 func (b *bench) scale() error {
 	for _, waiting := range []int{1000, b.messages(1_000_000)} {
 		if err := b.beside(waiting); err != nil {
@@ -39,6 +42,9 @@ func (b *bench) beside(waiting int) error {
 		return err
 	}
 	name, column := "smapd beside messages that wait", fmt.Sprint(waiting)
+	if err := b.list(dir, column); err != nil {
+		return err
+	}
 	fresh := func(count int) (time.Duration, error) {
 		began := time.Now()
 		for i := range count {
@@ -81,6 +87,21 @@ func (b *bench) beside(waiting int) error {
 	rss, err := b.largest("smapd", "VmHWM")
 	b.add(name+": peak memory", column, "KiB", float64(rss))
 	return err
+}
+
+// list measures smapq list, whose output goes nowhere.
+func (b *bench) list(dir, column string) error {
+	cmd := exec.CommandContext(b.ctx, filepath.Join(b.bin, "smapq"), "-d", dir, "list")
+	cmd.Stderr = os.Stderr
+	began := time.Now()
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("smapq list: %w", err)
+	}
+	b.add(listIs, column+" s", "elapsed, and peak memory", time.Since(began).Seconds())
+	if used, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
+		b.add(listIs, column+" KiB", "elapsed, and peak memory", float64(used.Maxrss))
+	}
+	return nil
 }
 
 // feedNew commits a message: the content first.

@@ -17,6 +17,7 @@ type server struct {
 	port int
 	cmd  *exec.Cmd
 	stop func() error
+	pids func() []int // the processes that the others descend from
 }
 
 // start runs a program until stop, its output in a file of the scratch directory.
@@ -38,7 +39,7 @@ func (b *bench) startCommand(cmd *exec.Cmd) (*server, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	s := &server{cmd: cmd}
+	s := &server{cmd: cmd, pids: func() []int { return []int{cmd.Process.Pid} }}
 	s.stop = func() error {
 		cmd.Process.Signal(syscall.SIGTERM) //nolint:errcheck // may be gone
 		done := make(chan struct{})

@@ -1,7 +1,6 @@
 /*
  * commit pair DIR THREADS COUNT     the raw floor: each message two files, an fsync each, two renames, a directory fsync
  * commit single DIR THREADS COUNT   the same with one file, as a maildir delivery
- * commit group DIR BATCH COUNT      group commit: BATCH messages written, one syncfs, all renamed, one directory fsync
  *
  * DIR holds tmp/ and new/. Prints messages per second.
  */
@@ -21,11 +20,11 @@ static long count;
 static long next; /* number of the next message, atomic */
 static int parts = 2; /* files of a message */
 
-static void put(const char *name, const char *data, size_t size, int sync)
+static void put(const char *name, const char *data, size_t size)
 {
 	int fd = openat(top, name, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0640);
 
-	if (fd < 0 || write(fd, data, size) != (ssize_t)size || (sync && fsync(fd) < 0) || close(fd) < 0)
+	if (fd < 0 || write(fd, data, size) != (ssize_t)size || fsync(fd) < 0 || close(fd) < 0)
 		err(1, "%s", name);
 }
 
@@ -37,14 +36,14 @@ static void names(long n, char from[2][64], char to[2][64])
 	snprintf(to[1], 64, "new/%ld.envelope", n);
 }
 
-static void written(long n, int sync)
+static void written(long n)
 {
 	char from[2][64], to[2][64];
 
 	names(n, from, to);
-	put(from[0], content, sizeof content, sync);
+	put(from[0], content, sizeof content);
 	if (parts > 1)
-		put(from[1], envelope, sizeof envelope, sync);
+		put(from[1], envelope, sizeof envelope);
 }
 
 static void moved(long n)
@@ -63,28 +62,12 @@ static void *pairs(void *unused)
 
 	(void)unused;
 	while ((n = __atomic_fetch_add(&next, 1, __ATOMIC_RELAXED)) < count) {
-		written(n, 1);
+		written(n);
 		moved(n);
 		if (fsync(newdir) < 0)
 			err(1, "new");
 	}
 	return NULL;
-}
-
-static void groups(long batch)
-{
-	for (long n = 0; n < count; n += batch) {
-		long end = n + batch < count ? n + batch : count;
-
-		for (long i = n; i < end; i++)
-			written(i, 0);
-		if (syncfs(top) < 0)
-			err(1, "syncfs");
-		for (long i = n; i < end; i++)
-			moved(i);
-		if (fsync(newdir) < 0)
-			err(1, "new");
-	}
 }
 
 static double now(void)
@@ -98,7 +81,7 @@ static double now(void)
 int main(int argc, char **argv)
 {
 	if (argc != 5)
-		errx(64, "usage: commit pair|single|group DIR THREADS|BATCH COUNT");
+		errx(64, "usage: commit pair|single DIR THREADS COUNT");
 	int width = atoi(argv[3]);
 	pthread_t thread[256];
 
@@ -115,15 +98,11 @@ int main(int argc, char **argv)
 	if (strcmp(argv[1], "single") == 0)
 		parts = 1;
 	double began = now();
-	if (strcmp(argv[1], "group") == 0) {
-		groups(width);
-	} else {
-		for (int i = 0; i < width; i++)
-			if (pthread_create(&thread[i], NULL, pairs, NULL) != 0)
-				errx(1, "pthread_create");
-		for (int i = 0; i < width; i++)
-			pthread_join(thread[i], NULL);
-	}
+	for (int i = 0; i < width; i++)
+		if (pthread_create(&thread[i], NULL, pairs, NULL) != 0)
+			errx(1, "pthread_create");
+	for (int i = 0; i < width; i++)
+		pthread_join(thread[i], NULL);
 	printf("%.1f\n", count / (now() - began));
 	return 0;
 }
