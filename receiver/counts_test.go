@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -19,10 +20,48 @@ func TestRefusedPerMessage(t *testing.T) {
 		}
 		b.WriteString("RCPT TO:<b@local.test>\r\nDATA\r\ntext\r\n.\r\n")
 	}
-	replies, committed := runReel(t, b.String()+"QUIT\r\n")
-	if len(committed) != 3 {
-		t.Errorf("%d messages; the last reply is %q", len(committed), replies[len(replies)-1])
-	}
+	synctest.Test(t, func(t *testing.T) { // refused recipients wait
+		replies, committed := runReel(t, b.String()+"QUIT\r\n")
+		if len(committed) != 3 {
+			t.Errorf("%d messages; the last reply is %q", len(committed), replies[len(replies)-1])
+		}
+	})
+}
+
+// TestGuesses: after ten refused recipients of a session each further one waits,
+// also in the next message; recipients that are accepted do not.
+func TestGuesses(t *testing.T) {
+	inBubble(t, nil, func(c *timed) {
+		begin := time.Now()
+		took := func(what string, want time.Duration) {
+			t.Helper()
+			if got := time.Since(begin); got != want {
+				t.Errorf("%s took %v, want %v", what, got, want)
+			}
+			begin = time.Now()
+		}
+		c.say("HELO c.test\r\nMAIL FROM:<a@c.test>\r\n")
+		c.hear("250 ")
+		c.hear("250 ")
+		for range freeGuesses {
+			c.say("RCPT TO:<b@elsewhere.test>\r\n")
+			c.hear("550 ")
+		}
+		took("the first ones", 0)
+		for range 3 {
+			c.say("RCPT TO:<b@elsewhere.test>\r\n")
+			c.hear("550 ")
+		}
+		took("three more", 3*guessPause)
+		c.say("RCPT TO:<b@local.test>\r\nRSET\r\nMAIL FROM:<a@c.test>\r\n")
+		for range 3 {
+			c.hear("250 ")
+		}
+		took("a recipient that is accepted", 0)
+		c.say("RCPT TO:<b@elsewhere.test>\r\n")
+		c.hear("550 ")
+		took("one of the next message", guessPause)
+	})
 }
 
 // TestUnusedRecipients: recipients that never get a message count.

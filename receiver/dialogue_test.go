@@ -32,6 +32,7 @@ var update = flag.Bool("update", false, "write what the dialogues in testdata/sm
 //	R: TEXT    it sends the text as it is, with Go's escapes
 //	S: LINE    the server says exactly this, an id replaced by ID
 //	TLS        the client begins TLS
+//	PLAINTEXT  it ends TLS, and sends what follows without
 //	STOP       the server is told to end
 //	SHUT       the client says that it will send no more
 //	EOF        the server closes the connection
@@ -200,6 +201,13 @@ func (c *actor) act(line string) {
 		c.send()
 		<-c.sent
 		c.secure()
+	case "PLAINTEXT":
+		c.send()
+		<-c.sent
+		if err := c.conn.(*tls.Conn).CloseWrite(); err != nil {
+			c.t.Fatal(err)
+		}
+		c.conn = c.socket
 	case "STOP":
 		c.send()
 		c.stop()

@@ -5,6 +5,7 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"time"
 
 	"smap/spoolfmt/envelope"
 )
@@ -84,7 +85,9 @@ func (s *session) rcpt(arg string) Reply {
 		s.excess++
 		r = replyManyRcpts
 	default:
-		r = s.policy(p.Address)
+		if r = s.policy(p.Address); r.Code != 0 {
+			s.slowDown()
+		}
 	}
 	if r.Code != 0 {
 		s.refused++
@@ -97,6 +100,16 @@ func (s *session) rcpt(arg string) Reply {
 	s.recipients, s.listed, s.phase = append(s.recipients, p), room, Rcpt
 	s.log.Info(eventTo, "recipient", p.Address)
 	return replyRecipient(p.Address)
+}
+
+// slowDown has a client wait that asks for many recipients whom we refuse. Those
+// who guess addresses ask without a pause, and would take all of the processor's
+// time from everybody else.
+func (s *session) slowDown() {
+	s.guesses++
+	if s.guesses > freeGuesses {
+		time.Sleep(guessPause)
+	}
 }
 
 // recipient reads RCPT's argument and checks it against what EHLO offers.

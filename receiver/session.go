@@ -27,6 +27,13 @@ const (
 	maxUnused  = 1000
 )
 
+// freeGuesses is how many recipients of a session are refused at once; each one
+// after these takes guessPause.
+const (
+	freeGuesses = 10
+	guessPause  = 10 * time.Millisecond
+)
+
 // maxTimeouts is how often its timeout a client may take for the commands of one
 // message, an hour by default. A client that always says something in
 // time would otherwise hold a session for days.
@@ -57,6 +64,7 @@ type session struct {
 
 	faults, idle, unused int
 	refused              int // recipients
+	guesses              int // those that policy refused
 	refusedNow, excess   int // those of the present message
 	messages             int
 	octets               int64

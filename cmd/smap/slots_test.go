@@ -3,50 +3,35 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 )
 
-// TestInetdLimits opens many connections, each with a process of its own as inetd
-// starts them: no more than maxsessions are greeted, all others hear 421, and
-// their processes are gone at once.
+// TestInetdLimits opens 1,000 connections that stay open, each with a process of
+// its own as inetd starts them: no more than maxsessions are greeted, all others
+// hear 421, and their processes are gone within a second from their start. Only
+// eight start at a time, since the second is about smap and not about a machine
+// that starts 1,000 processes at once; that comes after it, and has no clock.
 func TestInetdLimits(t *testing.T) {
-	const sessions, clients = 10, 100
+	const sessions, clients = 10, 1000
 	dir := t.TempDir()
 	bin, table := install(t, dir, fmt.Sprintf("smap: maxsessions %d\nsmap: sessions-file %s/sessions\n", sessions, dir))
-	var open []*visit
-	var mu sync.Mutex
-	var wg sync.WaitGroup
-	greeted, refused := 0, 0
-	for range clients {
-		wg.Go(func() {
-			v := startVisit(t, bin, table)
-			line := firstLine(t, v.conn)
-			mu.Lock()
-			defer mu.Unlock()
-			switch {
-			case strings.HasPrefix(line, "220 "):
-				greeted++
-				open = append(open, v)
-			case strings.HasPrefix(line, "421 "):
-				refused++
-				v.gone(t, time.Now())
-			default:
-				t.Errorf("neither 220 nor 421: %q", line)
-			}
-		})
+	open, lives := manyVisits(t, bin, table, clients, 8)
+	if len(open) != sessions || len(lives) != clients-sessions {
+		t.Fatalf("%d were greeted and %d refused, of %d", len(open), len(lives), clients)
 	}
-	wg.Wait()
-	if greeted != sessions || refused != clients-sessions {
-		t.Errorf("%d were greeted and %d refused, of %d", greeted, refused, clients)
+	slices.Sort(lives)
+	t.Logf("refused processes live %v at the median, %v at most", lives[len(lives)/2], lives[len(lives)-1])
+	if most := lives[len(lives)*99/100]; most > time.Second { // the last hundredth is the machine's
+		t.Errorf("a process that refuses its client lives %v", most)
 	}
 	// A place is free again when its process ends, however it ends.
 	if err := open[0].cmd.Process.Kill(); err != nil {
@@ -61,6 +46,49 @@ func TestInetdLimits(t *testing.T) {
 		v.conn.Close()
 		<-v.done
 	}
+
+	open, lives = manyVisits(t, bin, table, clients, clients)
+	if len(open) != sessions || len(lives) != clients-sessions {
+		t.Errorf("at once: %d were greeted and %d refused, of %d", len(open), len(lives), clients)
+	}
+	for _, v := range open {
+		v.conn.Close()
+		<-v.done
+	}
+}
+
+// manyVisits starts processes for clients that do not leave, some at a time. It
+// returns those that were greeted, and how long each other process lived.
+func manyVisits(t *testing.T, bin, table string, clients, atOnce int) (open []*visit, lives []time.Duration) {
+	t.Helper()
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	places := make(chan bool, atOnce)
+	for range clients {
+		places <- true
+		wg.Go(func() {
+			defer func() { <-places }()
+			began := time.Now()
+			v := startVisit(t, bin, table)
+			line := firstLine(t, v.conn)
+			if !strings.HasPrefix(line, "220 ") {
+				v.gone(t)
+			}
+			life := time.Since(began)
+			mu.Lock()
+			defer mu.Unlock()
+			switch {
+			case strings.HasPrefix(line, "220 "):
+				open = append(open, v)
+			case strings.HasPrefix(line, "421 "):
+				lives = append(lives, life)
+			default:
+				t.Errorf("neither 220 nor 421: %q", line)
+			}
+		})
+	}
+	wg.Wait()
+	return open, lives
 }
 
 // TestInetdPerClient: one client cannot have all places, and another is served.
@@ -154,17 +182,12 @@ func startVisit(t *testing.T, bin, table string, args ...string) *visit {
 	return v
 }
 
-// gone wants the process to have ended within a second.
-func (v *visit) gone(t *testing.T, since time.Time) {
+// gone wants the process to end though the client stays.
+func (v *visit) gone(t *testing.T) {
 	t.Helper()
-	_, _ = io.Copy(io.Discard, v.conn)
 	select {
 	case <-v.done:
 	case <-time.After(patience):
 		t.Error("the process of a client that was refused does not end")
-		return
-	}
-	if took := time.Since(since); took > time.Second {
-		t.Errorf("it took %v to end", took)
 	}
 }
