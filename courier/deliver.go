@@ -95,6 +95,7 @@ type delivery struct {
 	keyers  map[string]func(to string) string
 	claim   *spoolfmt.Claim
 	env     *envelope.Envelope
+	full    bool               // there is no room for fields of our own: see roomToTell
 	asRead  *envelope.Envelope // for agents, which read while others write
 	dirty   bool               // outcomes, or that the sender was told, are only in memory
 	counted bool               // Attempts has been counted up
@@ -161,6 +162,7 @@ func (d *delivery) work(ctx context.Context) result {
 		return d.notLoaded(err)
 	}
 	d.env = d.claim.Envelope()
+	d.full = !roomToTell(d.env)
 	if d.start.why != nil {
 		d.last = d.start.why.Error()
 	}

@@ -21,7 +21,20 @@ const (
 
 // reports tells whether the sender of this message may get reports at all.
 func (d *delivery) reports() bool {
-	return d.cfg.Bounce && d.env.Sender().Address != ""
+	return d.cfg.Bounce && d.env.Sender().Address != "" && !d.full
+}
+
+// roomToTell tells whether an envelope has room for the fields above. A feeder can fill
+// it. Then the sender gets no reports, and what fails is set aside: what was reported
+// could not be written down.
+func roomToTell(env *envelope.Envelope) bool {
+	missing := 0
+	for _, name := range []string{fieldDelay, fieldFailed} {
+		if env.Get(name) == "" {
+			missing++
+		}
+	}
+	return env.SpareFields() >= missing
 }
 
 // feedReport commits a report to the sender. A crash between this and the record of
@@ -136,7 +149,7 @@ func (d *delivery) allTold() bool {
 
 // delayWanted tells whether a sender is to be told of a delay, and was not yet.
 func delayWanted(cfg *Config, env *envelope.Envelope) bool {
-	if !cfg.Bounce || env.Sender().Address == "" || env.Get(fieldDelay) != "" {
+	if !cfg.Bounce || env.Sender().Address == "" || env.Get(fieldDelay) != "" || !roomToTell(env) {
 		return false
 	}
 	for _, p := range env.Pending() {

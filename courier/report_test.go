@@ -561,6 +561,34 @@ func TestReportedOnce(t *testing.T) {
 	}
 }
 
+// TestReportFullEnvelope: a feeder that uses up all fields gets no reports. Its message
+// is set aside with its outcomes.
+func TestReportFullEnvelope(t *testing.T) {
+	for more, want := range map[int]int{envelope.MaxFields - 10: 1, envelope.MaxFields: 0} {
+		b, a := newReporter(t)
+		id := b.send("x\n", "a@example.com", "bad@x.test", "fine@x.test")
+		text, err := os.ReadFile(b.path("new/" + id + ".envelope"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		used := b.envelope("new/" + id + ".envelope").SpareFields()
+		full := strings.TrimSuffix(string(text), "\n") + strings.Repeat("X: y\n", used-(envelope.MaxFields-more)) + "\n"
+		if err := os.WriteFile(b.path("new/"+id+".envelope"), []byte(full), 0o640); err != nil {
+			t.Fatal(err)
+		}
+		if got := len(b.reports(a)); got != want {
+			t.Errorf("%d fields: %d reports, want %d", more, got, want)
+		}
+		if want == 1 {
+			continue
+		}
+		env := b.envelope("bad/" + id + ".envelope")
+		if len(env.Pending()) != 0 || env.Get("Failed") == "" || env.Reason() == "" {
+			t.Errorf("pending %v, failed %q, reason %q", env.Pending(), env.Get("Failed"), env.Reason())
+		}
+	}
+}
+
 // TestReportNoRoom: a report that cannot be fed does not keep a message from waiting for
 // its next attempt, and comes with that, once.
 func TestReportNoRoom(t *testing.T) {

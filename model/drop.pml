@@ -148,6 +148,9 @@ in_cur:
 	atomic { built = (mem[CE(i)] && mem[CC(i)]) };
 #endif
 	atomic { if :: mem[CM(i)] :: else -> goto back fi };
+#ifndef NO_DONE_DROP
+	if :: mem[CD(i)] -> built = true :: else fi;                                  /* it was delivered */
+#endif
 	if
 	:: built ->
 #ifndef NO_MADE_SYNC
@@ -205,7 +208,10 @@ owned:
 	sync_cur();
 remove:
 	atomic { if :: mem[CC(i)] == held[me] -> put(CC(i), 0) :: else fi };
+	goto sync_ended;
 ended:
+	atomic { if :: mem[CM(i)] -> goto back :: else fi };                          /* 10.3 */
+sync_ended:
 	sync_cur();
 	atomic { if :: mem[CC(i)] == 0 -> put(CD(i), 0) :: else fi };
 	goto back;
@@ -269,6 +275,8 @@ proctype reaper()
 			if :: had[0] && mem[CD(0)] && !disk[CE(0)] -> disk[CD(0)] = mem[CD(0)] :: else fi;
 			if :: had[1] && mem[CD(1)] && !disk[CE(1)] -> disk[CD(1)] = mem[CD(1)] :: else fi;
 			had[0] = 0; had[1] = 0;
+			/* Whose .done is there, alone, is never delivered again. */
+			if :: disk[CD(0)] && !disk[CE(0)] || disk[CD(1)] && !disk[CE(1)] -> may = 0 :: else fi;
 			do :: s < SLOTS -> mem[s] = disk[s]; s++ :: else -> break od;
 			s = 0; cuts--; durable = false; left = false
 		}

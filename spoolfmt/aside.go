@@ -41,6 +41,9 @@ func (c *Claim) setAside(reason string) error {
 	if env != nil {
 		defer env.Close() // only read
 	}
+	if c.foreign {
+		env = nil // a copy would be ours, and could be requeued
+	}
 	name, err := s.intoBad(c.id, func(name string) error { return c.pairIntoBad(env, name) })
 	if err != nil {
 		return err
@@ -58,7 +61,7 @@ func (c *Claim) setAside(reason string) error {
 }
 
 // pairIntoBad gives both files a name in bad, the content first. An envelope that
-// is no regular file (env is nil) is moved there.
+// is no regular file, or another user's (env is nil), is moved there.
 func (c *Claim) pairIntoBad(env *os.File, name string) error {
 	s, eml := c.s, name+KindContent.Suffix()
 	if err := s.linkIntoBad(c.locked, c.id+KindContent.Suffix(), eml); err != nil {
@@ -67,6 +70,9 @@ func (c *Claim) pairIntoBad(env *os.File, name string) error {
 	from, to := c.id+KindEnvelope.Suffix(), name+KindEnvelope.Suffix()
 	var err error
 	if env == nil {
+		if err := s.syncBoxes(Bad); err != nil {
+			return errors.Join(err, s.sys.unlink(s.dirs[Bad], eml))
+		}
 		err = s.sys.move(s.dirs[Cur], from, s.dirs[Bad], to)
 	} else {
 		err = s.linkIntoBad(env, from, to)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -267,5 +268,25 @@ func TestCheckUnreadable(t *testing.T) {
 				t.Errorf("%v: %s, mendable %v", trouble, f.String(), f.Mendable())
 			}
 		}
+	}
+}
+
+// TestCheckOddLeft: what is no file is not what a requeue left in new.
+func TestCheckOddLeft(t *testing.T) {
+	x := newTestSpool(t)
+	x.own()
+	x.make(treeEntry{Path: "new/a.eml", Type: "fifo"})
+	x.make(treeEntry{Path: "tmp/old", Type: "dir"})
+	x.put("bad/a.envelope", envelopeText(6))
+	x.pass(Orphaned + time.Minute)
+	said, _ := x.check()
+	slices.Sort(said)
+	if got := strings.Join(said, ", "); got != "bad/a.envelope 7, new/a.eml 10.1" {
+		t.Errorf("found %s", got)
+	}
+	log := new(strings.Builder)
+	x.log = slog.New(slog.NewTextHandler(log, nil))
+	if err := x.NewSweeper().Sweep(t.Context(), x.clock); err != nil || log.Len() > 0 {
+		t.Errorf("a sweep: %v, and %s", err, log)
 	}
 }

@@ -63,7 +63,7 @@ func (f *Finding) other(name string) *Finding {
 }
 
 func (k *checker) lookTmp(f *Finding, st *unix.Stat_t) *Finding {
-	if !older(st, k.now, Orphaned) {
+	if !older(st, k.now, Orphaned) || isDirectory(st) {
 		return nil
 	}
 	f.mend = func(s *Spool) error {

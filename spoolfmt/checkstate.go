@@ -17,7 +17,9 @@ import (
 // lookBad looks at what was set aside. Most of it waits for a person, whatever is
 // wrong with it.
 func (k *checker) lookBad(f *Finding, id string, kind Kind) *Finding {
-	content, half := k.has(Bad, id, KindContent), k.has(New, id, KindContent) && !k.has(New, id, KindEnvelope)
+	content := k.has(Bad, id, KindContent)
+	sent, err := statIfThere(k.s.dirs[New], id+KindContent.Suffix())
+	half := err == nil && sent.Ino != 0 && isRegular(&sent) && !k.has(New, id, KindEnvelope)
 	switch {
 	case kind == KindDone:
 		f.mend = func(s *Spool) error { return s.deleteAside(id) }
@@ -52,7 +54,7 @@ func (k *checker) lookContent(f *Finding, id string, st *unix.Stat_t) *Finding {
 	switch {
 	case k.has(f.box, id, KindEnvelope), f.box == Cur && k.has(Cur, id, KindDrop), k.locked(f.box, f.name):
 		return nil
-	case f.box == New && (k.has(Cur, id, KindEnvelope) || k.has(Bad, id, KindEnvelope)):
+	case f.box == New && (k.has(Cur, id, KindEnvelope) || isRegular(st) && k.has(Bad, id, KindEnvelope)):
 		return nil // TAKING and SENDING are found by their envelopes
 	case f.box == Cur && k.has(Cur, id, KindDone):
 		return k.lookEnd(f, id)

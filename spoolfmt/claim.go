@@ -186,7 +186,7 @@ func (c *Claim) recover() error {
 		return err
 	}
 	if here { // it counts, whatever .done says
-		return ignoreNotExist(s.sys.unlink(s.dirs[Cur], done))
+		return ignoreNotExist(s.removeOdd(Cur, done))
 	}
 	switch state, err := s.doneOf(c.locked, Cur, c.id); {
 	case err != nil:
@@ -196,7 +196,7 @@ func (c *Claim) recover() error {
 		return cmp.Or(s.endDone(Cur, c.id), ErrGone)
 	case state == doneOdd:
 		s.log.Warn(eventRecovered, "file", "cur/"+done, "what", "removed: it does not fit the content")
-		return cmp.Or(s.sys.unlink(s.dirs[Cur], done), ErrBusy)
+		return cmp.Or(s.removeOdd(Cur, done), ErrBusy)
 	}
 	if pair, err := exists(s.dirs[New], c.id+KindContent.Suffix()); err != nil || pair {
 		return cmp.Or(err, ErrGone)

@@ -71,20 +71,29 @@ func (s *Spool) endDone(box Box, id string) error {
 	return ignoreNotExist(s.sys.unlink(s.dirs[box], done))
 }
 
-// ended removes a .done file in cur whose content is gone.
+// ended removes a .done file in cur whose content is gone. One that is no regular
+// file cannot be locked, and says nothing: it goes too.
 func (s *Spool) ended(id string) error {
 	eml, name := id+KindContent.Suffix(), id+KindDone.Suffix()
 	f, err := s.openRegular(Cur, name)
 	var odd *oddFileError
 	switch {
-	case errors.Is(err, fs.ErrNotExist), errors.As(err, &odd):
+	case errors.Is(err, fs.ErrNotExist):
 		return nil
-	case err != nil:
+	case err != nil && !errors.As(err, &odd):
 		return fmt.Errorf("cur/%s: %w", name, err)
 	}
-	defer f.Close() // only locked; closing unlocks
-	if err := s.lockVerified(f, Cur, name); err != nil {
-		return err
+	if f != nil {
+		defer f.Close() // only locked; closing unlocks
+	}
+	// A drop beside it is of a message that is done, and goes first.
+	if drop, err := exists(s.dirs[Cur], id+KindDrop.Suffix()); err != nil || drop {
+		return cmp.Or(err, ErrBusy)
+	}
+	if f != nil {
+		if err := s.lockVerified(f, Cur, name); err != nil {
+			return err
+		}
 	}
 	if there, err := statIfThere(s.dirs[Cur], eml); err != nil || there.Ino != 0 && isRegular(&there) {
 		return cmp.Or(err, ErrBusy)
@@ -93,5 +102,5 @@ func (s *Spool) ended(id string) error {
 		return err
 	}
 	s.log.Info(eventRecovered, "file", "cur/"+name, "what", "removed: its content is gone")
-	return ignoreNotExist(s.sys.unlink(s.dirs[Cur], name))
+	return ignoreNotExist(s.removeOdd(Cur, name))
 }

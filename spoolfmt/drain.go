@@ -68,7 +68,7 @@ func (s *Spool) drainOne(box Box, e Entry, deliver func(*Message) error) error {
 	case e.Kind != KindEnvelope:
 		return nil
 	default:
-		if info, err := s.Stat(box, e.Name); err != nil || box == Cur && info.ModTime.After(s.now()) {
+		if info, err := s.Stat(box, e.Name); err != nil || box == Cur && s.deferred(info.ModTime) {
 			return ignoreNotExist(err)
 		}
 		c, err = s.Claim(e.ID)
@@ -83,6 +83,13 @@ func (s *Spool) drainOne(box Box, e Entry, deliver func(*Message) error) error {
 	return passing(err)
 }
 
+// deferred tells whether an envelope in cur with that time is not due yet. A time
+// that no wait explains means now.
+func (s *Spool) deferred(until time.Time) bool {
+	wait := until.Sub(s.now())
+	return wait > 0 && wait <= longestWait
+}
+
 // drain delivers a claimed message and writes down what came of it.
 func (c *Claim) drain(deliver func(*Message) error) error {
 	err := c.Load()
@@ -94,7 +101,7 @@ func (c *Claim) drain(deliver func(*Message) error) error {
 		return err
 	}
 	if len(c.env.Pending()) == 0 {
-		return c.Finish()
+		return c.conclude()
 	}
 	if err := c.Reserve(); err != nil {
 		return err
@@ -105,11 +112,46 @@ func (c *Claim) drain(deliver func(*Message) error) error {
 	})
 	switch {
 	case err == nil:
-		return c.Finish()
+		return c.delivered()
 	case errors.Is(err, ErrRefused):
 		return c.SetAside(err.Error())
 	}
 	return c.postpone(err)
+}
+
+// delivered ends a message whose pending recipients have it. Where some others
+// failed before, that is written down first.
+func (c *Claim) delivered() error {
+	if c.failed() == 0 {
+		return c.Finish()
+	}
+	for _, p := range c.env.Pending() {
+		if err := c.env.SetOutcome(p.Address, envelope.Outcome{Status: envelope.StatusDelivered, Time: c.s.now()}); err != nil {
+			return fmt.Errorf("%s: %w", c.path(KindEnvelope), err)
+		}
+	}
+	if err := c.Record(time.Time{}); err != nil {
+		return err
+	}
+	return c.conclude()
+}
+
+// conclude ends a message that has no pending recipient: it is finished, or set aside
+// where nobody told the sender of a failure.
+func (c *Claim) conclude() error {
+	if n := c.failed(); n > 0 {
+		return c.SetAside(fmt.Sprintf("%d of %d recipients failed for good", n, len(c.env.Recipients())))
+	}
+	return c.Finish()
+}
+
+func (c *Claim) failed() (n int) {
+	for _, r := range c.env.Recipients() {
+		if r.Outcome != nil && r.Outcome.Status == envelope.StatusFailed {
+			n++
+		}
+	}
+	return n
 }
 
 // postpone records an attempt that failed, and when the next one is due.

@@ -8,6 +8,10 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
+
+	"smap/spoolfmt/envelope"
 )
 
 func TestDrain(t *testing.T) {
@@ -93,5 +97,54 @@ func TestDrainEnds(t *testing.T) {
 	cancel()
 	if err := x.Drain(ctx, func(*Message) error { return nil }); !errors.Is(err, context.Canceled) {
 		t.Errorf("%v", err)
+	}
+}
+
+// TestDrainFailed: a message whose recipients all have an outcome, one of them a
+// failure, is not finished: nobody told its sender.
+func TestDrainFailed(t *testing.T) {
+	for name, pending := range map[string]bool{"none pending": false, "one pending": true} {
+		x := newTestSpool(t)
+		at := envelope.FormatTime(x.clock)
+		text := "Spool-Format: 1\nSender: <a@example.com>\nRecipient: <b@example.org>\nRecipient: <c@example.org>\nSize: 2\nFailed: <b@example.org> " + at + " no\n"
+		if !pending {
+			text += "Delivered: <c@example.org> " + at + "\n"
+		}
+		x.put("new/m.eml", "x\n")
+		x.put("new/m.envelope", text+"\n")
+		calls := 0
+		if err := x.Drain(t.Context(), func(*Message) error { calls++; return nil }); err != nil {
+			t.Error(err)
+		}
+		x.has("bad/m.eml", "bad/m.envelope")
+		e, err := x.ReadEnvelope(Bad, "m", nil)
+		if err != nil || len(e.Pending()) != 0 || e.Reason() == "" || (calls > 0) != pending {
+			t.Errorf("%s: %v, %d calls, %v", name, e, calls, err)
+		}
+	}
+}
+
+// TestAsideTwice: a setting aside that is repeated replaces the reason of an envelope that
+// cannot be parsed, and makes the message due at once until it is in bad.
+func TestAsideTwice(t *testing.T) {
+	x := newTestSpool(t)
+	x.put("new/m.eml", "x\n")
+	x.put("new/m.envelope", "nonsense\n")
+	x.sys.link = func(int, string, int, string) error { return unix.EIO }
+	c := x.claim("m")
+	for range 3 {
+		if err := c.SetAside("broken"); err == nil {
+			t.Fatal("set aside without a link")
+		}
+		if st, err := x.Stat(Cur, "m.envelope"); err != nil || !st.ModTime.Equal(x.clock) {
+			t.Errorf("due at %v, now is %v (%v)", st.ModTime, x.clock, err)
+		}
+	}
+	x.sys.link = systemCalls().link
+	if err := c.SetAside("broken"); err != nil {
+		t.Fatal(err)
+	}
+	if got := x.read("bad/m.envelope"); strings.Count(got, "Set-Aside: ") != 1 || !strings.HasSuffix(got, "broken\nnonsense\n") {
+		t.Errorf("%q", got)
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"smap/spoolfmt/envelope"
 )
 
@@ -47,13 +49,13 @@ func (s *Spool) RecoverDrop(name string) (*Claim, error) {
 	if err != nil {
 		return nil, err
 	}
-	made, err := s.beside(id)
+	made, whole, err := s.beside(id)
 	// The message first, then the drop: in the other order, a drainer that ends
 	// between the two looks would have its message made twice.
 	if err == nil {
 		err = s.lockVerified(f, Cur, name)
 	}
-	if err == nil && len(made) == 2 {
+	if err == nil && whole {
 		// It is complete, but perhaps not synced.
 		if err = s.removeDrop(name); err == nil {
 			err = release(f)
@@ -65,7 +67,7 @@ func (s *Spool) RecoverDrop(name string) (*Claim, error) {
 	}
 	for _, file := range made { // a power cut may leave either without the other
 		if err == nil {
-			err = ignoreNotExist(s.sys.unlink(s.dirs[Cur], file))
+			err = ignoreNotExist(s.removeOdd(Cur, file))
 		}
 	}
 	if err != nil {
@@ -74,18 +76,19 @@ func (s *Spool) RecoverDrop(name string) (*Claim, error) {
 	return s.makeMessage(f, id)
 }
 
-// beside returns which of a message's files are in cur.
-func (s *Spool) beside(id string) (names []string, err error) {
-	for _, kind := range []Kind{KindEnvelope, KindContent} {
-		there, err := exists(s.dirs[Cur], id+kind.Suffix())
-		if err != nil {
-			return nil, err
-		}
-		if there {
+// beside returns which of a message's files are in cur, and whether the message is
+// complete: it has both files, or it is done already.
+func (s *Spool) beside(id string) (names []string, whole bool, err error) {
+	f, err := s.filesIn(Cur, id)
+	if err != nil {
+		return nil, false, err
+	}
+	for kind, st := range map[Kind]*unix.Stat_t{KindEnvelope: &f.env, KindContent: &f.content} {
+		if st.Ino != 0 {
 			names = append(names, id+kind.Suffix())
 		}
 	}
-	return names, nil
+	return names, f.done.Ino != 0 || f.whole() && isRegular(&f.env) && isRegular(&f.content), nil
 }
 
 // lockDrop opens, locks and verifies a drop. One that is no regular file it sets

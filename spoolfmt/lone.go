@@ -52,7 +52,11 @@ func (s *Spool) claimLone(box Box, id string) (*Claim, error) {
 			return nil, ErrAlone
 		}
 	}
-	c := &Claim{s: s, id: id, lone: &lone{box: box, why: why}}
+	ours, err := s.maySend(&st, nil)
+	if err != nil {
+		return nil, err
+	}
+	c := &Claim{s: s, id: id, lone: &lone{box: box, why: why}, foreign: !ours}
 	if err := c.lockLone(&st); err != nil {
 		return nil, c.giveUp(err)
 	}
@@ -141,20 +145,19 @@ func (c *Claim) asideLone(reason string) error {
 	}
 	c.done = true
 	err = s.syncBoxes(Bad, New, Cur)
-	if err == nil {
+	if err == nil && !c.foreign {
 		if werr := s.reasonInBad(name, reason); werr != nil {
 			s.log.Warn(eventReasonNotWritten, "id", name, "error", werr)
 		}
 	}
-	c.moveOddFile(name)
-	return errors.Join(err, c.unlock())
+	return errors.Join(err, c.moveOddFile(name), c.unlock())
 }
 
 // moveOddFile follows its envelope to bad with what has the content's name and
 // is no file, a link or a FIFO for example. The envelope has decided already;
 // what will not move is left, and logged. A regular file is never moved like
 // this: it may be another message's content.
-func (c *Claim) moveOddFile(name string) {
+func (c *Claim) moveOddFile(name string) error {
 	eml := c.id + KindContent.Suffix()
 	for _, b := range []Box{Cur, New} {
 		st, err := lstat(c.s.dirs[b], eml)
@@ -164,8 +167,11 @@ func (c *Claim) moveOddFile(name string) {
 		err = c.s.sys.move(c.s.dirs[b], eml, c.s.dirs[Bad], name+KindContent.Suffix())
 		if err != nil {
 			c.s.log.Warn(eventLeftBehind, "file", b.String()+"/"+eml, "error", err)
+			continue
 		}
+		return c.s.syncBoxes(Bad, b)
 	}
+	return nil
 }
 
 // reasonInBad writes the reason into an envelope that is in bad already.

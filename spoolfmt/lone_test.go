@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"smap/spoolfmt/envelope"
 )
 
@@ -190,6 +192,8 @@ func TestOwners(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
+		// As Linux does with fs.protected_hardlinks: a copy must not be made of such an envelope.
+		x.sys.link = func(int, string, int, string) error { return unix.EPERM }
 		c := x.claim("m")
 		err := c.Load()
 		if tt.ok {
@@ -216,5 +220,42 @@ func TestOwners(t *testing.T) {
 			t.Errorf("%+v: requeue: %v", tt, err)
 		}
 		x.has("bad/m.eml", "bad/m.envelope")
+		if st, err := lstat(x.dirs[Bad], "m.envelope"); err != nil || int(st.Uid) != tt.envelope {
+			t.Errorf("%+v: the envelope in bad is user %d's (%v)", tt, st.Uid, err)
+		}
+	}
+}
+
+// TestLoneOwners: a lone envelope of a feeder keeps its owner in bad, or it could be
+// requeued with the content of another.
+func TestLoneOwners(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can make files of two users")
+	}
+	const feeder, drainer = 12345, 12347
+	for _, odd := range []bool{false, true} {
+		for uid, reason := range map[int]bool{feeder: false, drainer: true, 0: true} {
+			x := newTestSpool(t)
+			x.put("new/m.envelope", envelopeText(2))
+			if odd {
+				x.make(treeEntry{Path: "new/m.eml", Type: "fifo"})
+			}
+			for name, uid := range map[string]int{"new": drainer, "new/m.envelope": uid} {
+				if err := os.Chown(filepath.Join(x.dir, name), uid, -1); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if !odd {
+				x.pass(Orphaned + time.Minute)
+				x.cannotClaim("m", ErrAlone)
+				x.pass(LookAgain)
+			}
+			if err := x.claim("m").SetAside("alone"); err != nil {
+				t.Fatal(err)
+			}
+			if got := strings.Contains(x.read("bad/m.envelope"), "Set-Aside: "); got != reason {
+				t.Errorf("user %d, odd %v: reason written %v", uid, odd, got)
+			}
+		}
 	}
 }

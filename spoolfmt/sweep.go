@@ -75,7 +75,7 @@ func older(st *unix.Stat_t, now time.Time, than time.Duration) bool {
 // oldInTmp removes what a feeder that is long gone was writing.
 func (w *Sweeper) oldInTmp(e Entry, now time.Time) error {
 	st, err := lstat(w.s.dirs[Tmp], e.Name)
-	if err != nil || !older(&st, now, Orphaned) {
+	if err != nil || !older(&st, now, Orphaned) || isDirectory(&st) {
 		return err
 	}
 	if err := w.s.sys.unlink(w.s.dirs[Tmp], e.Name); err != nil {
@@ -145,7 +145,7 @@ func (w *Sweeper) orphan(box Box, e Entry, now time.Time) error {
 			return passing(err)
 		}
 	}
-	if has, err := s.envelopeNear(box, e.ID); err != nil || has {
+	if has, err := s.envelopeNear(box, e.ID, odd != nil); err != nil || has {
 		return err
 	}
 	// A drainer that takes messages without a lock may be between its two moves,
@@ -171,13 +171,16 @@ func (w *Sweeper) orphan(box Box, e Entry, now time.Time) error {
 }
 
 // envelopeNear tells whether a content may still get, or be ended by, an envelope
-// of its id.
-func (s *Spool) envelopeNear(box Box, id string) (bool, error) {
+// of its id. Something odd gets none from bad: its envelope there came first.
+func (s *Spool) envelopeNear(box Box, id string, odd bool) (bool, error) {
 	near := []struct {
 		box  Box
 		kind Kind
 	}{{New, KindEnvelope}, {Cur, KindEnvelope}, {Bad, KindEnvelope}}
-	if box == Cur {
+	switch {
+	case box == New && odd:
+		near = near[:2]
+	case box == Cur:
 		near[2].box, near[2].kind = Cur, KindDone
 		if pair, err := exists(s.dirs[New], id+KindContent.Suffix()); err != nil {
 			return false, err

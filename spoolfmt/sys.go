@@ -1,6 +1,7 @@
 package spoolfmt
 
 import (
+	"cmp"
 	"errors"
 	"io/fs"
 	"time"
@@ -77,12 +78,37 @@ func again(call func() error) error {
 	}
 }
 
+// removeOdd removes what is no regular file. A directory goes only if it is empty.
+func (s *Spool) removeOdd(box Box, name string) error {
+	err := s.sys.unlink(s.dirs[box], name)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if st, serr := lstat(s.dirs[box], name); serr == nil && isDirectory(&st) {
+			err = again(func() error { return unix.Unlinkat(s.dirs[box], name, unix.AT_REMOVEDIR) })
+		}
+	}
+	return err
+}
+
+// moveDirectory is for systems that move by link and unlink. rename can replace
+// nothing with a directory but an empty directory.
+func moveDirectory(fromDir int, from string, toDir int, to string) error {
+	if taken, err := exists(toDir, to); err != nil || taken {
+		return cmp.Or(err, error(unix.EEXIST))
+	}
+	return again(func() error { return unix.Renameat(fromDir, from, toDir, to) })
+}
+
 // linkAndUnlink moves a name without replacing another, where the system has
 // no call for that. A crash between the two leaves one inode under two names,
 // which recovery knows. A repeated NFS request may report EEXIST after it
 // succeeded: then both names are the same inode.
 func linkAndUnlink(fromDir int, from string, toDir int, to string) error {
 	err := again(func() error { return unix.Linkat(fromDir, from, toDir, to, 0) })
+	if err == unix.EPERM || err == unix.EISDIR {
+		if st, serr := lstat(fromDir, from); serr == nil && isDirectory(&st) {
+			return moveDirectory(fromDir, from, toDir, to)
+		}
+	}
 	if err == unix.EEXIST {
 		a, aerr := lstat(fromDir, from)
 		b, berr := lstat(toDir, to)
@@ -123,6 +149,8 @@ func fstat(fd int) (st unix.Stat_t, err error) {
 func sameFile(a, b *unix.Stat_t) bool { return a.Dev == b.Dev && a.Ino == b.Ino }
 
 func isRegular(st *unix.Stat_t) bool { return uint32(st.Mode)&unix.S_IFMT == unix.S_IFREG }
+
+func isDirectory(st *unix.Stat_t) bool { return uint32(st.Mode)&unix.S_IFMT == unix.S_IFDIR }
 
 // exists tells whether a directory has a name. A look that fails is an error,
 // never a "no".

@@ -125,6 +125,28 @@ func TestUnlinkLinked(t *testing.T) {
 	x.has("cur/only")
 }
 
+// TestMoveDirectory: a directory, which cannot be linked, is moved where moves are link
+// and unlink. Nothing is replaced.
+func TestMoveDirectory(t *testing.T) {
+	x := newTestSpool(t)
+	x.make(treeEntry{Path: "new/m.eml", Type: "dir"})
+	x.put("new/m.eml/in", "it\n")
+	x.put("bad/taken.eml", "x\n")
+	x.make(treeEntry{Path: "bad/dir.eml", Type: "dir"})
+	for _, taken := range []string{"taken.eml", "dir.eml"} {
+		if err := linkAndUnlink(x.dirs[New], "m.eml", x.dirs[Bad], taken); !errors.Is(err, fs.ErrExist) {
+			t.Errorf("%s: %v", taken, err)
+		}
+	}
+	x.sys.move = linkAndUnlink
+	x.sweep(Orphaned + time.Minute)
+	x.sweep(Orphaned + 3*time.Minute)
+	x.has("bad/dir.eml", "bad/m.eml", "bad/taken.eml")
+	if x.read("bad/m.eml/in") != "it\n" || x.read("bad/taken.eml") != "x\n" {
+		t.Error("not as it was")
+	}
+}
+
 // TestDoneIsSynced makes sure that a content is not removed before its .done file
 // is durable, nor that one before the content's removal is.
 func TestDoneIsSynced(t *testing.T) {

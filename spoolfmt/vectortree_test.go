@@ -34,6 +34,7 @@ type treeEntry struct {
 	To     string  `json:"to"`
 	SameAs string  `json:"same_as"`
 	Hours  int     `json:"hours"`
+	Ahead  int     `json:"ahead"`
 	Mode   string  `json:"mode"`
 }
 
@@ -52,7 +53,7 @@ func treeVector(t *testing.T, v vector) {
 
 // forPersons matches the vectors whose state a drainer leaves to a person, or
 // to a second look: a check that was asked to mend it does.
-var forPersons = regexp.MustCompile(`^tree-(sending|deleting|person|unreadable)|-once$`)
+var forPersons = regexp.MustCompile(`^tree-(sending|deleting|person|unreadable)|-once$|-full$`)
 
 // treeDrained drains a tree, as it is or after a check has mended what it
 // could: the outcome must be the same.
@@ -63,10 +64,12 @@ func treeDrained(t *testing.T, v vector, repair bool) {
 	x.denyUnreadable()
 	hours := 0
 	for _, e := range tree.Before {
-		x.make(e)
 		hours = max(hours, e.Hours)
 	}
 	x.pass(time.Duration(hours) * time.Hour)
+	for _, e := range tree.Before {
+		x.make(e)
+	}
 	if repair {
 		x.repair()
 	}
@@ -141,6 +144,9 @@ func (x *testSpool) make(e treeEntry) {
 	case e.Mode == "":
 		err = os.WriteFile(path, nil, 0o640)
 	}
+	if err == nil && e.Ahead != 0 {
+		err = os.Chtimes(path, time.Time{}, x.clock.Add(time.Duration(e.Ahead)*time.Minute))
+	}
 	if err == nil && e.Mode != "" {
 		var mode uint64
 		if mode, err = strconv.ParseUint(e.Mode, 8, 12); err == nil {
@@ -169,6 +175,7 @@ func (x *testSpool) drainAll() []treeMessage {
 				got = x.take(got)(x.ClaimDrop(file))
 			case box == "cur" && kind == KindDrop:
 				got = x.take(got)(x.RecoverDrop(file))
+			case box == "cur" && kind == KindEnvelope && x.isDeferred(file):
 			case (box == "new" || box == "cur") && kind == KindEnvelope:
 				got = x.take(got)(x.Claim(id))
 			}
@@ -182,6 +189,11 @@ func (x *testSpool) drainAll() []treeMessage {
 		}
 		before = after
 	}
+}
+
+func (x *testSpool) isDeferred(envelope string) bool {
+	info, err := x.Stat(Cur, envelope)
+	return err == nil && x.deferred(info.ModTime.Add(-time.Minute)) // files are made after the clock was read
 }
 
 func (x *testSpool) take(got []treeMessage) func(*Claim, error) []treeMessage {
@@ -226,7 +238,7 @@ func (x *testSpool) take(got []treeMessage) func(*Claim, error) []treeMessage {
 			m.Content = string(content)
 			got = append(got, m)
 		}
-		if err := c.Finish(); err != nil {
+		if err := c.delivered(); err != nil {
 			x.t.Fatal(err)
 		}
 		return got

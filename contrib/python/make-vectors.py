@@ -101,7 +101,20 @@ def good_envelopes():
     valid('last-error-limit', [F, S, R, Z, 'Last-Error: ' + 'x' * 1200], 'a text of 1 200', SA, RB)
     valid('aside-limit', [F, S, R, Z, f'Set-Aside: {TIME} ' + 'x' * (1200 - len(TIME) - 1)], 'time and text of 1 200', SA, RB)
     valid('literal-question', [F, S, 'Recipient: <b@[x?y=z]>', Z], 'a literal with ? and =', SA, [('b@[x?y=z]',)])
-    long_one('fields-limit', [F, S, R, Z, 'X: y'], 5, 997, True, '1 000 fields besides Recipient, Delivered and Failed')
+    valid('quoted-quote', [F, S, 'Recipient: <"\\"|x"@example.org>', Z], 'an escaped quote, and only the outer quotes are removed', SA,
+          [('"\\"|x"@example.org',)])
+    host = '[' + 'x' * 300 + ']'
+    valid('literal-long', [F, S, f'Recipient: <b@{host}>', Z], "a literal longer than a domain", SA, [(f'b@{host}',)])
+    valid('year-zero', [F, S, R, Z, 'Received-At: 0000-02-29T00:00:00Z'], 'the first year is a leap year', SA, RB)
+    valid('params-case', [F, 'Sender: <> body=8bitmime smtputf8', 'Recipient: <b@example.org> Notify=never', Z], 'keywords are shown as they are spelled',
+          ('', [['body', '8bitmime'], ['smtputf8', None]]), [('b@example.org', [['Notify', 'never']])])
+    valid('orcpt-utf8-case', [F, S, 'Recipient: <b@example.org> ORCPT=UTF-8;bü@example.org', Z], 'RFC 6533, in any case', SA,
+          [('b@example.org', [['ORCPT', 'UTF-8;bü@example.org']])])
+    valid('params-limit', [F, S, 'Recipient: <b@example.org>' + ''.join(f' X{n}=y' for n in range(32)), Z], '32 parameters', SA,
+          [('b@example.org', [[f'X{n}', 'y'] for n in range(32)])])
+    long_one('fields-limit', [F, S, R, Z, 'X: y'], 5, 997, True, '1 000 fields besides Recipient and those of a drainer, Spool-Format among them')
+    long_one('fields-drainer', [F, S, R, Z, 'X: y', 'Attempts: 1', f'Next-Attempt: {TIME}', 'Last-Error: x', f'Set-Aside: {TIME} x', f'Requeued-At: {TIME}',
+                                f'Delivered: <b@example.org> {TIME}'], 5, 997, True, "a drainer's fields come on top of the 1 000")
     long_one('recipients-limit', [F, S, R, Z], 3, 5000, True, '5 000 recipients')
     long_one('room-limit', *room(0), True, 'room for the outcomes, to the octet')
     lines, at, times = room(0)
@@ -193,7 +206,11 @@ def paths():
             ('after', '<b@example.org>x', 'text after >'), ('route', '<@a,@b:c@example.org>', 'a source route'),
             ('dash', '<-oQ/tmp@example.org>', 'begins with -'), ('pipe', '<|/bin/sh@example.org>', 'begins with |'),
             ('slash', '</etc/passwd@example.org>', 'begins with /'), ('quoted-dash', '<"-x"@example.org>', 'begins with -, quotes off'),
-            ('quoted-pipe', '<"\\|x"@example.org>', 'begins with |, quotes and backslash off'), ('dash-alone', '<-x>', 'begins with -'),
+            ('quoted-pipe', '<"\\|x"@example.org>', 'begins with |, quotes and backslash off'),
+            ('quoted-pipe-two', '<"\\\\|x"@example.org>', 'begins with |, quotes and every backslash off'),
+            ('quoted-dash-three', '<"\\\\\\-x"@example.org>', 'begins with -, quotes and every backslash off'),
+            ('params-33', '<b@example.org>' + ''.join(f' X{n}=y' for n in range(33)), '33 parameters'),
+            ('orcpt-utf8-long', '<b@example.org> ORCPT=utf-8;' + 'x' * 495, '501 octets'), ('dash-alone', '<-x>', 'begins with -'),
             ('include', '<":Include:/x"@example.org>', 'begins with :include:'), ('space', '<b c@example.org>', 'a space'),
             ('two-at', '<a@b@example.org>', 'two @'), ('no-domain', '<b@>', 'no domain'), ('no-local', '<@example.org>', 'no local part'),
             ('dots', '<a..b@example.org>', 'an empty atom'), ('dot-end', '<a.@example.org>', 'a dot at the end'),
@@ -225,13 +242,13 @@ DATE = 'Date: Mon, 23 Nov 2026 20:04:13 +0000\n'
 MESSAGE_ID = 'Message-ID: <drop@mail.example.com>\n'
 
 
-def mail(name, text, why, sender=None, recipients=None, content=None, exact=False):
+def mail(name, text, why, sender=None, recipients=None, content=None, exact=False, **repeat):
     """content is what remains of the text. Date and Message-ID are added to it here, unless it is exact."""
     if recipients is None:
-        put('mail', name, text, '.mail', valid=False, why=why)
+        put('mail', name, text, '.mail', valid=False, why=why, **repeat)
         return
     path = f'mail/{name}.eml'
-    put('mail', name, text, '.mail', valid=True, why=why, sender=sender, recipients=recipients, content=path)
+    put('mail', name, text, '.mail', valid=True, why=why, sender=sender, recipients=recipients, content=path, **repeat)
     with open(os.path.join(BASE, path), 'wb') as f:
         whole = text if content is None else content
         whole = whole if isinstance(whole, bytes) else whole.encode()
@@ -343,6 +360,22 @@ def mails():
     mail('after-angle', a + 'To: <b@example.org> Bob\n\n', 'text after the address')
     mail('open-group', a + 'To: x: b@example.org\n\n', 'a group without end')
     mail('nested-group', a + 'To: x: y: b@example.org;;\n\n', 'groups do not nest')
+    mail('unused-to', 'From: a@example.com\nResent-To: b@example.org\nTo: x y, <\n\n', 'To is not used, and not checked', A, B)
+    mail('unused-from', 'Sender: a@example.com\nFrom: x y\n' + b + '\n', 'From is not used, and not checked', A, B)
+    mail('unused-second', a + 'From: x y\n' + b + '\n', 'the second From is not used, and not checked', A, B)
+    mail('unused-resent', a + b + 'Resent-From: x y\n\n', 'Resent-From is not used, and not checked', A, B)
+    mail('used-later', 'From: a@example.com, x y\n' + b + '\n', 'the whole field of the sender is checked')
+    mail('return-path-blank', 'Return-Path: < >\n' + a + b + '\n', 'not the null sender, and no address')
+    mail('return-path-comment', 'Return-Path: <> (x)\n' + a + b + '\n', 'not the null sender, and no address')
+    mail('return-path-tabs', 'Return-Path:\t<>\n \t\n' + a + b + '\n', 'the null sender, with spaces and tabs around it', '', B, a + b + '\n')
+    mail('nothing-left', 'Return-Path: <a@example.com>\nBcc: b@example.org', 'nothing is left but what is added', A, B, DATE + MESSAGE_ID, exact=True)
+    mail('route-literal', a + 'To: <@[IPv6:::1]:b@example.org>\n\n', 'a source route ends at the first colon')
+    mail('same-many', a + 'Bcc:\n b@example.org,\n\n', '5 001 equal addresses are one', A, B, a + '\n', repeat=[3, 5001])
+    line = 'Return-Path: <r@example.com>\n'
+    rest = 1048576 - 36000 * len(line) - len('From x\n' + a + b)
+    mail('header-limit', 'From x\n' + a + b + line + 'Bcc: c@example.net' + ' ' * (rest - 19) + '\n\nx\n', 'a header of 1 048 576 octets with its first line and all line ends',
+         'r@example.com', B + ['c@example.net'], a + b + '\nx\n', repeat=[4, 36000])
+    mail('header-long', 'From x\n' + a + b + line + 'Bcc: c@example.net' + ' ' * (rest - 18) + '\n\nx\n', 'a header of 1 048 577 octets', repeat=[4, 36000])
     mail('semicolon', a + 'To: b@example.org;\n\n', 'a semicolon without a group')
     mail('dangerous', a + 'To: "|/bin/sh"@example.org\n\n', 'a dangerous address')
     mail('null-recipient', a + 'To: <>\n\n', 'a recipient without address')
@@ -404,6 +437,20 @@ def trees():
          [C, f('new/m.envelope', ENV[:-1] + f'Recipient: <c@example.org>\nDelivered: <b@example.org> {TIME}\n\n')], [], [{**GOT, 'recipients': ['c@example.org']}])
     tree('no-last-lf', 'a last line without LF', [f('new/m.eml', 'xy'), E], [], [{**GOT, 'content': 'xy'}])
     tree('empty-content', 'Size 0 is a message', [f('new/m.eml', ''), f('new/m.envelope', ENV.replace('Size: 2', 'Size: 0'))], [], [{**GOT, 'content': ''}])
+    failed = f'Failed: <b@example.org> {TIME} no such user\n\n'
+    tree('failed-already', 'nothing pending, and the sender was not told of a failure: it is set aside', [C, f('new/m.envelope', ENV[:-1] + failed)], ASIDE)
+    tree('failed-partly', 'only who is pending gets it, and the failure is not forgotten',
+         [C, f('new/m.envelope', ENV[:-1] + 'Recipient: <c@example.org>\n' + failed)], ASIDE, [{**GOT, 'recipients': ['c@example.org']}])
+    many = ENV[:-1] + 'X: y\n' * 996
+    tree('fields', 'a message with 1 000 fields', [C, f('new/m.envelope', many + '\n')], [], [GOT])
+    tree('fields-aside', 'a message with 1 000 fields is set aside', [C, f('new/m.envelope', many.replace('Size: 2', 'Size: 3') + '\n')], ASIDE)
+    tree('due-new', 'in new the modification time has no meaning', [C, {**E, 'ahead': 60}], [], [GOT])
+    tree('due-cur', 'deferred', [CC, {**CE, 'ahead': 60}], ['cur/m.eml', 'cur/m.envelope'])
+    tree('due-cur-later', 'deferred, and then due', [CC, {**CE, 'ahead': 60}], [], [GOT], minutes=61)
+    tree('due-never', 'further ahead than any drainer waits', [CC, {**CE, 'ahead': 5000000}], [], [GOT])
+    tree('tmp-odd', 'whatever is in tmp for 36 hours is removed, but for a directory',
+         [{'path': 'tmp/a', 'type': 'fifo', 'hours': 37}, {'path': 'tmp/b', 'type': 'symlink', 'to': '/etc/passwd'}, {'path': 'tmp/c', 'type': 'dir'}],
+         [{'path': 'tmp/c', 'type': 'dir'}])
     done_trees()
     half_trees()
     unreadable_trees()
@@ -422,7 +469,14 @@ def done_trees():
     for name, text in (('size', ENV.replace('Size: 2', 'Size: 3')), ('crc', crc(ENV, '00000000')), ('malformed', ENV[:-1]), ('empty', ''),
                        ('sha256', ENV[:-1] + 'SHA256: ' + '0' * 64 + '\n\n')):
         tree('stale-' + name, 'STALE: .done does not fit; the content is LOST', [CC, f('cur/m.done', text)], ['cur/m.eml'])
-    tree('stale-fifo', 'STALE: .done is no file', [CC, {'path': 'cur/m.done', 'type': 'fifo'}], ['cur/m.eml'])
+    for kind, more in (('symlink', {'to': 'm.eml'}), ('fifo', {}), ('dir', {})):
+        odd = {'path': 'cur/m.done', 'type': kind, **more}
+        tree('stale-' + kind, 'STALE: .done is no file', [CC, odd], ['cur/m.eml'])
+        tree('undone-' + kind, 'UNDONE, and .done is no file', [CC, CE, odd], [], [GOT])
+        tree('ended-' + kind, 'ENDED, and .done is no file', [odd], [])
+        tree('ended-again-' + kind, '.done is no file, and a message of that id is in new', [odd, C, E], [], [GOT])
+    full = {'path': 'cur/m.done', 'type': 'dir'}
+    tree('ended-dir-full', '.done is a directory with something in it', [full, f('cur/m.done/x')], [full])
     tree('stale-split', 'STALE, and the envelope is in new', [CC, f('cur/m.done', ENV.replace('Size: 2', 'Size: 3')), E], [], [GOT])
     tree('done-in-new', '.done in new is not of the format', [f('new/m.done', ENV)], ['new/m.done'])
     tree('done-name', 'DONE, and the envelope has its old name in new', [CC, CD, twin('new/m.envelope', 'cur/m.done')], [])
@@ -439,6 +493,7 @@ def half_trees():
         tree(f'{box}-envelope-old', 'and then twice', [f(f'{box}/m.envelope', ENV, hours=37)], ['bad/m.envelope'], minutes=2)
         tree(f'{box}-content-first', 'restored, the content first', [f(f'{box}/m.eml', hours=30)], [], [GOT], minutes=2, then=[f(f'{box}/m.envelope', ENV)])
         tree(f'{box}-envelope-first', 'restored, the envelope first', [f(f'{box}/m.envelope', ENV, hours=30)], [], [GOT], minutes=2, then=[f(f'{box}/m.eml')])
+    tree('half-other', 'HALF, and an envelope under a name with a number in bad', [{**C, 'hours': 37}, f('bad/m.1.envelope', ENV)], ['bad/m.eml', 'bad/m.1.envelope'], minutes=2)
     tree('person-content', 'a person has moved the content from bad to new: it is for a requeue', [C, f('bad/m.envelope', ENV)], ['new/m.eml', 'bad/m.envelope'], minutes=2)
     tree('person-content-cur', 'a person has moved the content from bad to cur: it waits', [CC, f('bad/m.envelope', ENV)], ['cur/m.eml', 'bad/m.envelope'], minutes=2)
     tree('person-envelope', 'a person has moved the envelope from bad to cur: it waits', [f('bad/m.eml'), CE], ['bad/m.eml', 'cur/m.envelope'], minutes=2)
@@ -487,7 +542,17 @@ def malformed_trees():
         aside = [{'path': 'bad/m.eml', **shown}, 'bad/m.envelope']
         for name, c, e in (('', 'new', 'new'), ('-taking', 'new', 'cur'), ('-cur', 'cur', 'cur'), ('-split', 'cur', 'new')):
             tree(f'{kind}-content{name}', 'no file in the place of the content', [{'path': f'{c}/m.eml', **odd}, f(f'{e}/m.envelope', ENV)], aside)
-        tree(f'{kind}-content-alone', 'nor an envelope', [{'path': 'new/m.eml', **odd, 'hours': 37}], [{'path': 'bad/m.eml', **shown}], minutes=2)
+        for box in ('new', 'cur'):
+            alone = {'path': f'{box}/m.eml', **odd, 'hours': 37}
+            tree(f'{kind}-content-alone-{box}', 'nor an envelope', [alone], [{'path': 'bad/m.eml', **shown}], minutes=2)
+            tree(f'{kind}-content-young-{box}', 'nor an envelope, and 36 hours are not over', [{**alone, 'hours': 1}], [{'path': f'{box}/m.eml', **shown}], minutes=2)
+            tree(f'{kind}-content-left-{box}', 'its envelope is in bad already', [alone, f('bad/m.envelope', ENV)],
+                 ['bad/m.envelope', {'path': 'bad/m.1.eml', **shown}], minutes=2)
+        tree(f'{kind}-content-done', 'no file in the place of the content of a .done', [{'path': 'cur/m.eml', **odd, 'hours': 37}, CD], [{'path': 'bad/m.eml', **shown}], minutes=2)
+        tree(f'{kind}-content-two', 'an envelope in each box', [{'path': 'cur/m.eml', **odd}, E, f('cur/m.envelope', ENV.replace('a@', 'other@'))],
+             [{'path': 'bad/m.eml', **shown}, 'bad/m.envelope', f('cur/m.envelope', ENV.replace('a@', 'other@'))])
+        tree(f'{kind}-content-beside', 'and a message of that id in cur, which is delivered first', [{'path': 'new/m.eml', **odd}, E, CC, f('cur/m.envelope', ENV.replace('a@', 'other@'))],
+             aside, [{**GOT, 'sender': 'other@example.com'}])
         tree(f'{kind}-envelope', 'no file in the place of the envelope', [C, {'path': 'new/m.envelope', **odd}], ['bad/m.eml', {'path': 'bad/m.envelope', **shown}])
         tree(f'{kind}-drop', 'no file in the place of the drop', [{'path': 'new/m.mail', **odd}], ['bad/m.envelope', {'path': 'bad/m.mail', **shown}])
 
@@ -511,6 +576,8 @@ def name_trees():
     tree('requeue-names', 'a requeue that was cut short: the content has both names, and the envelope is in bad', [C, twin('bad/m.eml', 'new/m.eml'), f('bad/m.envelope', ENV)],
          ['new/m.eml', 'bad/m.eml', 'bad/m.envelope'])
     tree('requeue-envelope', 'a requeue, and the envelope has its old name in bad', [C, E, twin('bad/m.envelope', 'new/m.envelope')], [], [GOT])
+    for box in ('new', 'cur'):
+        tree(f'{box}-content-bad', 'a content alone, whose move to bad was cut short', [f(f'{box}/m.eml', hours=37), twin('bad/m.eml', f'{box}/m.eml')], [f('bad/m.eml')], minutes=2)
     tree('alone-names', 'ALONE, in new and cur', [f('cur/m.envelope', ENV, hours=37), twin('new/m.envelope', 'cur/m.envelope')], ['bad/m.envelope'], minutes=2)
     for box in ('new', 'cur'):
         tree(f'alone-{box}-bad', 'ALONE, and its move to bad was cut short: set aside once',
@@ -527,6 +594,12 @@ def drop_trees():
     tree('making-content', 'MAKING, with a content', [f('cur/m.mail', drop), f('cur/m.eml', 'half')], [], [got])
     tree('making-envelope', 'MAKING, with an envelope', [f('cur/m.mail', drop), CE], [], [got])
     tree('made', 'MADE', [f('cur/m.mail', drop), f('cur/m.eml', drop), f('cur/m.envelope', env)], [], [got])
+    tree('made-done', 'a power cut brought back a drop whose message is done', [f('cur/m.mail', drop), f('cur/m.eml', drop), f('cur/m.done', env)], [])
+    tree('made-ended', 'and whose content is gone', [f('cur/m.mail', drop), f('cur/m.done', env)], [])
+    tree('made-undone', 'and whose envelope is there too', [f('cur/m.mail', drop), f('cur/m.eml', drop), f('cur/m.envelope', env), f('cur/m.done', env)], [], [got])
+    for kind, more in (('symlink', {'to': '/etc/passwd'}), ('fifo', {}), ('dir', {})):
+        tree(f'making-{kind}-content', 'MAKING: no file in the place of the content', [f('cur/m.mail', drop), {'path': 'cur/m.eml', 'type': kind, **more}, f('cur/m.envelope', env)], [], [got])
+        tree(f'making-{kind}-envelope', 'MAKING: no file in the place of the envelope', [f('cur/m.mail', drop), f('cur/m.eml', drop), {'path': 'cur/m.envelope', 'type': kind, **more}], [], [got])
     tree('drop-names', 'a drop with both names of its move to cur: it becomes one message', [f('new/daily.mail', drop), twin('cur/m.mail', 'new/daily.mail')], [], [got])
     tree('drop-tmp-name', 'a drop whose feeder has not removed its name in tmp', [f('new/daily.mail', drop), twin('tmp/t', 'new/daily.mail')], ['tmp/t'], [got])
     tree('dropped', 'DROPPED is left alone', [f('bad/m.mail', 'hello\n'), f('bad/m.envelope', f'Set-Aside: {TIME} x\n')], ['bad/m.mail', 'bad/m.envelope'])

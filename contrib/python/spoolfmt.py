@@ -12,8 +12,8 @@ library alone. Section numbers are those of the document.
 import datetime, email.utils, errno, fcntl, hashlib, json, os, re, secrets, socket, stat, subprocess, sys, time
 
 MAX_FILE, MAX_LINE, MAX_RECIPIENTS, MAX_FIELDS, MAX_HEADER = 4194304, 4096, 5000, 1000, 1048576
-MAX_OUTCOME, MAX_REASON, ROOM, ROOM_EACH = 256, 1200, 4096, 320
-HALF_AGE, LOOK_AGAIN = 36 * 3600, 60
+MAX_PARAMS, MAX_OUTCOME, MAX_REASON, ROOM, ROOM_EACH = 32, 256, 1200, 4096, 320
+HALF_AGE, LOOK_AGAIN, LONGEST_WAIT = 36 * 3600, 60, 4 * 3600
 SUFFIXES = ('.eml', '.envelope', '.done', '.mail')
 
 
@@ -67,7 +67,7 @@ def check_address(address):
     local, rest = local.group(), address[local.end():]
     if octets(local) > 256:
         raise Malformed('local part too long')
-    plain = re.sub(r'\\(.)', r'\1', local[1:-1]) if local[0] == '"' else local
+    plain = local[1:-1].replace('\\', '') if local[0] == '"' else local
     if plain.startswith(('-', '|', '/')) or plain.lower().startswith(':include:'):
         raise Malformed('dangerous address')
     if not rest:
@@ -84,7 +84,7 @@ def check_address(address):
 
 def cut_path(value):
     """Returns the address in angle brackets and what follows them."""
-    m = re.match(r'<((?:"(?:\\.|[^"\\])*"|[^">])*)>', value)
+    m = re.match(r'<((?:"(?:\\.|[^"\\])*")?[^>]*)>', value)
     if not m:
         raise Malformed('no <address>')
     if m.group(1):
@@ -129,6 +129,8 @@ def parse_path(of, value):
             if not known_param(of, m.group(1), m.group(2)):
                 raise Malformed('bad value of ' + m.group(1))
             params.append([m.group(1), m.group(2)])
+    if len(params) > MAX_PARAMS:
+        raise Malformed('too many parameters')
     return {'address': address, 'params': params}
 
 
@@ -191,7 +193,7 @@ def parse_envelope(data):
             raise Malformed('no ' + what)
     if room + sum(octets(r['address']) + ROOM_EACH for r in env['recipients']) > MAX_FILE:
         raise Malformed('no room for outcomes')
-    if sum(n.lower() not in ('recipient', 'delivered', 'failed') for n, _ in env['fields']) > MAX_FIELDS:
+    if sum(n.lower() not in {'recipient', *DRAINERS} for n, _ in env['fields']) > MAX_FIELDS:
         raise Malformed('too many fields')
     return env
 
@@ -349,7 +351,8 @@ def addresses_of(fields):
     recipients = []
     for n in ('to', 'cc', 'bcc'):
         for value in named(prefix + n):
-            recipients += [a for a in address_list(value) if a not in recipients]
+            recipients += address_list(value)
+    recipients = list(dict.fromkeys(recipients))
     if not recipients or len(recipients) > MAX_RECIPIENTS:
         raise Malformed('no recipient, or too many')
     senders = ['return-path'] + ['resent-sender', 'resent-from'] * bool(prefix) + ['sender', 'from']
@@ -480,9 +483,11 @@ def move(a, b):
         if not (os.path.lexists(a) and os.path.samestat(os.lstat(a), os.lstat(b))):
             raise
     except OSError as e:
-        if e.errno not in (errno.EPERM, errno.EISDIR) or os.path.lexists(b):
+        if e.errno not in (errno.EPERM, errno.EISDIR) or not stat.S_ISDIR(os.lstat(a).st_mode):
             raise
-        os.rename(a, b)  # a directory, which has no second name; b was free a moment ago
+        if os.path.lexists(b):
+            raise FileExistsError(b) from None
+        os.rename(a, b)  # B: a directory
         return
     os.unlink(a)
 
@@ -515,6 +520,24 @@ def stat_or_none(path):
         return os.lstat(path)
     except FileNotFoundError:
         return None
+
+
+def regular(path):
+    st = stat_or_none(path)
+    return st is not None and stat.S_ISREG(st.st_mode)
+
+
+def remove(path):
+    """10.4: whatever it is; a directory that is not empty stays."""
+    try:
+        os.unlink(path)
+    except (IsADirectoryError, PermissionError):
+        if not stat.S_ISDIR(os.lstat(path).st_mode):
+            raise
+        try:
+            os.rmdir(path)
+        except OSError:
+            raise Later('not empty') from None
 
 
 class Spool:
@@ -640,10 +663,11 @@ class Spool:
             except (Later, FileNotFoundError, FileExistsError):
                 pass
             f.close()
-        try:
-            self.half(ident)
-        except (Later, FileNotFoundError, FileExistsError):
-            pass
+        for step in (self.half, self.ended):
+            try:
+                step(ident)
+            except (Later, FileNotFoundError, FileExistsError):
+                pass
         return None
 
     def from_new(self, ident, f):
@@ -679,14 +703,14 @@ class Spool:
             return False
         if os.path.lexists(env):
             if os.path.lexists(done):
-                os.unlink(done)
+                remove(done)
             return True
         if os.path.lexists(done):
             if self.done_fits(done, f):
                 self.sync('new', 'cur')
                 os.unlink(eml)
                 self.sync('cur')
-            os.unlink(done)
+            remove(done)
             return os.path.lexists(eml) and self.recover(ident, f)
         if os.path.lexists(new_env) and not self.has('new', ident + '.eml'):
             move(new_env, env)
@@ -715,7 +739,7 @@ class Spool:
 
     def in_bad(self, ident, eml, env):
         """B: removes names in bad where nothing was decided; tells whether the message is in bad too."""
-        if all(st is None or st.st_nlink == 1 for st in (eml and stat_or_none(eml), stat_or_none(env))):
+        if all(st is None or st.st_nlink == 1 for st in (x and stat_or_none(x) for x in (eml, env))):
             return False
         for name in self.bad_names(ident):
             c, e = self.path('bad', name + '.eml'), self.path('bad', name + '.envelope')
@@ -726,6 +750,8 @@ class Spool:
                 return True
             for x in ours:
                 os.unlink(x)
+            if ours:
+                self.sync('bad')
         return False
 
     def leave(self, ident):
@@ -742,25 +768,29 @@ class Spool:
         new_c, cur_c = self.path('new', ident + '.eml'), self.path('cur', ident + '.eml')
         if os.path.lexists(new_c):
             self.half_content(ident, new_c)
-        elif not os.path.lexists(cur_c) and not self.has('cur', ident + '.mail'):
+        elif os.path.lexists(cur_c):
+            if not regular(cur_c):
+                self.half_content(ident, cur_c)
+        elif not self.has('cur', ident + '.mail'):
             for box in ('new', 'cur'):
                 path = self.path(box, ident + '.envelope')
                 if os.path.lexists(path) and self.ripe(path, 'alone'):
                     self.aside_alone(ident, box)
-        if self.has('cur', ident + '.done') and not os.path.lexists(cur_c):
-            self.ended(ident)
 
     def half_content(self, ident, path):
-        if any(self.has(b, ident + '.envelope') for b in ('new', 'cur', 'bad')) or not self.ripe(path, 'half'):
+        """HALF, and what is no regular file, in either box (10.4)."""
+        near = ('new', 'cur', 'bad') if regular(path) else ('new', 'cur')
+        if any(self.has(b, ident + '.envelope') for b in near) or not self.ripe(path, 'half'):
             return
         try:
             held = self.lock(path)
         except Odd:
             held = None
         try:
-            if not any(self.has(b, ident + '.envelope') for b in ('new', 'cur', 'bad')):
+            if not any(self.has(b, ident + '.envelope') for b in near):
+                self.in_bad(ident, path, None)
                 move(path, self.path('bad', self.free_in_bad(ident) + '.eml'))
-                self.sync('bad', 'new')
+                self.sync('bad', 'new', 'cur')
         finally:
             if held:
                 held.close()
@@ -793,7 +823,7 @@ class Spool:
             name = self.free_in_bad(ident)
             move(path, self.path('bad', name + '.envelope'))
             self.sync('bad', 'new', 'cur')
-            if held:
+            if held and os.fstat(held.fileno()).st_uid in (0, os.stat(self.path('new')).st_uid):
                 line = self.reason_line('content is no regular file' if odd else 'envelope without content')
                 data = self.with_reason(held.read(MAX_FILE + 1), line)
                 if data:
@@ -818,15 +848,17 @@ class Spool:
                 return
 
     def ended(self, ident):
-        done = self.path('cur', ident + '.done')
+        done, eml = self.path('cur', ident + '.done'), self.path('cur', ident + '.eml')
+        if not os.path.lexists(done) or self.has('cur', ident + '.mail') or regular(eml):
+            return
         try:
             held = self.lock(done)
         except Odd:
             held = None
         try:
-            if not self.has('cur', ident + '.eml'):
+            if not regular(eml):
                 self.sync('cur')
-                os.unlink(done)
+                remove(done)
         finally:
             if held:
                 held.close()
@@ -895,21 +927,22 @@ class Spool:
             env['fields'] = [x for x in env['fields'] if x[0].lower() != 'set-aside'] + [['Set-Aside', line]]
             return marshal(env)
         except Malformed:
-            return f'Set-Aside: {line}\n'.encode() + data if len(data) <= MAX_FILE else None
+            return f'Set-Aside: {line}\n'.encode() + re.sub(rb'\ASet-Aside: [^\n]*\n', b'', data) if len(data) <= MAX_FILE else None
 
     def set_aside(self, ident, reason):
         """9.6"""
         env, eml = self.path('cur', ident + '.envelope'), self.path('cur', ident + '.eml')
-        regular = stat.S_ISREG(os.lstat(env).st_mode)
-        if regular and not isinstance(reason, Foreign):
+        ours = regular(env) and not isinstance(reason, Foreign)
+        if ours:
             data = self.with_reason(self.read(env), self.reason_line(reason))
             if data:
                 self.record(ident, data)
         name = self.free_in_bad(ident)
         self.link_or_copy(eml, self.path('bad', name + '.eml'))
-        if regular:
+        if ours:
             self.link_or_copy(env, self.path('bad', name + '.envelope'))
         else:
+            self.sync('bad')
             move(env, self.path('bad', name + '.envelope'))
         self.sync('bad')
         self.leave(ident)
@@ -943,7 +976,7 @@ class Spool:
                     fresh = new_id()
                     move(path, self.path('cur', fresh + '.mail'))
                     path = self.path('cur', fresh + '.mail')
-                if not (self.has('cur', fresh + '.envelope') and self.has('cur', fresh + '.eml')):
+                if not (self.has('cur', fresh + '.done') or all(regular(self.path('cur', fresh + s)) for s in ('.envelope', '.eml'))):
                     self.verify(f, path)
                     self.build(data, fresh)
                 self.sync('cur')
@@ -962,7 +995,7 @@ class Spool:
         eml, envelope = self.path('cur', fresh + '.eml'), self.path('cur', fresh + '.envelope')
         for part in (eml, envelope):
             if os.path.lexists(part):
-                os.unlink(part)
+                remove(part)
         now = datetime.datetime.fromtimestamp(int(self.clock()), datetime.timezone.utc)
         sender, recipients, content = parse_mail(data, now, fresh, socket.gethostname())
         c, e = self.path('tmp', new_id() + '.c'), self.path('tmp', new_id() + '.e')
@@ -995,14 +1028,15 @@ class Spool:
                 if split_name(name)[1] == '.mail':
                     self.take_drop(box, split_name(name)[0])
         for ident in sorted({split_name(n)[0] for b, n in self.names() if b != 'bad' and split_name(n)[0]}):
+            deferred = self.has('cur', ident + '.envelope')
             f = self.claim(ident)
             if f:
                 with f:
-                    self.deliver(ident, f, agent)
+                    self.deliver(ident, f, agent, deferred)
         self.end()
         return self.names() != before
 
-    def deliver(self, ident, f, agent):
+    def deliver(self, ident, f, agent, deferred):
         try:
             env, content = self.load(ident, f)
         except Malformed as e:
@@ -1010,10 +1044,19 @@ class Spool:
             return
         except Later:
             return
-        if os.stat(self.path('cur', ident + '.envelope')).st_mtime > self.clock():
-            return  # deferred
+        if deferred and 0 < os.stat(self.path('cur', ident + '.envelope')).st_mtime - self.clock() <= LONGEST_WAIT:
+            return
         if all(r['outcome'] for r in env['recipients']) or agent(env, content):
-            self.finish(ident)
+            failed = [r for r in env['recipients'] if r['outcome'] and r['outcome']['status'] == 'failed']
+            if failed:  # 9.3: nobody told the sender
+                self.record(ident, self.with_outcomes(env))
+                self.set_aside(ident, f'{len(failed)} recipients failed for good')
+            else:
+                self.finish(ident)
+
+    def with_outcomes(self, env):
+        pending = dict.fromkeys(r['address'] for r in env['recipients'] if not r['outcome'])
+        return marshal({'fields': env['fields'] + [['Delivered', f'<{a}> {now_text(self.clock())}'] for a in pending]})
 
 
 # The vectors, as their README says
@@ -1051,7 +1094,7 @@ def run_vector(v, base):
         return None if got == (v['sender'], v['recipients'], f.read()) else f'{got}'
 
 
-def make_tree(top, entries):
+def make_tree(top, entries, now):
     import base64
     for e in entries:
         path = os.path.join(top, e['path'])
@@ -1067,6 +1110,8 @@ def make_tree(top, entries):
         elif not os.path.lexists(path):
             with open(path, 'wb') as f:
                 f.write(base64.b64decode(e['base64']) if 'base64' in e else e.get('text', '').encode())
+        if 'ahead' in e:
+            os.utime(path, (0, now + 60 * e['ahead']))
         if 'mode' in e:
             os.chmod(path, int(e['mode'], 8))
 
@@ -1077,8 +1122,8 @@ def run_tree(tree):
         ahead = [0]
         # root may read everything, and must not here
         spool = Spool(top, lambda: time.time() + ahead[0], lambda path: os.lstat(path).st_mode & 0o400 != 0)
-        make_tree(top, tree['before'])
         ahead[0] = 3600 * max((e.get('hours', 0) for e in tree['before']), default=0)
+        make_tree(top, tree['before'], spool.clock())
         delivered = []
 
         def agent(env, content):
@@ -1089,7 +1134,7 @@ def run_tree(tree):
             pass
         if 'minutes' in tree or 'then' in tree:
             ahead[0] += 60 * tree.get('minutes', 0)
-            make_tree(top, tree.get('then', []))
+            make_tree(top, tree.get('then', []), spool.clock())
             while spool.drain(agent):
                 pass
 

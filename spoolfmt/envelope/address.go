@@ -35,7 +35,7 @@ func (e *AddressError) Error() string {
 // CheckAddress returns an *[AddressError] for a string that is not an address of
 // an envelope. An address is a mailbox of RFC 5321 4.1.2 with the UTF-8 of RFC
 // 6531, or a local part alone, which is on this host. CheckAddress refuses
-// dangerous ones: those whose local part, without quotes, begins with "-", "|",
+// dangerous ones: those whose local part, without quotes and backslashes, begins with "-", "|",
 // "/" or ":include:".
 func CheckAddress(address string) error {
 	bad := func(offset int, format string, args ...any) error {
@@ -162,9 +162,13 @@ func badLabel(label string) int {
 	return -1
 }
 
-// dangerous returns the dangerous beginning of a local part, or "".
+// dangerous returns the dangerous beginning of a local part, or "". A program that
+// takes backslashes off twice must not find one either: none of them counts.
 func dangerous(local string) string {
-	plain := UnquoteLocal(local)
+	plain := strings.TrimPrefix(local, `"`)
+	if plain != local {
+		plain = strings.ReplaceAll(plain, `\`, "")
+	}
 	for _, d := range []string{"-", "|", "/"} {
 		if strings.HasPrefix(plain, d) {
 			return d

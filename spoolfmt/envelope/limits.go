@@ -44,16 +44,20 @@ func (e *Envelope) Room() int64 {
 	return size
 }
 
-// checkLimits checks what adding a field to a valid envelope can break.
-func (e *Envelope) checkLimits() error {
-	fields := 0
+// SpareFields returns how many fields of its own a program may still add.
+func (e *Envelope) SpareFields() int {
+	n := MaxFields + len(e.recipients)
 	for _, f := range e.fields {
 		if !ofDrainer(f.Name) {
-			fields++
+			n--
 		}
 	}
-	fields -= len(e.recipients)
-	if fields > MaxFields {
+	return n
+}
+
+// checkLimits checks what adding a field to a valid envelope can break.
+func (e *Envelope) checkLimits() error {
+	if e.SpareFields() < 0 {
 		return errManyFields()
 	}
 	if n := e.Room(); n > MaxSize {

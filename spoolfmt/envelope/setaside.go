@@ -24,10 +24,12 @@ func (e *Envelope) Reason() string {
 	return reason
 }
 
-// PrependReason puts a Set-Aside line before an envelope that cannot be parsed. So
-// it stays malformed until a person has looked. SetAsideValue makes the value.
+// PrependReason puts a Set-Aside line before an envelope that cannot be parsed, or in
+// place of one that it begins with. So it stays malformed until a person has looked.
+// SetAsideValue makes the value.
 func PrependReason(raw []byte, value string) []byte {
-	return append([]byte(setAsideStart+value+"\n"), raw...)
+	_, rest := CutReason(raw)
+	return append([]byte(setAsideStart+value+"\n"), rest...)
 }
 
 // CutReason removes the line that PrependReason wrote, and returns its reason.

@@ -83,7 +83,7 @@ func (s *Sink) store(m Sunk) {
 
 func (s *Sink) serve(c net.Conn) {
 	defer c.Close()
-	c.SetDeadline(time.Now().Add(5 * time.Minute)) //nolint:errcheck // the reads tell
+	patient := func() { c.SetDeadline(time.Now().Add(5 * time.Minute)) } //nolint:errcheck // the reads tell
 	in, out := bufio.NewReader(c), bufio.NewWriter(c)
 	say := func(lines ...string) {
 		for _, line := range lines {
@@ -96,6 +96,7 @@ func (s *Sink) serve(c net.Conn) {
 	var m Sunk
 	say("220 sink.test ESMTP")
 	for {
+		patient() // a client may use one connection for all of a test
 		line, err := in.ReadString('\n')
 		if err != nil {
 			return
@@ -128,6 +129,7 @@ func (s *Sink) serve(c net.Conn) {
 				if reply == "" {
 					return
 				}
+				patient()
 				if say(reply); !s.lmtp {
 					break
 				}
