@@ -191,7 +191,7 @@ func (d *Draft) letGo(failed error) error {
 	}
 	_ = unlock(d.content) // closing unlocks it as well
 	if failed == nil {
-		_ = again(func() error { return unix.Fchmod(d.envFD, d.s.fileMode) }) // wakes watchers; a hint
+		_ = sys.touch(d.envFD, d.s.fileMode) // wakes watchers; a hint
 	}
 	// What was synced, no close can lose.
 	_ = sys.close(d.content)

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -308,14 +310,38 @@ func TestUnlockedFails(t *testing.T) {
 	x.has()
 }
 
-// TestTouched wants an event for those that watch new when the lock is free.
+// TestTouched: a commit touches its envelope when the message is durable and its lock is
+// free. Drainers that watch new take it then (TestClaimedAtTouch of courier).
 func TestTouched(t *testing.T) {
 	x := newTestSpool(t)
-	before := time.Now().Add(-time.Second)
-	id := x.feed("x\n")
-	info, err := x.Stat(New, id+".envelope")
-	if err != nil || info.ChangeTime.Before(before) {
-		t.Errorf("%v, %v", info.ChangeTime, err)
+	synced, touched := false, 0
+	fsync, touch := x.sys.fsync, x.sys.touch
+	x.sys.fsync = func(fd int) error {
+		synced = synced || fd == x.dirs[New]
+		return fsync(fd)
+	}
+	x.sys.touch = func(fd int, mode uint32) error {
+		touched++
+		var env, named unix.Stat_t
+		names := x.namesIn("new")
+		err := errors.Join(unix.Fstat(fd, &env), unix.Stat(filepath.Join(x.dir, names[1]), &named))
+		if err != nil || !sameFile(&env, &named) || mode != named.Mode&0o7777 {
+			t.Errorf("touched %v to %o, not %v (%v)", env.Ino, mode, named.Ino, err)
+		}
+		f, err := os.Open(filepath.Join(x.dir, names[0]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		if err := lock(int(f.Fd())); err != nil || !synced {
+			t.Errorf("touched before it can be taken: new is synced: %v; lock: %v", synced, err)
+		}
+		return touch(fd, mode)
+	}
+	x.sys.syncfs = func(int) error { return errors.ErrUnsupported }
+	x.feed("x\n")
+	if touched != 1 {
+		t.Errorf("touched %d times", touched)
 	}
 }
 

@@ -24,6 +24,7 @@ type syscalls struct {
 	truncate func(fd int, size int64) error
 	fstat    func(fd int) (unix.Stat_t, error)
 	lock     func(fd int) error
+	touch    func(fd int, mode uint32) error // fchmod to the mode that the file has
 	// syncfs makes all of a file system durable, errors.ErrUnsupported where
 	// that cannot be trusted.
 	syncfs func(fd int) error
@@ -60,6 +61,9 @@ func systemCalls() syscalls {
 		reserve: reserve,
 		fstat:   fstat,
 		lock:    lock,
+		touch: func(fd int, mode uint32) error {
+			return again(func() error { return unix.Fchmod(fd, mode) })
+		},
 		truncate: func(fd int, size int64) error {
 			return again(func() error { return unix.Ftruncate(fd, size) })
 		},
