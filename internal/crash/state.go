@@ -225,7 +225,7 @@ func States(ops []Op, perCut int, seed uint64, f func(State) error) (int, error)
 			seen[key] = true
 			total++
 			if err := f(s); err != nil {
-				return total, fmt.Errorf("after operation %d of %d: %w\n%s", k+1, len(ops), err, s)
+				return total, fmt.Errorf("the state:\n%safter operation %d of %d: %w", s, k+1, len(ops), err)
 			}
 		}
 	}
