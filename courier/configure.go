@@ -17,16 +17,11 @@ func (d *dispatcher) configure(cfg *Config) {
 		lanes = append(lanes, l)
 	}
 	d.lanes, d.turn = lanes, 0
-}
-
-// keyers returns what makes keys of recipients, by lane: for use beside the loop.
-func (d *dispatcher) keyers() map[string]func(to string) string {
-	keys := make(map[string]func(string) string)
+	d.keyers = make(map[string]func(string) string) // a new one: the old one may be in use beside the loop
 	for _, l := range d.lanes {
-		keys[l.name] = func(string) string { return "" }
+		d.keyers[l.name] = func(string) string { return "" }
 		if k, ok := l.agent.(agent.Keyer); ok {
-			keys[l.name] = k.Key
+			d.keyers[l.name] = k.Key
 		}
 	}
-	return keys
 }

@@ -21,8 +21,9 @@ type dispatcher struct {
 	looking bool     // the one slot for looks is in use
 	sorting bool
 	known   map[string]*known
-	spool   gate // shut while the spool cannot be written
-	turn    int  // the lane that is asked first
+	spool   gate                              // shut while the spool cannot be written
+	turn    int                               // the lane that is asked first
+	keyers  map[string]func(to string) string // what makes keys of recipients, by lane
 
 	aged  []start // messages whose age is a reason to act
 	aging []start // messages whose age is to be looked at

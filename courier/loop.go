@@ -132,7 +132,7 @@ func (l *loop) sort(batch []item) {
 }
 
 func (l *loop) sorter() *sorter {
-	return &sorter{cfg: l.cfg, spool: l.side.home.spool, keys: l.d.keyers()}
+	return &sorter{cfg: l.cfg, spool: l.side.home.spool, keys: l.d.keyers, buf: make([]byte, 0, 4096)}
 }
 
 // start starts a delivery, or a part of one that runs.
@@ -147,7 +147,7 @@ func (l *loop) start(s start) {
 	}
 	home := l.side.lease()
 	d := newDelivery(l.cfg, l.ev, home.spool, s, p)
-	d.keyers, d.replaced = l.d.keyers(), home.old.Load
+	d.keyers, d.replaced = l.d.keyers, home.old.Load
 	d.tell = func(p *part) { l.inbox <- func(now time.Time) { l.partEnded(p, now) } }
 	d.held = func(err error) { l.inbox <- func(now time.Time) { l.trouble(&l.d.spool, s.item.name, err, now) } }
 	l.deliveries[s.item.name] = d

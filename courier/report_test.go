@@ -227,7 +227,7 @@ func (c *Config) delivery(sp *spoolfmt.Spool, name string) *delivery {
 	it := item{name: name}
 	s := start{lane: disp.lanes[0], item: it}
 	d := newDelivery(c, events{c.Log}, sp, s, newPart(s.lane, it))
-	d.begin, d.keyers = time.Now(), disp.keyers()
+	d.begin, d.keyers = time.Now(), disp.keyers
 	d.tell, d.held, d.replaced = func(*part) {}, func(error) {}, func() bool { return false }
 	return d
 }

@@ -78,12 +78,9 @@ func (s *Spool) claimIn(box Box, id string) (*Claim, error) {
 	err = s.lockVerified(f, box, name)
 	if err == nil && box == New {
 		err = c.takeFromNew()
-	} else if err == nil {
-		err = c.recover()
 	}
 	if err == nil {
-		// The files moved by name; what counts is the inode that is locked.
-		err = s.lockVerified(f, Cur, name)
+		err = c.recover()
 	}
 	if err != nil {
 		return nil, c.giveUp(err)
@@ -124,8 +121,14 @@ func (c *Claim) unlock() error {
 // order because a drainer that finishes removes the content first.
 func (c *Claim) takeFromNew() error {
 	s, eml, env := c.s, c.id+KindContent.Suffix(), c.id+KindEnvelope.Suffix()
-	if _, err := s.olderNames(New, c.id); err != nil {
+	content, err := fstat(int(c.locked.Fd()))
+	if err != nil {
 		return err
+	}
+	if linked(&content) { // perhaps by its name in cur; recover finds the envelope's
+		if _, err := s.olderNames(New, c.id); err != nil {
+			return err
+		}
 	}
 	for _, name := range []string{eml, c.id + KindDone.Suffix()} {
 		if taken, err := exists(s.dirs[Cur], name); err != nil || taken {
@@ -141,10 +144,7 @@ func (c *Claim) takeFromNew() error {
 			return err
 		}
 	}
-	if err := c.moveFromNew(eml, ErrBusy, ErrBusy); err != nil {
-		return err
-	}
-	return c.recover()
+	return c.moveFromNew(eml, ErrBusy, ErrBusy)
 }
 
 // moveFromNew moves a file to cur. gone is the error where it is not in new any
@@ -166,39 +166,50 @@ func (c *Claim) moveFromNew(name string, gone, taken error) error {
 // content that has lost its envelope is no message: ErrGone, and a sweep sets it
 // aside in the end.
 func (c *Claim) recover() error {
-	s, env, done := c.s, c.id+KindEnvelope.Suffix(), c.id+KindDone.Suffix()
+	s, eml, env, done := c.s, c.id+KindContent.Suffix(), c.id+KindEnvelope.Suffix(), c.id+KindDone.Suffix()
+	// The files moved by name; what counts is the inode that is locked.
+	content, err := s.verified(c.locked, Cur, eml)
+	if err != nil {
+		return err
+	}
 	if building, err := exists(s.dirs[Cur], c.id+KindDrop.Suffix()); err != nil || building {
 		return cmp.Or(err, ErrBusy) // RecoverDrop's; not a message yet
 	}
-	aside, err := s.olderNames(Cur, c.id)
+	here, err := statIfThere(s.dirs[Cur], env)
 	if err != nil {
 		return err
 	}
-	if aside {
-		s.log.Info(eventRecovered, "file", "cur/"+c.id+KindContent.Suffix(), "what", "removed: the message is in bad")
-		if err := s.syncBoxes(Bad); err != nil {
+	if linked(&content) || linked(&here) || here.Ino == 0 {
+		aside, err := s.olderNames(Cur, c.id)
+		if err != nil {
 			return err
 		}
-		return cmp.Or(s.leaveCur(c.id), ErrGone)
+		if aside {
+			s.log.Info(eventRecovered, "file", "cur/"+eml, "what", "removed: the message is in bad")
+			if err := s.syncBoxes(Bad); err != nil {
+				return err
+			}
+			return cmp.Or(s.leaveCur(c.id), ErrGone)
+		}
 	}
-	here, err := exists(s.dirs[Cur], env)
-	if err != nil {
-		return err
-	}
-	if here { // it counts, whatever .done says
+	if here.Ino != 0 { // it counts, whatever .done says
+		stale, err := exists(s.dirs[Cur], done)
+		if err != nil || !stale {
+			return err
+		}
 		return ignoreNotExist(s.removeOdd(Cur, done))
 	}
 	switch state, err := s.doneOf(c.locked, Cur, c.id); {
 	case err != nil:
 		return err
 	case state == doneFits:
-		s.log.Info(eventRecovered, "file", "cur/"+c.id+KindContent.Suffix(), "what", "removed: the message is done")
+		s.log.Info(eventRecovered, "file", "cur/"+eml, "what", "removed: the message is done")
 		return cmp.Or(s.endDone(Cur, c.id), ErrGone)
 	case state == doneOdd:
 		s.log.Warn(eventRecovered, "file", "cur/"+done, "what", "removed: it does not fit the content")
 		return cmp.Or(s.removeOdd(Cur, done), ErrBusy)
 	}
-	if pair, err := exists(s.dirs[New], c.id+KindContent.Suffix()); err != nil || pair {
+	if pair, err := exists(s.dirs[New], eml); err != nil || pair {
 		return cmp.Or(err, ErrGone)
 	}
 	if err := c.moveFromNew(env, ErrGone, ErrBusy); err != nil {

@@ -5,22 +5,14 @@ import (
 	"fmt"
 	"io/fs"
 	"sync"
-
-	"golang.org/x/sys/unix"
 )
 
 // finished are the messages that are done and not removed yet: that waits for
 // syncs, each of which serves many.
 type finished struct {
 	mu     sync.Mutex
-	done   []*Claim  // .done is not durable yet
-	ending []endedID // the content is removed, which is not durable yet
-}
-
-// An endedID is a .done file without a content.
-type endedID struct {
-	id   string
-	done unix.Stat_t
+	done   []*Claim // .done is not durable yet
+	ending []string // ids whose content is removed, which is not durable yet
 }
 
 // maxFinished bounds the descriptors that finished messages keep open.
@@ -40,9 +32,6 @@ func (c *Claim) Finish() error {
 	}
 	err := s.sys.replace(s.dirs[Cur], env, s.dirs[Cur], done)
 	gone := errors.Is(err, fs.ErrNotExist) // a person removed it: nothing proves that the content may go
-	if err == nil {
-		c.envIno, err = lstat(s.dirs[Cur], done)
-	}
 	if err != nil && !gone {
 		return fmt.Errorf("finish: %s: %w", c.path(KindEnvelope), err)
 	}
@@ -93,15 +82,15 @@ func (s *Spool) Flush() error {
 		return fmt.Errorf("finish: %w", err)
 	}
 	var errs []error
-	for _, e := range ending {
-		errs = append(errs, s.removeEnded(e))
+	for _, id := range ending {
+		errs = append(errs, ignoreNotExist(s.sys.unlink(s.dirs[Cur], id+KindDone.Suffix())))
 	}
 	ending = nil
 	for _, c := range done {
 		if err := ignoreNotExist(s.sys.unlink(s.dirs[Cur], c.id+KindContent.Suffix())); err != nil {
 			errs = append(errs, fmt.Errorf("finish: %s: %w", c.path(KindContent), err)) // recovery tries again
 		} else {
-			ending = append(ending, endedID{c.id, c.envIno})
+			ending = append(ending, c.id)
 		}
 		errs = append(errs, c.unlock())
 	}
@@ -114,20 +103,6 @@ func (s *Spool) Flush() error {
 // flushAll leaves nothing of what is done in cur.
 func (s *Spool) flushAll() error {
 	return errors.Join(s.Flush(), s.Flush())
-}
-
-// removeEnded removes a .done file when the removal of its content is durable,
-// unless the name is another file by now, or somebody restored the content.
-func (s *Spool) removeEnded(e endedID) error {
-	back, err := exists(s.dirs[Cur], e.id+KindContent.Suffix())
-	if err != nil || back {
-		return err
-	}
-	now, err := statIfThere(s.dirs[Cur], e.id+KindDone.Suffix())
-	if err != nil || !same(&now, &e.done) {
-		return err
-	}
-	return ignoreNotExist(s.sys.unlink(s.dirs[Cur], e.id+KindDone.Suffix()))
 }
 
 // syncBoxes makes the names in boxes durable.

@@ -161,7 +161,7 @@ func (c *Claim) box() Box {
 
 func (c *Claim) readEnvelope() error {
 	name := c.id + KindEnvelope.Suffix()
-	f, err := c.s.openRegular(Cur, name)
+	fd, st, err := c.s.openPlain(Cur, name)
 	var odd *oddFileError
 	switch {
 	case errors.As(err, &odd):
@@ -171,22 +171,14 @@ func (c *Claim) readEnvelope() error {
 	case err != nil:
 		return fmt.Errorf("%s: %w", c.path(KindEnvelope), err)
 	}
-	c.envIno, err = fstat(int(f.Fd()))
-	var env *envelope.Envelope
-	if err == nil {
-		env, err = envelope.Read(f)
-	}
-	if cerr := f.Close(); err == nil && cerr != nil {
-		err = cerr
-	}
-	var bad *envelope.ParseError
-	if errors.As(err, &bad) {
-		return &MalformedError{File: c.path(KindEnvelope), Err: bad}
-	}
-	if err != nil {
+	data, err := readUpTo(fd, st.Size, envelope.MaxSize+1, nil)
+	if err = errors.Join(err, c.s.sys.close(fd)); err != nil {
 		return fmt.Errorf("%s: %w", c.path(KindEnvelope), err)
 	}
-	c.env = env
+	c.envIno = st
+	if c.env, err = envelope.Parse(data); err != nil {
+		return &MalformedError{File: c.path(KindEnvelope), Err: err}
+	}
 	return nil
 }
 

@@ -21,12 +21,21 @@ func notRegular() error { return &oddFileError{"not a regular file"} }
 // openRegular opens a file of the spool without following a link, without
 // waiting for a FIFO's writer, and without touching a device.
 func (s *Spool) openRegular(box Box, name string) (*os.File, error) {
-	st, err := lstat(s.dirs[box], name)
+	fd, _, err := s.openPlain(box, name)
 	if err != nil {
 		return nil, err
 	}
+	return os.NewFile(uintptr(fd), name), nil
+}
+
+// openPlain is openRegular for a file that is only read, or locked, for a moment.
+func (s *Spool) openPlain(box Box, name string) (int, unix.Stat_t, error) {
+	st, err := lstat(s.dirs[box], name)
+	if err != nil {
+		return -1, st, err
+	}
 	if !isRegular(&st) {
-		return nil, notRegular()
+		return -1, st, notRegular()
 	}
 	// Read-write first: NFS locks need it.
 	fd, err := s.sys.open(s.dirs[box], name, unix.O_RDWR|unix.O_NONBLOCK, 0)
@@ -36,18 +45,18 @@ func (s *Spool) openRegular(box Box, name string) (*os.File, error) {
 	switch err {
 	case nil:
 	case unix.ELOOP, unix.EMLINK, unix.ENXIO: // it changed after the look
-		return nil, notRegular()
+		return -1, st, notRegular()
 	default:
-		return nil, err
+		return -1, st, err
 	}
-	opened, err := fstat(fd)
-	if err == nil && !isRegular(&opened) {
+	st, err = fstat(fd)
+	if err == nil && !isRegular(&st) {
 		err = notRegular()
 	}
 	if err != nil {
-		return nil, errors.Join(err, s.sys.close(fd))
+		return -1, st, errors.Join(err, s.sys.close(fd))
 	}
-	return os.NewFile(uintptr(fd), name), nil
+	return fd, st, nil
 }
 
 // lockVerified locks an open file and verifies that the name still means it. It
@@ -60,21 +69,22 @@ func (s *Spool) lockVerified(f *os.File, box Box, name string) error {
 	if err != nil {
 		return fmt.Errorf("lock %s/%s: %w", box, name, err)
 	}
-	same, err := s.means(box, name, f)
-	if errors.Is(err, fs.ErrNotExist) || err == nil && !same {
-		return ErrBusy // it moved between the open and the lock
-	}
+	_, err = s.verified(f, box, name)
 	return err
 }
 
-// means tells whether a name is that of an open file.
-func (s *Spool) means(box Box, name string, f *os.File) (bool, error) {
+// verified looks at a name, and makes sure that it is that of an open file.
+func (s *Spool) verified(f *os.File, box Box, name string) (unix.Stat_t, error) {
 	named, err := lstat(s.dirs[box], name)
+	var opened unix.Stat_t
 	if err == nil {
-		var opened unix.Stat_t
-		if opened, err = fstat(int(f.Fd())); err == nil {
-			return sameFile(&named, &opened), nil
-		}
+		opened, err = fstat(int(f.Fd()))
 	}
-	return false, fmt.Errorf("%s/%s: %w", box, name, err)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) || err == nil && !sameFile(&named, &opened):
+		return named, ErrBusy // it moved between the open and the lock
+	case err != nil:
+		return named, fmt.Errorf("%s/%s: %w", box, name, err)
+	}
+	return named, nil
 }

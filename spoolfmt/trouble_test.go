@@ -308,8 +308,8 @@ func TestSpoolGone(t *testing.T) {
 	}
 }
 
-// TestLoneDone: a .done file without a content goes; one whose content came back
-// says nothing of it any more.
+// TestLoneDone: a .done file goes when the removal of its content is durable. A content
+// that came back meanwhile stays.
 func TestLoneDone(t *testing.T) {
 	x := newTestSpool(t)
 	id := x.feed("x\n")
@@ -321,9 +321,9 @@ func TestLoneDone(t *testing.T) {
 	if err := x.Spool.Flush(); err != nil {
 		t.Fatal(err)
 	}
-	x.has("cur/"+id+".done", "cur/"+id+".eml")
-	x.sweep(0)
 	x.has("cur/" + id + ".eml") // LOST
+	x.sweep(0)
+	x.has("cur/" + id + ".eml")
 	if got := x.read("cur/" + id + ".eml"); got != "restored\n" {
 		t.Errorf("%q", got)
 	}

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -61,7 +62,7 @@ func (s *Spool) Missing(b Box) error {
 // The error is a *[MalformedError] where the name is something else, and
 // fs.ErrNotExist where there is none.
 func (s *Spool) Open(b Box, name string) (*os.File, error) {
-	fd, err := s.view(b, name)
+	fd, _, err := s.view(b, name)
 	if err != nil {
 		return nil, err
 	}
@@ -70,47 +71,59 @@ func (s *Spool) Open(b Box, name string) (*os.File, error) {
 
 // view is openRegular for a process that only looks: a descriptor that cannot
 // write, for as few calls as possible.
-func (s *Spool) view(b Box, name string) (int, error) {
+func (s *Spool) view(b Box, name string) (int, unix.Stat_t, error) {
 	path := b.String() + "/" + name
 	fd, err := s.sys.open(s.dirs[b], name, unix.O_RDONLY|unix.O_NONBLOCK, 0)
+	var st unix.Stat_t
 	switch err {
 	case nil:
 	case unix.ELOOP, unix.EMLINK, unix.ENXIO:
-		return -1, &MalformedError{File: path, Err: &oddFileError{"not a regular file"}}
+		return -1, st, &MalformedError{File: path, Err: &oddFileError{"not a regular file"}}
 	default:
-		return -1, &fs.PathError{Op: "open", Path: path, Err: err}
+		return -1, st, &fs.PathError{Op: "open", Path: path, Err: err}
 	}
-	st, err := fstat(fd)
+	st, err = fstat(fd)
 	if err == nil && !isRegular(&st) {
 		err = &MalformedError{File: path, Err: &oddFileError{"not a regular file"}}
 	}
 	if err != nil {
-		return -1, errors.Join(err, s.sys.close(fd))
+		return -1, st, errors.Join(err, s.sys.close(fd))
 	}
-	return fd, nil
+	return fd, st, nil
 }
 
 // ReadFile returns the first octets of a file in a box, at most limit, in buf
 // where they fit. Errors are those of Open.
 func (s *Spool) ReadFile(b Box, name string, limit int, buf []byte) ([]byte, error) {
-	fd, err := s.view(b, name)
+	fd, st, err := s.view(b, name)
 	if err != nil {
 		return nil, err
 	}
+	data, err := readUpTo(fd, st.Size, limit, buf)
+	if err = errors.Join(err, s.sys.close(fd)); err != nil {
+		return nil, &fs.PathError{Op: "read", Path: b.String() + "/" + name, Err: err}
+	}
+	return data, nil
+}
+
+// readUpTo reads an open file to its end, which should come after size octets, but
+// not beyond limit, into buf if it has room.
+func readUpTo(fd int, size int64, limit int, buf []byte) ([]byte, error) {
 	buf = buf[:0]
 	for len(buf) < limit {
 		if len(buf) == cap(buf) {
-			buf = append(buf, make([]byte, max(4096, cap(buf)))...)[:len(buf)]
+			buf = slices.Grow(buf, max(int(min(size, int64(limit)))+1-len(buf), 512))
 		}
+		room := buf[len(buf):min(cap(buf), limit)]
 		var n int
-		err = again(func() (err error) { n, err = unix.Read(fd, buf[len(buf):min(cap(buf), limit)]); return err })
-		if err != nil || n <= 0 {
-			break
+		err := again(func() (err error) { n, err = unix.Read(fd, room); return err })
+		if err != nil {
+			return nil, err
 		}
 		buf = buf[:len(buf)+n]
-	}
-	if err = errors.Join(err, s.sys.close(fd)); err != nil {
-		return nil, &fs.PathError{Op: "read", Path: b.String() + "/" + name, Err: err}
+		if n == 0 || n < len(room) && int64(len(buf)) == size {
+			break
+		}
 	}
 	return buf, nil
 }
@@ -133,7 +146,7 @@ func (s *Spool) ReadEnvelope(b Box, id string, buf []byte) (*envelope.Envelope, 
 // Locked tells whether a process holds the lock of a file in a box. To find out
 // it takes a shared lock for a moment, which a drainer may meet as [ErrBusy].
 func (s *Spool) Locked(b Box, name string) (bool, error) {
-	fd, err := s.view(b, name)
+	fd, _, err := s.view(b, name)
 	if err != nil {
 		return false, err
 	}

@@ -55,7 +55,7 @@ func Parse(data []byte) (*Envelope, error) {
 	if len(data) > MaxSize {
 		return nil, &ParseError{1, 1, errTooLong()}
 	}
-	p := parser{text: string(data), seen: make(map[string]bool)}
+	p := parser{text: string(data)}
 	lines := min(bytes.Count(data, []byte{'\n'}), MaxFields+2*MaxRecipients)
 	p.e = &Envelope{size: -1, first: make(map[string]int), fields: make([]Field, 0, lines)}
 	for {
@@ -77,8 +77,7 @@ type parser struct {
 	e        *Envelope
 	text     string // what is left
 	line     int    // of what was read last
-	seen     map[string]bool
-	fields   int // that count for MaxFields
+	fields   int    // that count for MaxFields
 	outcomes []lineOutcome
 }
 
@@ -154,12 +153,8 @@ func (p *parser) meaning(name, value string) error {
 	if !known {
 		return nil
 	}
-	if rule.single {
-		key := strings.ToLower(name)
-		if p.seen[key] {
-			return errors.New("the field is repeated")
-		}
-		p.seen[key] = true
+	if rule.single && p.e.Get(name) != "" {
+		return errors.New("the field is repeated")
 	}
 	switch {
 	case strings.EqualFold(name, "Delivered"):
