@@ -182,7 +182,6 @@ func (d *delivery) schedule(next time.Time, attempts, pending int, now time.Time
 		return d.unwritten(err)
 	}
 	if err := d.claim.Record(next); err != nil {
-		d.dirty = true
 		return d.unwritten(err)
 	}
 	d.dirty = false
@@ -196,7 +195,7 @@ func (d *delivery) countAttempt() error {
 	if d.counted {
 		return nil
 	}
-	d.counted, d.dirty = true, true
+	d.counted = true
 	if err := d.env.Set("Attempts", strconv.Itoa(min(d.attempts()+1, 999_999_999))); err != nil {
 		return err
 	}
@@ -213,16 +212,17 @@ func (d *delivery) wait(pending []envelope.Path) result {
 	if _, err := d.tryReport(); err != nil {
 		return d.unwritten(err)
 	}
+	news := d.dirty
 	if why := envelope.CleanText(d.last, maxText); why != "" && why != d.env.Get("Last-Error") {
 		if err := d.env.Set("Last-Error", why); err != nil {
 			return d.unwritten(err)
 		}
-		d.dirty = true
+		news = true
 	}
 	if !d.owedDue.IsZero() {
 		return d.schedule(d.owedDue, d.attempts(), len(pending), now)
 	}
-	if d.dirty {
+	if news {
 		if err := d.claim.Record(time.Time{}); err != nil {
 			return d.unwritten(err)
 		}

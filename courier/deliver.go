@@ -97,7 +97,7 @@ type delivery struct {
 	env     *envelope.Envelope
 	full    bool               // there is no room for fields of our own: see roomToTell
 	asRead  *envelope.Envelope // for agents, which read while others write
-	dirty   bool               // outcomes, or that the sender was told, are only in memory
+	dirty   bool               // outcomes, or that the sender was told, are only in memory: they must not be lost
 	counted bool               // Attempts has been counted up
 	broken  error              // an outcome could not be recorded: no more calls
 	last    string             // why recipients still wait

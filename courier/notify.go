@@ -176,10 +176,10 @@ func (d *delivery) reportDelay(now time.Time) error {
 	if err := d.env.Set(fieldDelay, envelope.FormatTime(now)); err != nil {
 		return err
 	}
-	d.dirty = true
 	if err := d.feedReport(delayReport, list); err != nil {
 		return errors.Join(err, d.env.Set(fieldDelay, ""))
 	}
+	d.dirty = true
 	return nil
 }
 

@@ -9,8 +9,8 @@ import (
 	"smap/courier/agent"
 )
 
-// TestNoRoomForCopy: a message whose private copy does not fit on the disk delays
-// only itself, and fills the disk less and less often.
+// TestNoRoomForCopy: a message whose private copy fits neither on the disk nor into
+// memory delays only itself, and fills the disk less and less often.
 func TestNoRoomForCopy(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root mounts a file system and makes files of other users")
@@ -19,18 +19,18 @@ func TestNoRoomForCopy(t *testing.T) {
 	if err := b.feed.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if err := syscall.Mount("tmpfs", b.dir, "tmpfs", 0, "size=24m,mode=0700"); err != nil {
+	if err := syscall.Mount("tmpfs", b.dir, "tmpfs", 0, "size=100m,mode=0700"); err != nil {
 		t.Skip("no mounts here: ", err)
 	}
 	t.Cleanup(func() { _ = syscall.Unmount(b.dir, syscall.MNT_DETACH) })
 	b.reopen()
-	id := b.message(strings.Repeat("0123456789abcde\n", 10<<16), "big@x.test") // 10 MiB
+	id := b.message(strings.Repeat("0123456789abcde\n", 65<<16), "big@x.test") // 65 MiB
 	for _, s := range []string{".eml", ".envelope"} {
 		if err := os.Chown(b.path("new/"+id+s), 12345, 0); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := os.WriteFile(b.path("filler"), make([]byte, 6<<20), 0o600); err != nil {
+	if err := os.WriteFile(b.path("filler"), make([]byte, 10<<20), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	b.run()

@@ -22,6 +22,7 @@ type Claim struct {
 	locked      *os.File // the content; nil when it cannot be opened as a regular file
 	lone        *lone    // instead of locked, an envelope without a content
 	copy        *os.File // private copy of another user's content
+	inMemory    int64    // octets of the copy that memory holds, because the disk is full
 	env         *envelope.Envelope
 	envIno      unix.Stat_t // the envelope file that env was read from
 	room        *room       // reserved for the next Record
@@ -101,10 +102,7 @@ func release(f *os.File) error {
 
 func (c *Claim) unlock() error {
 	var errs []error
-	if c.copy != nil {
-		errs = append(errs, c.copy.Close())
-		c.copy = nil
-	}
+	errs = append(errs, c.closeCopy())
 	if c.locked != nil {
 		errs = append(errs, release(c.locked))
 		c.locked = nil

@@ -228,6 +228,7 @@ func TestRecordFails(t *testing.T) {
 	}
 }
 
+// TestNoRoomNoReserve: without room, only the last recipient can be delivered to.
 func TestNoRoomNoReserve(t *testing.T) {
 	x := newTestSpool(t)
 	c := x.claim(x.feed("x\n"))
@@ -237,6 +238,15 @@ func TestNoRoomNoReserve(t *testing.T) {
 	x.sys.reserve = func(int, int64) error { return unix.ENOSPC }
 	if err := c.Reserve(); !errors.Is(err, unix.ENOSPC) {
 		t.Errorf("reserve: %v", err)
+	}
+	if err := c.Envelope().SetOutcome("b@example.org", envelope.Outcome{Status: envelope.StatusDelivered, Time: x.clock}); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Reserve(); err != nil {
+		t.Errorf("reserve for the last recipient: %v", err)
+	}
+	if err := c.Record(time.Time{}); !errors.Is(err, unix.ENOSPC) {
+		t.Errorf("record: %v", err)
 	}
 	if err := c.Release(); err != nil {
 		t.Fatal(err)

@@ -109,6 +109,10 @@ func (x *room) remove(s *Spool) {
 // Reserve makes sure that the next Record finds room on the disk, however
 // many of the pending recipients get their outcome before it. Without room no
 // agent should be started: its outcome could not be written down.
+//
+// When the disk is full and one recipient is left, Reserve succeeds without room:
+// Finish needs none, and a failure that cannot be recorded costs nothing but
+// another attempt.
 func (c *Claim) Reserve() error {
 	if c.env == nil {
 		return fmt.Errorf("%s: not loaded", c.id)
@@ -120,6 +124,9 @@ func (c *Claim) Reserve() error {
 	c.s.rooms.put(c.s, c.room)
 	c.room = nil
 	got, err := c.s.rooms.get(c.s, c.id, size)
+	if noRoom(err) && len(c.env.Pending()) == 1 {
+		return nil
+	}
 	if err != nil {
 		return fmt.Errorf("reserve room in tmp/: %w", err)
 	}

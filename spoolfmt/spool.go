@@ -10,6 +10,7 @@ import (
 	"math"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -62,10 +63,11 @@ type Spool struct {
 	missing *[boxes]error // of a viewer: why a box is not open
 
 	commits  committer
-	odd      sightings // anomalies that may pass
-	drops    pace      // looks for the other names of drops
-	finished finished  // delivered, to be made durable by Flush
-	rooms    rooms     // reserved files nobody used
+	odd      sightings    // anomalies that may pass
+	drops    pace         // looks for the other names of drops
+	finished finished     // delivered, to be made durable by Flush
+	rooms    rooms        // reserved files nobody used
+	memory   atomic.Int64 // octets of copies that are in memory
 }
 
 // OpenFeeder opens a spool to feed it: tmp and new only, which are made when

@@ -87,6 +87,9 @@ func kernelSince(major, minor int) bool {
 	return aerr == nil && berr == nil && (a > major || a == major && b >= minor)
 }
 
+// memoryFile makes a file that is only in memory.
+func memoryFile() (int, error) { return unix.MemfdCreate("copy", unix.MFD_CLOEXEC) }
+
 func startWriting(fd int) {
 	_ = unix.SyncFileRange(fd, 0, 0, unix.SYNC_FILE_RANGE_WRITE) // fsync does it, too
 }

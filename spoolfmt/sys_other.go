@@ -17,6 +17,9 @@ func reserve(fd int, size int64) error { return fill(fd, size) }
 // syncfs is Linux's; sync(2) does not wait everywhere.
 func syncfs(int) error { return errors.ErrUnsupported }
 
+// memoryFile makes a file that is only in memory, which is Linux's.
+func memoryFile() (int, error) { return -1, errors.ErrUnsupported }
+
 func startWriting(int) {}
 
 func awaitWriting(int) {}
