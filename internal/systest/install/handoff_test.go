@@ -78,13 +78,9 @@ func TestRecipeRecipients(t *testing.T) {
 	if out, err := run("", "passwd", list, "example.com"); err == nil || kit.ReadFile(t, list) != many {
 		t.Errorf("a short list: %v: %s", err, out)
 	}
-	// Exim and OpenSMTPD take the aliases of this machine.
-	aliases := r.Write(r.File("aliases"), "# ours\nWebmaster: root\n\"list\": root\n", 0o644)
-	other := r.File("other")
-	kit.Run(t, "unshare", "--mount", "/bin/sh", "-ec", `[ -e /etc/aliases ] || : >/etc/aliases; mount --bind "$0" /etc/aliases; exec "$@"`,
-		aliases, r.script("recipients"), "exim", other, "example.com")
-	if text := kit.ReadFile(t, other); !strings.Contains(text, "Webmaster@example.com\n") || !strings.Contains(text, "\nlist@example.com\n") {
-		t.Errorf("exim: %s", text)
+	// A server that does not answer costs nobody the list.
+	if out, err := run("PATH=/nowhere:/usr/bin:/bin", "exim", r.File("other"), "example.com"); err == nil {
+		t.Errorf("without Exim: %s", out)
 	}
 }
 
