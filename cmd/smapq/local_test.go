@@ -100,3 +100,27 @@ func TestAliases(t *testing.T) {
 		}
 	}
 }
+
+// TestQualify: names without a domain get ours, and nothing else of a header changes.
+func TestQualify(t *testing.T) {
+	at := "@" + hostName()
+	for text, want := range map[string]string{
+		"From: root (Cron Daemon)\nTo: root\n\n":           "From: root" + at + " (Cron Daemon)\nTo: root" + at + "\n\n",
+		"cc:ann,bob\n\n":                                   "cc: ann" + at + ", bob" + at + "\n\n",
+		"To: ann, bob@example.org\n\n":                     "",
+		"To: Ann <ann>\n\n":                                "",
+		"To: \"ann\"\n\n":                                  "",
+		"To: staff: ann;\n\n":                              "",
+		"To: ann (a, b)\n\n":                               "",
+		"To: ann,\n bob\n\n":                               "",
+		"To: \n\n":                                         "",
+		"Subject: root\nX-To: root\nBcc: root\nnonsense\n": "",
+	} {
+		if want == "" {
+			want = text
+		}
+		if got := qualify(text); got != want {
+			t.Errorf("%q: %q, want %q", text, got, want)
+		}
+	}
+}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -99,9 +100,17 @@ func (l *submission) write(d *spoolfmt.Draft, in *cleaner, now time.Time) (*enve
 	if !l.asIs {
 		h.complete(l.caller.name, l.name, l.caller.uid, now, d.ID())
 	}
-	sender, recipients, err := l.addressees(h, d)
+	var head bytes.Buffer
+	sender, recipients, err := l.addressees(h, &head)
 	if err != nil {
 		return nil, err
+	}
+	text := head.String()
+	if !l.asIs {
+		text = qualify(text)
+	}
+	if _, err := d.Write([]byte(text)); err != nil {
+		return nil, feedError(err)
 	}
 	for chunk := h.rest; ; {
 		if _, err := d.Write(chunk); err != nil {
@@ -146,7 +155,7 @@ func (l *submission) addressees(h *header, w io.Writer) (sender envelope.Path, t
 	case errors.As(err, &bad):
 		return sender, nil, failf(sysexits.DataErr, "the message's header: %w", err)
 	case err != nil:
-		return sender, nil, feedError(err)
+		return sender, nil, err
 	case len(to) == 0:
 		return sender, nil, usagef("no recipients: name them, or use -t to take them from the header")
 	}
