@@ -13,8 +13,7 @@ const (
 	kindOutput               // absolute path of a file that is written
 	kindProgram              // absolute path of a program
 	kindCommand              // absolute path of a program, and arguments
-	kindAgent                // an agent's kind, and what that kind takes
-	kindLane                 // a name, and what kindAgent takes
+	kindWords                // words that the program itself checks
 	kindLines                // a name, and words that the program itself checks
 	kindInt                  // a number from least to most
 	kindSize                 // octets, from least to most; K, M, G multiply by 1024
@@ -38,7 +37,7 @@ type entry struct {
 	kind     kind
 	least    int64 // of numbers; octets and seconds are counted singly
 	most     int64
-	values   []string // of kindChoice, kindSet and kindAgent
+	values   []string // of kindChoice and kindSet
 	standard string   // the value without the clause, written as in a table; "" when there is none
 	note     string   // what happens without the clause, where standard cannot say it
 	usage    string   // how it is written
@@ -121,9 +120,9 @@ var clauses = []entry{
 		note: "the running program", usage: "executable PROGRAM"},
 	{id: Sendmail, name: "sendmail", programs: []string{"smapd"}, kind: kindCommand,
 		note: "/usr/lib/sendmail, else /usr/sbin/sendmail", usage: "sendmail PROGRAM [ARG...]"},
-	{id: Agent, name: "agent", programs: []string{"smapd"}, kind: kindAgent, values: []string{"sendmail", "exec", "lmtp", "smtp", "maildir"},
+	{id: Agent, name: "agent", programs: []string{"smapd"}, kind: kindWords,
 		note: "sendmail", usage: "agent KIND [ARG...]"},
-	{id: Lane, name: "lane", programs: []string{"smapd"}, kind: kindLane, values: []string{"sendmail", "exec", "lmtp", "smtp", "maildir"}, list: true,
+	{id: Lane, name: "lane", programs: []string{"smapd"}, kind: kindLines, list: true,
 		note: "none", usage: "lane NAME KIND [ARG...]"},
 	{id: LaneLimits, name: "lane-limits", programs: []string{"smapd"}, kind: kindLines, list: true,
 		note: "maxchildren and batch", usage: "lane-limits NAME maxchildren|batch N..."},
@@ -147,7 +146,7 @@ var clauses = []entry{
 		standard: "5d", usage: "maxage N"},
 	{id: Bounce, name: "bounce", programs: []string{"smapd"}, kind: kindBool,
 		standard: "no", usage: "bounce yes|no"},
-	{id: BounceAgent, name: "bounce-agent", programs: []string{"smapd"}, kind: kindAgent, values: []string{"sendmail", "exec", "lmtp", "smtp", "maildir"},
+	{id: BounceAgent, name: "bounce-agent", programs: []string{"smapd"}, kind: kindWords,
 		note: "the agent, if it delivers to any address", usage: "bounce-agent KIND [ARG...]"},
 	{id: Metrics, name: "metrics", programs: []string{"smapd"}, kind: kindOutput,
 		note: "none", usage: "metrics FILE"},

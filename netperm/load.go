@@ -93,21 +93,16 @@ func (t *Table) Spoolless() []*Error {
 }
 
 // CheckFiles checks every file and program that the table names for its program,
-// as [CheckFile] does: anyone who can change one controls the program. The error
-// is an [Errors] with the lines of their clauses.
+// as [CheckFile] does: anyone who can change one controls the program. What the
+// words of an agent name is for the program to check. The error is an [Errors]
+// with the lines of their clauses.
 func (t *Table) CheckFiles() error {
 	var errs Errors
 	check := func(r *rule, err error) {
 		if err == nil {
 			return
 		}
-		clause := clauses[r.clause].name
-		e := errorf(t.file, r.line, clause, "%w", err)
-		var missing *fs.PathError
-		if errors.Is(err, unix.ENOENT) && errors.As(err, &missing) {
-			e.Reason = printablePath(missing.Path) + " does not exist"
-		}
-		errs = append(errs, e)
+		errs = append(errs, errorf(t.file, r.line, clauses[r.clause].name, "%w", err))
 	}
 	for i := range t.rules {
 		r := &t.rules[i]
@@ -115,23 +110,12 @@ func (t *Table) CheckFiles() error {
 		case kindFile:
 			check(r, CheckFile(r.words[0]))
 		case kindProgram, kindCommand:
-			check(r, checkProgram(r.words[0]))
+			check(r, CheckProgram(r.words[0]))
 		case kindDomains:
 			for _, w := range r.words {
 				if filepath.IsAbs(w) {
 					check(r, CheckFile(w))
 				}
-			}
-		case kindAgent, kindLane:
-			words := r.words
-			if clauses[r.clause].kind == kindLane {
-				words = words[1:]
-			}
-			if words[0] == "sendmail" || words[0] == "exec" {
-				check(r, checkProgram(words[1]))
-			}
-			if i := authFile(words); i > 0 {
-				check(r, CheckFile(words[i]))
 			}
 		}
 	}

@@ -84,10 +84,10 @@ func TestNames(t *testing.T) {
 	types := map[kind]Clause{
 		kindUser: StringClause(0), kindGroup: StringClause(0), kindDir: StringClause(0), kindFile: StringClause(0),
 		kindOutput: StringClause(0), kindProgram: StringClause(0), kindChoice: StringClause(0), kindHostname: StringClause(0),
-		kindAddress: StringClause(0), kindCommand: WordsClause(0), kindAgent: WordsClause(0), kindSet: WordsClause(0),
+		kindAddress: StringClause(0), kindCommand: WordsClause(0), kindWords: WordsClause(0), kindSet: WordsClause(0),
 		kindInt: IntClause(0), kindSize: IntClause(0), kindSeconds: DurationClause(0), kindSchedule: DurationsClause(0),
-		kindLane: LinesClause(0), kindLines: LinesClause(0),
-		kindBool: BoolClause(0), kindDomains: DomainsClause(0), kindPatterns: PatternsClause(0), kindPermit: permitClause(0),
+		kindLines: LinesClause(0),
+		kindBool:  BoolClause(0), kindDomains: DomainsClause(0), kindPatterns: PatternsClause(0), kindPermit: permitClause(0),
 	}
 	for i, e := range clauses {
 		if e.id == nil || e.id.index() != i {
@@ -184,7 +184,7 @@ func TestClauses(t *testing.T) {
 		if numeric := c.kind == kindInt || c.kind == kindSize || c.kind == kindSeconds || c.kind == kindSchedule; numeric != (c.most > c.least) {
 			t.Errorf("%s is from %d to %d", c.name, c.least, c.most)
 		}
-		if chosen := c.kind == kindChoice || c.kind == kindSet || c.kind == kindAgent || c.kind == kindLane; chosen != (len(c.values) > 0) {
+		if chosen := c.kind == kindChoice || c.kind == kindSet; chosen != (len(c.values) > 0) {
 			t.Errorf("%s has values %q", c.name, c.values)
 		}
 		if !strings.Contains(c.usage, c.name) {

@@ -3,6 +3,7 @@ package netperm
 import (
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"path"
 	"strings"
@@ -23,7 +24,7 @@ const maxLinks = 40
 // device does no harm.
 func CheckFile(path string) error {
 	_, _, err := trusted(path)
-	return err
+	return sayMissing(err)
 }
 
 // checkDirectory is [CheckFile] for a directory.
@@ -32,11 +33,25 @@ func checkDirectory(path string) error {
 	return err
 }
 
-// checkProgram is [CheckFile], and the file must be executable.
-func checkProgram(path string) error {
+// CheckProgram is [CheckFile], and the file must be executable.
+func CheckProgram(path string) error {
 	_, st, err := trusted(path)
 	if err == nil && uint32(st.Mode)&0o111 == 0 {
 		err = distrust(path, "is not executable")
+	}
+	return sayMissing(err)
+}
+
+// missingError says that a file does not exist, or a directory on the way to it.
+type missingError struct{ *fs.PathError }
+
+func (e missingError) Error() string { return printablePath(e.Path) + " does not exist" }
+func (e missingError) Unwrap() error { return e.PathError }
+
+func sayMissing(err error) error {
+	var missing *fs.PathError
+	if errors.Is(err, unix.ENOENT) && errors.As(err, &missing) {
+		return missingError{missing}
 	}
 	return err
 }

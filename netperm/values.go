@@ -35,10 +35,9 @@ func arity(k kind) (least, most int) {
 	switch k {
 	case kindBool:
 		return 0, 1
-	case kindCommand, kindAgent, kindLane, kindLines, kindSchedule, kindSet, kindDomains, kindPatterns, kindPermit:
-		if k == kindLane || k == kindLines {
-			return 2, math.MaxInt
-		}
+	case kindLines:
+		return 2, math.MaxInt
+	case kindCommand, kindWords, kindSchedule, kindSet, kindDomains, kindPatterns, kindPermit:
 		return 1, math.MaxInt
 	}
 	return 1, 1
@@ -56,14 +55,6 @@ func (c *entry) check(words []string) string {
 		case kindCommand:
 			if i == 0 {
 				reason = checkPath(w)
-			}
-		case kindAgent:
-			if i == 0 {
-				reason = c.checkAgent(words)
-			}
-		case kindLane:
-			if i == 1 {
-				reason = c.checkAgent(words[1:])
 			}
 		case kindInt, kindSize, kindSeconds, kindSchedule:
 			_, reason = c.number(w)
@@ -233,49 +224,6 @@ func checkAddress(w string) string {
 		return quoted(w) + " is not a mail address"
 	}
 	return ""
-}
-
-// checkAgent takes an agent's kind with what it needs.
-func (c *entry) checkAgent(words []string) string {
-	kind, args := words[0], words[1:]
-	if reason := checkChoice(kind, c.values); reason != "" {
-		return reason
-	}
-	if len(args) == 0 {
-		return "agent " + kind + " needs a value"
-	}
-	switch kind {
-	case "sendmail", "exec":
-		return checkPath(args[0])
-	case "maildir":
-		if len(args) > 1 {
-			return "agent maildir takes one value"
-		}
-		return checkPath(args[0])
-	}
-	if strings.HasPrefix(args[0], "-") || args[0] == "" {
-		return quoted(args[0]) + " is not an address"
-	}
-	if i := authFile(words); i > 0 {
-		if i == len(words) {
-			return "auth needs the name of a file"
-		}
-		return checkPath(words[i])
-	}
-	return ""
-}
-
-// authFile is the index of the file after "auth" in an agent's words, 0 if the
-// agent has none, len(words) if it is missing.
-func authFile(words []string) int {
-	if words[0] == "smtp" || words[0] == "lmtp" {
-		for i := 2; i < len(words); i++ {
-			if words[i] == "auth" {
-				return i + 1
-			}
-		}
-	}
-	return 0
 }
 
 // patterns parses the host patterns of a rule.

@@ -42,6 +42,9 @@ func readRules(path string, root bool) (*rules, error) {
 	if err := r.parse(root); err != nil {
 		return nil, err
 	}
+	if err := r.checkWords(); err != nil {
+		return nil, err
+	}
 	if err := r.checkFiles(); err != nil {
 		return nil, err
 	}
@@ -70,26 +73,55 @@ func rereadRules(path string, root bool) (*rules, error) {
 	return r, err
 }
 
+// checkWords checks the words of all agents.
+func (r *rules) checkWords() error {
+	var bad netperm.Errors
+	for _, a := range r.agents() {
+		if err := agent.Check(a.words); err != nil {
+			bad = append(bad, a.fail("%w", err))
+		}
+	}
+	return orNil(bad)
+}
+
 // checkFiles checks what the table names. At the start an agent that does not
 // exist is no error: perhaps it is being installed, and the courier probes.
 func (r *rules) checkFiles() error {
 	var left netperm.Errors
 	for _, err := range netperm.Split(r.table.CheckFiles()) {
 		var e *netperm.Error
-		if !errors.As(err, &e) {
+		switch {
+		case !errors.As(err, &e):
 			return err
-		}
-		named := e.About(netperm.Agent, netperm.Sendmail, netperm.BounceAgent, netperm.Lane)
-		if named && errors.Is(e, os.ErrNotExist) {
-			r.missing = append(r.missing, e)
-		} else {
+		case !e.About(netperm.Sendmail): // it is an agent, too
 			left = append(left, e)
 		}
 	}
-	if len(left) > 0 {
-		return left
+	for _, a := range r.agents() {
+		if program := agent.Program(a.words); program != "" {
+			err := netperm.CheckProgram(program)
+			switch {
+			case errors.Is(err, os.ErrNotExist):
+				r.missing = append(r.missing, a.fail("%w", err))
+			case err != nil:
+				left = append(left, a.fail("%w", err))
+			}
+		}
+		for _, name := range agent.Files(a.words) {
+			if err := netperm.CheckFile(name); err != nil {
+				left = append(left, a.fail("%w", err))
+			}
+		}
 	}
-	return nil
+	return orNil(left)
+}
+
+// orNil keeps an empty list from becoming an error that is not nil.
+func orNil(errs netperm.Errors) error {
+	if len(errs) == 0 {
+		return nil
+	}
+	return errs
 }
 
 // warnings are for the log, once.

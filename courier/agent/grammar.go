@@ -16,7 +16,7 @@ import (
 type Options struct {
 	// Hostname is our name for a server; empty is the host's.
 	Hostname string
-	// ReadFile reads the files that Files names.
+	// ReadFile reads the files that Files names; without it, they are not read.
 	ReadFile func(name string) ([]byte, error)
 	// MaxSize and TooSmall are those of a Remote.
 	MaxSize  int64
@@ -45,6 +45,22 @@ func usage(kind string) string {
 		if first, _, _ := strings.Cut(u, " "); first == kind {
 			return u
 		}
+	}
+	return ""
+}
+
+// Check reports what is wrong with the words of an agent, without looking at the files
+// that they name.
+func Check(words []string) error {
+	_, err := Parse(words, Options{})
+	return err
+}
+
+// Program returns the program that an agent's words name, "" if they name none. They
+// have passed Check.
+func Program(words []string) string {
+	if words[0] == "sendmail" || words[0] == "exec" {
+		return words[1]
 	}
 	return ""
 }
@@ -171,6 +187,9 @@ func (o *Remote) word(words []string, env Options) (int, error) {
 
 // file takes a word whose value is a file.
 func (o *Remote) file(word, name string, env Options) error {
+	if env.ReadFile == nil {
+		return absolute(name)
+	}
 	data, err := env.ReadFile(name)
 	if err != nil {
 		return err

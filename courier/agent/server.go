@@ -37,7 +37,7 @@ func parseServer(address, port string) (server, error) {
 	if err != nil {
 		host, p = strings.Trim(address, "[]"), port
 	}
-	if host == "" || p == "" || strings.ContainsAny(host, "/ ") {
+	if host == "" || p == "" || strings.ContainsAny(host, "/ ") || host[0] == '-' {
 		return server{}, fmt.Errorf("%q is not an address", address)
 	}
 	if n, err := net.LookupPort("tcp", p); err != nil || n == 0 {
