@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"os"
 	"syscall"
 )
 
@@ -53,7 +54,7 @@ func (e *clientError) Error() string { return e.err.Error() }
 func (e *clientError) Unwrap() error { return e.err }
 
 // ofClient tells whether an error is about the client: the PROXY header named it, and
-// then the server refused or hung up. Code 421 is about the server.
+// then the server refused, hung up or fell silent. Code 421 is about the server.
 func (c *smtpConn) ofClient(err error) error {
 	if _, bad := netip.ParseAddr(c.from); !c.opt.Proxy || bad != nil {
 		return err
@@ -64,19 +65,24 @@ func (c *smtpConn) ofClient(err error) error {
 		r := c.refusal(refused.command, refused.reply)
 		r.Outcome = Retry // the server may greet everybody like that
 		return &clientError{err, r}
-	case hungUp(err):
-		return &clientError{err, hangUp(err)}
+	case turnedAway(err):
+		return &clientError{err, turnAway(err)}
 	}
 	return err
 }
 
-// hungUp tells whether the server has closed the connection.
-func hungUp(err error) bool {
-	return errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+// turnedAway tells whether the server has closed the connection, or says nothing any more:
+// some make a client wait that they do not trust.
+func turnedAway(err error) bool {
+	for _, e := range []error{io.EOF, syscall.ECONNRESET, syscall.EPIPE, os.ErrDeadlineExceeded} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
 }
 
-// hangUp is the result of a server that has closed the connection when it heard who the
-// client is.
-func hangUp(err error) Result {
-	return Result{Text: "the server hung up when it heard of the client: " + err.Error()}
+// turnAway is the result of a server that did so when it heard who the client is.
+func turnAway(err error) Result {
+	return Result{Text: "the server ended the session, or fell silent, when it heard of the client: " + err.Error()}
 }

@@ -171,8 +171,8 @@ func (o *Remote) deliver(ctx context.Context, c *smtpConn, client string, job *J
 }
 
 // notIntroduced is the result of an XCLIENT that fails. If the server refuses the
-// client, it refuses the message. If it refuses our syntax, or hangs up, the message is
-// tried again, and other mail goes on.
+// client, it refuses the message. If it refuses our syntax, hangs up or falls silent, the
+// message is tried again, and other mail goes on.
 func (o *Remote) notIntroduced(c *smtpConn, job *Job, err error) ([]Result, error) {
 	c.quit()
 	var refused *replyError
@@ -186,8 +186,8 @@ func (o *Remote) notIntroduced(c *smtpConn, job *Job, err error) ([]Result, erro
 	if c.used > 0 {
 		return nil, errStale
 	}
-	if hungUp(err) {
-		return job.Same(hangUp(err)), nil
+	if turnedAway(err) {
+		return job.Same(turnAway(err)), nil
 	}
 	return nil, &StartError{Agent: o.Name(), Err: err}
 }
