@@ -121,3 +121,28 @@ func memory(t *testing.T, pid int, key string) int {
 	}
 	return n
 }
+
+// TestDeniedAtAccept: clients whose addresses are denied hear so and take no place,
+// however many of them stay, while another client needs the only one.
+func TestDeniedAtAccept(t *testing.T) {
+	_, address := startServer(t, t.TempDir(), "smap: maxsessions 1\nsmap: deny-hosts 127.0.0.9\n")
+	from := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 9)}}
+	for range 50 {
+		c, err := from.Dial("tcp4", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if line := firstLine(t, c); !strings.HasPrefix(line, "554 ") {
+			t.Fatalf("a denied client hears %q", line)
+		}
+	}
+	c, err := net.Dial("tcp4", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if line := firstLine(t, c); !strings.HasPrefix(line, "220 ") {
+		t.Errorf("beside 50 denied clients another one hears %q", line)
+	}
+}

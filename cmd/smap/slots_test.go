@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/netip"
 	"os"
@@ -106,6 +107,21 @@ func TestInetdPerClient(t *testing.T) {
 	for _, v := range all {
 		v.conn.Close()
 		<-v.done
+	}
+}
+
+// TestInetdDenied: a client whose address is denied takes no place: nobody has
+// made the file with the places.
+func TestInetdDenied(t *testing.T) {
+	dir := t.TempDir()
+	bin, table := install(t, dir, fmt.Sprintf("smap: deny-hosts 127.0.0.1\nsmap: sessions-file %s/sessions\n", dir))
+	v := startVisit(t, bin, table)
+	if line := firstLine(t, v.conn); !strings.HasPrefix(line, "554 ") {
+		t.Errorf("a denied client hears %q", line)
+	}
+	v.gone(t)
+	if _, err := os.Stat(filepath.Join(dir, "sessions")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the file with the places: %v", err)
 	}
 }
 

@@ -327,17 +327,9 @@ func checkThreads(t *testing.T, pid int, groups string) {
 	}
 	none := "0000000000000000"
 	for _, file := range files {
-		data, err := os.ReadFile(file)
-		if errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ESRCH) {
-			continue // it has ended
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		status := make(map[string]string)
-		for line := range strings.Lines(string(data)) {
-			name, value, _ := strings.Cut(line, ":")
-			status[name] = strings.TrimSpace(value)
+		status := statusOf(t, file)
+		if status == nil {
+			continue
 		}
 		id := strconv.Itoa(nobody)
 		ids := strings.Join([]string{id, id, id, id}, "\t")
@@ -350,4 +342,22 @@ func checkThreads(t *testing.T, pid int, groups string) {
 			}
 		}
 	}
+}
+
+// statusOf is a thread's status in /proc; nil if it has ended.
+func statusOf(t *testing.T, file string) map[string]string {
+	t.Helper()
+	data, err := os.ReadFile(file)
+	if errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ESRCH) {
+		return nil
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	status := make(map[string]string)
+	for line := range strings.Lines(string(data)) {
+		name, value, _ := strings.Cut(line, ":")
+		status[name] = strings.TrimSpace(value)
+	}
+	return status
 }
