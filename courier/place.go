@@ -1,8 +1,11 @@
 package courier
 
 import (
+	"errors"
 	"slices"
 	"time"
+
+	"smap/spoolfmt"
 )
 
 // place puts a message where it waits after a delivery or a look.
@@ -10,7 +13,11 @@ func (d *dispatcher) place(r *result, now time.Time) {
 	if r.item.name != r.start.item.name {
 		d.looks.drop(r.start.item.name)
 	}
-	look := func(wait time.Duration) { d.looks.put(r.item, wait, now) }
+	look := func(wait time.Duration) {
+		if e := d.looks.put(r.item, wait, now); e != nil {
+			e.alone = errors.Is(r.err, spoolfmt.ErrAlone)
+		}
+	}
 	switch r.verdict {
 	case verdictBusy:
 		if r.wait == 0 {

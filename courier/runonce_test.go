@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -84,5 +85,24 @@ func TestOnceMoved(t *testing.T) {
 	}
 	if err := os.Rename(b.path("away"), b.path("new")); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestOnceLone: a courier that runs once does not wait for the content of an envelope that
+// is alone, and says which it is.
+func TestOnceLone(t *testing.T) {
+	b := newBench(t, all(agent.Result{Outcome: agent.Delivered}))
+	b.put("new/m.envelope", "Spool-Format: 1\nSender: <a@example.com>\nRecipient: <b@example.org>\nSize: 2\n\n")
+	b.message("x\n")
+	begin := time.Now()
+	err := b.once()
+	if !errors.Is(err, ErrUndelivered) || !errors.Is(err, spoolfmt.ErrAlone) || !strings.Contains(err.Error(), "m.envelope") {
+		t.Errorf("%v, want one that names the envelope", err)
+	}
+	if took := time.Since(begin); took > spoolfmt.LookAgain/2 {
+		t.Errorf("took %v", took)
+	}
+	if left := append(b.names("new"), b.names("cur")...); len(left) != 1 || left[0] != "m.envelope" {
+		t.Errorf("left %q", left)
 	}
 }

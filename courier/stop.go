@@ -58,11 +58,14 @@ func (l *loop) leaves(now time.Time) error {
 		}
 	}
 	for name, w := range l.d.looks.state {
-		if !w.logged {
+		if !w.logged && !w.alone {
 			l.ev.busy(name, now.Sub(w.since))
 		}
 	}
-	for name := range l.d.looks.state {
+	for name, w := range l.d.looks.state {
+		if w.alone {
+			return fmt.Errorf("%w: %s: %w", ErrUndelivered, name, spoolfmt.ErrAlone)
+		}
 		return fmt.Errorf("%w: %s is locked or cannot be read", ErrUndelivered, name)
 	}
 	return nil

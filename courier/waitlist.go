@@ -31,6 +31,7 @@ type waiting struct {
 	looked time.Time // the last look
 	logged bool
 	free   bool // a look found it free: no more looks, unless it comes back
+	alone  bool // it is an envelope without a content: a single run does not wait
 }
 
 // grow is twice the last wait of that name, within bounds.
@@ -86,7 +87,7 @@ func (w *waitlist) hurry(now time.Time) {
 // after the first.
 func (w *waitlist) lasting(long time.Duration) bool {
 	for _, e := range w.state {
-		if e.looked.Sub(e.since) < long {
+		if !e.alone && e.looked.Sub(e.since) < long {
 			return false
 		}
 	}

@@ -24,9 +24,14 @@ type lone struct {
 	why error
 }
 
-// claimLone takes an envelope that has no content: one that is a link or a
-// directory at once, and one that is missing when that has lasted.
+// claimLone takes an envelope that has no content: where that is a link or a directory
+// at once, and where it is missing when that has lasted.
 func (s *Spool) claimLone(box Box, id string) (*Claim, error) {
+	return s.takeLone(box, id, false)
+}
+
+// takeLone is claimLone, which with atOnce does not wait.
+func (s *Spool) takeLone(box Box, id string, atOnce bool) (*Claim, error) {
 	if box == Cur { // where it is in the way of a content that is in new still
 		if err := s.ended(id); err != nil {
 			return nil, err
@@ -48,7 +53,7 @@ func (s *Spool) claimLone(box Box, id string) (*Claim, error) {
 	why := notRegular()
 	if !odd {
 		why = ErrAlone
-		if !older(&st, s.now(), Orphaned) || !s.odd.lasted(s.now(), what) {
+		if !atOnce && (!older(&st, s.now(), Orphaned) || !s.odd.lasted(s.now(), what)) {
 			return nil, ErrAlone
 		}
 	}
@@ -126,7 +131,7 @@ func (c *Claim) removeLone() error {
 		return fmt.Errorf("finish: %s: %w", c.path(KindEnvelope), err)
 	}
 	c.done = true
-	return c.unlock()
+	return errors.Join(c.s.syncBoxes(c.lone.box), c.unlock())
 }
 
 // asideLone moves the envelope to bad, and then writes the reason into it there.

@@ -84,19 +84,44 @@ func TestLoneLocked(t *testing.T) {
 	}
 }
 
-// TestLoneDeleted: a person deletes a lone envelope.
+// TestLoneDeleted: a person deletes a lone envelope, and need not wait until a drainer
+// would set it aside.
 func TestLoneDeleted(t *testing.T) {
-	x := newTestSpool(t)
-	x.put("new/m.envelope", envelopeText(2))
-	if err := x.lone("m").Release(); err != nil {
-		t.Fatal(err)
+	for _, box := range []string{"new", "cur"} {
+		x := newTestSpool(t)
+		x.put(box+"/m.envelope", envelopeText(2))
+		synced := false
+		x.sys.fsync = func(fd int) error { synced = synced || fd == x.dirs[New] || fd == x.dirs[Cur]; return nil }
+		if err := x.Delete("m"); err != nil || !synced {
+			t.Errorf("%s: %v, synced %v", box, err, synced)
+		}
+		x.has()
+		if err := x.Delete("m"); !errors.Is(err, ErrGone) {
+			t.Errorf("again: %v", err)
+		}
+		x.put(box+"/m.envelope", envelopeText(2))
+		x.put("bad/m.eml", "x\n")
+		if err := x.Delete("m"); !errors.Is(err, ErrBlocked) {
+			t.Errorf("beside a file of the id in bad: %v", err)
+		}
 	}
-	x.cannotClaim("m", ErrAlone)
-	x.pass(LookAgain)
-	if err := x.Delete("m"); err != nil {
-		t.Fatal(err)
+}
+
+// TestLoneNotDeleted: a content that appears, wherever, keeps the envelope.
+func TestLoneNotDeleted(t *testing.T) {
+	for _, name := range []string{"new/m.eml", "cur/m.eml"} {
+		x := newTestSpool(t)
+		x.put("new/m.envelope", envelopeText(2))
+		lock := x.sys.lock
+		x.sys.lock = func(fd int) error {
+			x.put(name, "x\n")
+			return lock(fd)
+		}
+		if err := x.Delete("m"); !errors.Is(err, ErrBusy) {
+			t.Errorf("%s: %v", name, err)
+		}
+		x.has("new/m.envelope", name)
 	}
-	x.has()
 }
 
 // TestLoneNames are what a crash leaves of a lone envelope's move: it is set

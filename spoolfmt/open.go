@@ -62,7 +62,7 @@ func (s *Spool) openPlain(box Box, name string) (int, unix.Stat_t, error) {
 // lockVerified locks an open file and verifies that the name still means it. It
 // may be called again for a file that is locked.
 func (s *Spool) lockVerified(f *os.File, box Box, name string) error {
-	err := lock(int(f.Fd()))
+	err := s.sys.lock(int(f.Fd()))
 	if err == unix.EWOULDBLOCK {
 		return ErrBusy
 	}

@@ -237,9 +237,18 @@ func (s *Spool) requeueDrop(id string) error {
 // Delete removes a message, or a drop, wherever it is. Errors are those of
 // Claim and ClaimDrop: ErrBusy is a message that is being delivered. ErrBlocked
 // also says that bad uses the id, and new or cur holds another message of it:
-// nothing is removed then.
+// nothing is removed then, and DeleteAside removes the one in bad. An envelope without
+// a content is deleted at once.
 func (s *Spool) Delete(id string) error {
 	c, err := s.Claim(id)
+	if errors.Is(err, ErrAlone) {
+		if c, err = s.takeLone(New, id, true); errors.Is(err, ErrGone) {
+			c, err = s.takeLone(Cur, id, true)
+		}
+	}
+	if errors.Is(err, ErrBusy) {
+		err = s.onlyAside(id, err)
+	}
 	if err == nil {
 		if err = s.onlyOne(id); err == nil {
 			err = c.Finish()
@@ -265,6 +274,34 @@ func (s *Spool) Delete(id string) error {
 		}
 	}
 	return s.deleteAside(id)
+}
+
+// DeleteAside removes the message, or the drop, of that id that is in bad. What new and
+// cur have of the id stays.
+func (s *Spool) DeleteAside(id string) error {
+	if err := envelope.CheckID(id); err != nil {
+		return err
+	}
+	return s.deleteAside(id)
+}
+
+// onlyAside returns ErrGone where what is busy is a content without its envelope, which
+// is no message: a feeder may keep one in new for as long as it likes.
+func (s *Spool) onlyAside(id string, busy error) error {
+	for _, b := range []Box{New, Cur} {
+		f, err := s.filesIn(b, id)
+		if err != nil {
+			return err
+		}
+		if f.either().Ino != 0 || b == Cur && f.content.Ino != 0 {
+			return busy
+		}
+	}
+	used, err := s.usedInBad(id)
+	if err != nil || !used {
+		return cmp.Or(err, busy)
+	}
+	return ErrGone
 }
 
 // onlyOne refuses to delete from new or cur what has the id of something in bad:

@@ -222,8 +222,41 @@ func TestDeleteAmbiguous(t *testing.T) {
 			if got := x.names(); len(got) != len(files) {
 				t.Errorf("spool holds %q, of %q", got, files)
 			}
+			if err := x.DeleteAside("x"); err != nil {
+				t.Error(err)
+			}
+			if got := x.namesIn("bad"); len(got) > 0 {
+				t.Errorf("left in bad: %q", got)
+			}
+			if err := x.DeleteAside("x"); !errors.Is(err, ErrGone) || len(x.names()) == 0 {
+				t.Errorf("again: %v, left %q", err, x.names())
+			}
 		})
 	}
+}
+
+// TestDeletePastOrphan: a feeder that keeps a content alone and locked in new does not keep
+// a person from deleting what bad has under that id.
+func TestDeletePastOrphan(t *testing.T) {
+	x := newTestSpool(t)
+	x.put("new/x.eml", "theirs\n")
+	f, err := os.Open(filepath.Join(x.dir, "new/x.eml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := lock(int(f.Fd())); err != nil {
+		t.Fatal(err)
+	}
+	if err := x.Delete("x"); !errors.Is(err, ErrBusy) {
+		t.Errorf("with nothing in bad: %v", err)
+	}
+	x.put("bad/x.eml", "x\n")
+	x.put("bad/x.envelope", envelopeText(2))
+	if err := x.Delete("x"); err != nil {
+		t.Error(err)
+	}
+	x.has("new/x.eml")
 }
 
 func TestDelete(t *testing.T) {

@@ -38,6 +38,11 @@ func (f *filter) empty() bool {
 	return len(f.states) == 0 && f.sender == "" && f.recipients == "" && f.older == "" && f.newer == "" && f.ids == nil
 }
 
+// onlyBad reports whether the filter is --state bad and nothing else.
+func (f *filter) onlyBad() bool {
+	return slices.Equal(f.states, []string{stateBad}) && f.sender == "" && f.recipients == "" && f.older == "" && f.newer == "" && f.ids == nil
+}
+
 // check reads the values of the options.
 func (f *filter) check() (err error) {
 	for _, s := range f.states {

@@ -57,13 +57,15 @@ func (a *app) deleteCommand() *cobra.Command {
 	yes := false
 	var f filter
 	c := &cobra.Command{
-		Use:     "delete [flags] ID... | FILTER",
+		Use:     "delete [flags] ID... | FILTER | --state bad ID...",
 		Aliases: []string{"rm"},
 		Short:   "Delete messages for good",
 		Long: `Delete removes messages from the spool: those that are named, or those that
 all of the filters fit. Nobody is told. On a terminal it asks first; otherwise
-it needs -y. A message in delivery is left alone.`,
+it needs -y. A message in delivery is left alone. With --state bad, an ID names only
+what was set aside.`,
 		Example: `  smapq delete 7f3a
+  smapq delete --state bad 7f3a
   smapq delete --state bad --older 30d -y`,
 		ValidArgsFunction: a.completeIDs(spoolfmt.New, spoolfmt.Cur, spoolfmt.Bad),
 		RunE:              func(c *cobra.Command, ids []string) error { return a.delete(c.Context(), ids, &f, yes) },
@@ -74,11 +76,14 @@ it needs -y. A message in delivery is left alone.`,
 }
 
 func (a *app) delete(ctx context.Context, ids []string, f *filter, yes bool) error {
-	if f.empty() == (len(ids) == 0) {
+	if len(ids) > 0 && !f.empty() && !f.onlyBad() || len(ids) == 0 && f.empty() {
 		return usagef("name messages, as in: smapq delete 7f3a; or use filters, as in: smapq delete --state bad --older 30d")
 	}
-	what := operation{done: "deleted", none: "No message fits.", do: func(s *spoolfmt.Spool, id string) error { return s.Delete(id) }}
-	if !f.empty() {
+	what := operation{done: "deleted", none: "No message fits.", do: deleteAny}
+	if slices.Equal(f.states, []string{stateBad}) {
+		what.do = func(s *spoolfmt.Spool, id string) error { return s.DeleteAside(id) }
+	}
+	if len(ids) == 0 {
 		what.all = true // one that is gone meanwhile is no error
 		err := a.eachRow(ctx, f, func(r *row) error { ids = append(ids, r.ID); return nil })
 		if err != nil {
@@ -91,6 +96,15 @@ func (a *app) delete(ctx context.Context, ids []string, f *filter, yes bool) err
 		}
 	}
 	return a.each(ctx, ids, what)
+}
+
+// deleteAny deletes the message of that id, wherever it is.
+func deleteAny(s *spoolfmt.Spool, id string) error {
+	err := s.Delete(id)
+	if errors.Is(err, spoolfmt.ErrBlocked) {
+		return fmt.Errorf("%w; smapq delete --state bad ID deletes that one only", err)
+	}
+	return err
 }
 
 // An operation is what retry, requeue and delete do to messages.
