@@ -60,6 +60,8 @@ var sections = []struct {
 	{"scale", (*bench).scale},
 	{"size", (*bench).size},
 	{"memory", (*bench).memory},
+	{"journal", (*bench).journal},
+	{"profile", (*bench).profile},
 }
 
 func main() {
@@ -67,7 +69,7 @@ func main() {
 	runs := flag.Int("runs", 3, "runs of each throughput measurement; the median counts")
 	quick := flag.Bool("quick", false, "a tenth of the messages, to see whether everything works")
 	report := flag.String("report", "", "write RESULT.md and its plots into this directory")
-	only := flag.String("only", "", "comma-separated sections: floor, serve, inetd, relay, maildir, program, dot, latency, drain, scale, size, memory")
+	only := flag.String("only", "", "comma-separated sections: floor, serve, inetd, relay, maildir, program, dot, latency, drain, scale, size, memory, journal, profile")
 	flag.Parse()
 	b, err := run(*runs, *quick, *only)
 	if b != nil {

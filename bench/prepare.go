@@ -105,15 +105,17 @@ func (b *bench) spool(name string, uid int) (string, error) {
 	if err := os.RemoveAll(top); err != nil {
 		return "", err
 	}
+	return top, b.boxes(top, uid)
+}
+
+// boxes makes the directories of a spool.
+func (b *bench) boxes(top string, uid int) error {
 	for _, dir := range []string{top, top + "/tmp", top + "/new", top + "/cur", top + "/bad"} {
-		if err := os.Mkdir(dir, 0o700); err != nil {
-			return "", err
-		}
-		if err := os.Chown(dir, uid, -1); err != nil {
-			return "", err
+		if err := errors.Join(os.Mkdir(dir, 0o700), os.Chown(dir, uid, -1)); err != nil {
+			return err
 		}
 	}
-	return top, nil
+	return nil
 }
 
 // table writes a netperm-table.

@@ -115,12 +115,13 @@ func (b *bench) report(dir, command string) error {
 	for _, p := range b.plots() {
 		fmt.Fprintf(&w, "\n![%s](%s)\n", p.title, p.file)
 	}
-	fmt.Fprint(&w, "\n```")
+	fmt.Fprint(&w, "\n![where the processor time goes](profile.svg)\n\n```")
 	b.print(&w)
 	fmt.Fprint(&w, "```\n")
 	fmt.Fprint(&w, "\nThe figures from SMTP to delivery replace three earlier targets: idle context switches, the group-commit floor at 64 sessions, and\n"+
 		"exec against bare vfork. [NOTES.md](NOTES.md) says why, what was tried, and why a target is not met.\n")
 	err := os.WriteFile(filepath.Join(dir, "RESULT.md"), []byte(w.String()), 0o644)
+	err = errors.Join(err, b.writeProfile(dir))
 	for _, p := range b.plots() {
 		f, ferr := os.Create(filepath.Join(dir, p.file))
 		if ferr != nil {
