@@ -62,8 +62,8 @@ func (a *app) deleteCommand() *cobra.Command {
 		Short:   "Delete messages for good",
 		Long: `Delete removes messages from the spool: those that are named, or those that
 all of the filters fit. Nobody is told. On a terminal it asks first; otherwise
-it needs -y. A message in delivery is left alone. With --state bad, an ID names only
-what was set aside.`,
+it needs -y. A message in delivery is left alone. With --state bad, an ID names
+only what was set aside.`,
 		Example: `  smapq delete 7f3a
   smapq delete --state bad 7f3a
   smapq delete --state bad --older 30d -y`,
