@@ -110,7 +110,7 @@ func (d *delivery) finish() result {
 	}
 	d.ev.finished(d.claim.ID(), d.env.Sender().Address, d.env.Size(), len(d.env.Recipients()), time.Since(d.begin))
 	now := time.Now()
-	return result{item: d.item, verdict: verdictFinished, age: now.Sub(d.arrived(now))}
+	return result{item: d.item, verdict: verdictFinished, age: now.Sub(d.arrived(now)), tight: d.tight}
 }
 
 // fail ends a message of which something was not delivered: the sender is told where

@@ -42,6 +42,7 @@ type result struct {
 	ended   []*part // parts whose end the loop has not heard of
 	left    []place // lanes that have not had their turn
 
+	tight     bool    // it was delivered although there was no room to record that
 	unreached []*part // whose agents could not be reached
 	reason    string  // why it was set aside
 	feeding   error   // a report could not be fed
@@ -98,6 +99,7 @@ type delivery struct {
 	full    bool               // there is no room for fields of our own: see roomToTell
 	asRead  *envelope.Envelope // for agents, which read while others write
 	dirty   bool               // outcomes, or that the sender was told, are only in memory: they must not be lost
+	tight   bool               // there is no room to record the next outcome
 	counted bool               // Attempts has been counted up
 	broken  error              // an outcome could not be recorded: no more calls
 	last    string             // why recipients still wait

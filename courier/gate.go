@@ -56,6 +56,14 @@ func (g *gate) reached() bool {
 	return logged
 }
 
+// passed takes in that a message got through that needed less than others do: the
+// trouble may last, but the next probe need not wait.
+func (g *gate) passed(now time.Time) {
+	if g.shut {
+		g.wait, g.until = firstProbe, now
+	}
+}
+
 // lets tells whether a delivery may start.
 func (g *gate) lets(now time.Time) bool {
 	return !g.shut || g.probe == "" && !now.Before(g.until)

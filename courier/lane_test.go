@@ -122,6 +122,12 @@ func TestGate(t *testing.T) {
 	if !g.lets(now) {
 		t.Error("a probe that met nothing keeps the others out")
 	}
+	g.start("e")
+	g.passed(now) // delivered without room: the next one need not wait
+	g.end("e")
+	if !g.shut || !g.lets(now) {
+		t.Error("a message that needs less than others keeps the next probe waiting, or opens the gate")
+	}
 	g.logged = true
 	if !g.reached() || !g.lets(now) {
 		t.Error("does not open")

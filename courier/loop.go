@@ -246,6 +246,10 @@ func (l *loop) place(r result, now time.Time) {
 	case verdictSpool:
 		l.trouble(&l.d.spool, r.item.name, r.err, now)
 	case verdictFinished, verdictAside, verdictDeferred:
+		if r.tight {
+			l.d.spool.passed(now)
+			return
+		}
 		l.reached(&l.d.spool, r.start.item.name)
 	}
 }

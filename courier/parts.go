@@ -213,6 +213,7 @@ func (d *delivery) prepare(p *part, content *os.File, batch []envelope.Path) (*a
 		d.broken = err
 		return nil, false
 	}
+	d.tight = !d.claim.HasRoom()
 	return &agent.Job{
 		ID: d.claim.ID(), Sender: d.env.Sender(), Recipients: batch,
 		Content: content, Open: d.openContent, Lock: d.claim.LockedFile(), Size: d.env.Size(), Envelope: d.asRead,

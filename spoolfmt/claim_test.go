@@ -239,11 +239,18 @@ func TestNoRoomNoReserve(t *testing.T) {
 	if err := c.Reserve(); !errors.Is(err, unix.ENOSPC) {
 		t.Errorf("reserve: %v", err)
 	}
-	if err := c.Envelope().SetOutcome("b@example.org", envelope.Outcome{Status: envelope.StatusDelivered, Time: x.clock}); err != nil {
-		t.Fatal(err)
+	for _, status := range []envelope.Status{envelope.StatusFailed, envelope.StatusDelivered} {
+		c = x.claimAgain(c)
+		if err := c.Envelope().SetOutcome("b@example.org", envelope.Outcome{Status: status, Time: x.clock, Text: "x"}); err != nil {
+			t.Fatal(err)
+		}
+		// To be set aside, after another has failed, the message needs room.
+		if err := c.Reserve(); (err == nil) != (status == envelope.StatusDelivered) {
+			t.Errorf("reserve for the last recipient after %v: %v", status, err)
+		}
 	}
-	if err := c.Reserve(); err != nil {
-		t.Errorf("reserve for the last recipient: %v", err)
+	if c.HasRoom() {
+		t.Error("there is room where none is")
 	}
 	if err := c.Record(time.Time{}); !errors.Is(err, unix.ENOSPC) {
 		t.Errorf("record: %v", err)
@@ -251,6 +258,19 @@ func TestNoRoomNoReserve(t *testing.T) {
 	if err := c.Release(); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// claimAgain gives a message back and claims it anew.
+func (x *testSpool) claimAgain(c *Claim) *Claim {
+	x.t.Helper()
+	if err := c.Release(); err != nil {
+		x.t.Fatal(err)
+	}
+	c = x.claim(c.ID())
+	if err := c.Load(); err != nil {
+		x.t.Fatal(err)
+	}
+	return c
 }
 
 // TestDeletedIsNotRecorded: an operator removed the envelope under the claim.

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"smap/spoolfmt/envelope"
 )
 
 // A room is a file in tmp that has its blocks already, so that an outcome can
@@ -110,9 +112,9 @@ func (x *room) remove(s *Spool) {
 // many of the pending recipients get their outcome before it. Without room no
 // agent should be started: its outcome could not be written down.
 //
-// When the disk is full and one recipient is left, Reserve succeeds without room:
-// Finish needs none, and a failure that cannot be recorded costs nothing but
-// another attempt.
+// When the disk is full, one recipient is left and none has failed, Reserve succeeds
+// without room: Finish needs none, and a failure that cannot be recorded costs
+// nothing but another attempt. HasRoom tells.
 func (c *Claim) Reserve() error {
 	if c.env == nil {
 		return fmt.Errorf("%s: not loaded", c.id)
@@ -124,7 +126,7 @@ func (c *Claim) Reserve() error {
 	c.s.rooms.put(c.s, c.room)
 	c.room = nil
 	got, err := c.s.rooms.get(c.s, c.id, size)
-	if noRoom(err) && len(c.env.Pending()) == 1 {
+	if noRoom(err) && c.last() {
 		return nil
 	}
 	if err != nil {
@@ -132,6 +134,19 @@ func (c *Claim) Reserve() error {
 	}
 	c.room = got
 	return nil
+}
+
+// HasRoom tells whether Reserve has reserved room for the next Record.
+func (c *Claim) HasRoom() bool { return c.room != nil }
+
+// last tells whether the message is finished when the next delivery succeeds.
+func (c *Claim) last() bool {
+	for _, r := range c.env.Recipients() {
+		if r.Outcome != nil && r.Outcome.Status == envelope.StatusFailed {
+			return false
+		}
+	}
+	return len(c.env.Pending()) == 1
 }
 
 // Record replaces the envelope in cur by the present one, durably. Its
