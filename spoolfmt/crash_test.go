@@ -68,7 +68,46 @@ func readRecord(t *testing.T, path string) []crash.Op {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := answersPlaced(ops); err != nil {
+		t.Fatal(err)
+	}
 	return ops
+}
+
+// answersPlaced refuses a record whose answers do not tell which message they are for.
+func answersPlaced(ops []crash.Op) error {
+	waiting := 0
+	for k, o := range ops {
+		_, kind := SplitName(filepath.Base(o.To))
+		switch {
+		case o.Kind == crash.Move && strings.HasPrefix(o.To, "new/") && kind == KindEnvelope:
+			waiting++
+		case o.Kind == crash.Say && acceptedReply.Match(o.Data):
+			if waiting != 1 && len(acceptedReply.FindSubmatch(o.Data)[1]) == 0 {
+				return fmt.Errorf("operation %d answers without an id, and %d messages wait for an answer", k, waiting)
+			}
+			waiting--
+		}
+	}
+	return nil
+}
+
+func TestAnswersPlaced(t *testing.T) {
+	feed := func(id string) crash.Op { return crash.Op{Kind: crash.Move, To: "new/" + id + ".envelope"} }
+	say := func(text string) crash.Op { return crash.Op{Kind: crash.Say, Data: []byte(text)} }
+	const one, two = "20261129T173941.010082Z-dkcb7s0h3r5a4anr", "20261129T173941.010690Z-fs16ka84ge3xszne"
+	for _, c := range []struct {
+		ops  []crash.Op
+		fine bool
+	}{
+		{[]crash.Op{feed(one), say("250 Mail accepted\r\n"), feed(two), say("250 Mail accepted\r\n")}, true},
+		{[]crash.Op{feed(one), feed(two), say("250 2.0.0 Mail accepted, id " + two + "\r\n"), say("250 Mail accepted\r\n")}, true},
+		{[]crash.Op{feed(one), feed(two), say("250 Mail accepted\r\n"), say("250 Mail accepted\r\n")}, false},
+	} {
+		if err := answersPlaced(c.ops); (err == nil) != c.fine {
+			t.Errorf("%v: %v", c.ops, err)
+		}
+	}
 }
 
 // TestCrashStatesFindDefects plants a defect into each record, and wants it
