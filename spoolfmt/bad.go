@@ -28,7 +28,7 @@ func badName(id string, n int) string {
 // usedInBad tells whether bad has a file of the format under that name.
 func (s *Spool) usedInBad(name string) (bool, error) {
 	for k := KindContent; k <= KindDone; k++ {
-		if there, err := exists(s.dirs[Bad], name+k.Suffix()); err != nil || there {
+		if there, err := s.exists(Bad, name+k.Suffix()); err != nil || there {
 			return there, err
 		}
 	}

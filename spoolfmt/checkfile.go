@@ -19,7 +19,7 @@ func (k *checker) look(b Box, name string, buf []byte) *Finding {
 		return nil // looked at with its envelope
 	}
 	f := &Finding{File: b.String() + "/" + name, box: b, name: name}
-	st, err := lstat(k.s.dirs[b], name)
+	st, err := k.s.lstat(b, name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -76,7 +76,7 @@ func (k *checker) has(b Box, id string, kind Kind) bool {
 	if k.s.dirs[b] < 0 {
 		return false
 	}
-	there, err := exists(k.s.dirs[b], id+kind.Suffix())
+	there, err := k.s.exists(b, id+kind.Suffix())
 	return there && err == nil
 }
 

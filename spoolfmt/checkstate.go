@@ -18,7 +18,7 @@ import (
 // wrong with it.
 func (k *checker) lookBad(f *Finding, id string, kind Kind) *Finding {
 	content := k.has(Bad, id, KindContent)
-	sent, err := statIfThere(k.s.dirs[New], id+KindContent.Suffix())
+	sent, err := k.s.statIfThere(New, id+KindContent.Suffix())
 	half := err == nil && sent.Ino != 0 && isRegular(&sent) && !k.has(New, id, KindEnvelope)
 	switch {
 	case kind == KindDone:
@@ -140,7 +140,7 @@ func (k *checker) otherNames(b Box, id string) string {
 func (k *checker) lookEnvelope(f *Finding, id string, st *unix.Stat_t, buf []byte) *Finding {
 	b, eml := f.box, id+KindContent.Suffix()
 	f.mend = mendByClaim(id)
-	content, err := lstat(k.s.dirs[b], eml)
+	content, err := k.s.lstat(b, eml)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return k.lookApart(f, id, st)
@@ -208,7 +208,7 @@ func (k *checker) fileMode() uint32 {
 func (k *checker) lookApart(f *Finding, id string, st *unix.Stat_t) *Finding {
 	eml := id + KindContent.Suffix()
 	for _, other := range []Box{New, Cur} {
-		near, err := statIfThere(k.s.dirs[other], eml)
+		near, err := k.s.statIfThere(other, eml)
 		if other == f.box || err != nil || near.Ino == 0 {
 			continue
 		}

@@ -129,11 +129,11 @@ func (c *Claim) takeFromNew() error {
 		}
 	}
 	for _, name := range []string{eml, c.id + KindDone.Suffix()} {
-		if taken, err := exists(s.dirs[Cur], name); err != nil || taken {
+		if taken, err := s.exists(Cur, name); err != nil || taken {
 			return cmp.Or(err, ErrBlocked)
 		}
 	}
-	taking, err := exists(s.dirs[Cur], env)
+	taking, err := s.exists(Cur, env)
 	if err != nil {
 		return err
 	}
@@ -170,10 +170,10 @@ func (c *Claim) recover() error {
 	if err != nil {
 		return err
 	}
-	if building, err := exists(s.dirs[Cur], c.id+KindDrop.Suffix()); err != nil || building {
+	if building, err := s.exists(Cur, c.id+KindDrop.Suffix()); err != nil || building {
 		return cmp.Or(err, ErrBusy) // RecoverDrop's; not a message yet
 	}
-	here, err := statIfThere(s.dirs[Cur], env)
+	here, err := s.statIfThere(Cur, env)
 	if err != nil {
 		return err
 	}
@@ -191,7 +191,7 @@ func (c *Claim) recover() error {
 		}
 	}
 	if here.Ino != 0 { // it counts, whatever .done says
-		stale, err := exists(s.dirs[Cur], done)
+		stale, err := s.exists(Cur, done)
 		if err != nil || !stale {
 			return err
 		}
@@ -207,7 +207,7 @@ func (c *Claim) recover() error {
 		s.log.Warn(eventRecovered, "file", "cur/"+done, "what", "removed: it does not fit the content")
 		return cmp.Or(s.removeOdd(Cur, done), ErrBusy)
 	}
-	if pair, err := exists(s.dirs[New], eml); err != nil || pair {
+	if pair, err := s.exists(New, eml); err != nil || pair {
 		return cmp.Or(err, ErrGone)
 	}
 	if err := c.moveFromNew(env, ErrGone, ErrBusy); err != nil {

@@ -89,7 +89,7 @@ func (d *Draft) move() error {
 	eml, env := d.id+KindContent.Suffix(), d.id+KindEnvelope.Suffix()
 	// An envelope without content may wait there: ours must not become its
 	// content, not even for a moment.
-	taken, err := exists(dir, env)
+	taken, err := d.s.exists(New, env)
 	if err != nil {
 		return &CommitError{Step: "look into new/", Err: err}
 	}
@@ -109,11 +109,11 @@ func (d *Draft) move() error {
 // moved tells whether the envelope is in new all the same after its move
 // failed, as a network file system may report of a request that it repeated.
 func (d *Draft) moved(env string) bool {
-	left, err := exists(d.s.dirs[Tmp], d.env)
+	left, err := d.s.exists(Tmp, d.env)
 	if err != nil || left {
 		return false
 	}
-	there, err := lstat(d.s.dirs[New], env)
+	there, err := d.s.lstat(New, env)
 	if err != nil {
 		return false
 	}
@@ -123,7 +123,7 @@ func (d *Draft) moved(env string) bool {
 
 // takeBack moves the content from new to tmp again, if that name is ours.
 func (d *Draft) takeBack(eml string) error {
-	there, err := lstat(d.s.dirs[New], eml)
+	there, err := d.s.lstat(New, eml)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -134,7 +134,7 @@ func (d *Draft) takeBack(eml string) error {
 	if err != nil || !sameFile(&there, &ours) {
 		return err
 	}
-	left, err := exists(d.s.dirs[Tmp], d.name)
+	left, err := d.s.exists(Tmp, d.name)
 	switch {
 	case err != nil:
 	case left: // linked but not yet moved: only the new name has to go

@@ -87,7 +87,7 @@ func (s *Spool) ended(id string) error {
 		defer f.Close() // only locked; closing unlocks
 	}
 	// A drop beside it is of a message that is done, and goes first.
-	if drop, err := exists(s.dirs[Cur], id+KindDrop.Suffix()); err != nil || drop {
+	if drop, err := s.exists(Cur, id+KindDrop.Suffix()); err != nil || drop {
 		return cmp.Or(err, ErrBusy)
 	}
 	if f != nil {
@@ -95,7 +95,7 @@ func (s *Spool) ended(id string) error {
 			return err
 		}
 	}
-	if there, err := statIfThere(s.dirs[Cur], eml); err != nil || there.Ino != 0 && isRegular(&there) {
+	if there, err := s.statIfThere(Cur, eml); err != nil || there.Ino != 0 && isRegular(&there) {
 		return cmp.Or(err, ErrBusy)
 	}
 	if err := s.syncBoxes(Cur); err != nil {

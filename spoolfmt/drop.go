@@ -138,7 +138,7 @@ func (s *Spool) oneName(f *os.File, box Box, name string) error {
 		if e.Kind != KindDrop {
 			return nil
 		}
-		named, err := lstat(s.dirs[other], e.Name)
+		named, err := s.lstat(other, e.Name)
 		if err != nil || !sameFile(&named, &st) {
 			return nil
 		}
@@ -153,7 +153,7 @@ func (s *Spool) oneName(f *os.File, box Box, name string) error {
 	id, _ := SplitName(name)
 	for n := range maxBadNames {
 		drop, reason := badName(id, n)+KindDrop.Suffix(), badName(id, n)+KindEnvelope.Suffix()
-		named, err := lstat(s.dirs[Bad], drop)
+		named, err := s.lstat(Bad, drop)
 		if err != nil {
 			return ignoreNotExist(err)
 		}

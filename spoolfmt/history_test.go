@@ -178,7 +178,7 @@ func (h *history) judge() error {
 	}
 	for _, name := range h.x.namesIn("bad") {
 		id, kind := SplitName(strings.TrimPrefix(name, "bad/"))
-		if there, err := exists(h.x.dirs[Bad], id+KindContent.Suffix()); err != nil || kind == KindEnvelope && !there && !h.person {
+		if there, err := h.x.exists(Bad, id+KindContent.Suffix()); err != nil || kind == KindEnvelope && !there && !h.person {
 			return fmt.Errorf("%s is alone (%v)", name, err)
 		}
 	}

@@ -162,7 +162,7 @@ func (h *history) feedDrop() (bool, error) {
 	n := len(h.msgs)
 	m := &fed{content: fmt.Sprintf("From: a@example.com\nTo: b%d@example.org, c%d@example.org\nDate: Mon, 23 Nov 2026 20:04:13 +0000\nMessage-ID: <x@y>\n\nx\n", n, n)}
 	s := h.x.Spool
-	if there, err := exists(s.dirs[New], "d.mail"); err != nil || there {
+	if there, err := s.exists(New, "d.mail"); err != nil || there {
 		return false, err
 	}
 	h.msgs = append(h.msgs, m)
@@ -272,7 +272,7 @@ func (h *history) restore(k Kind) (bool, error) {
 	if k == KindEnvelope {
 		text = fmt.Sprintf("Spool-Format: 1\nSender: <a@example.com>\nRecipient: <b0@example.org>\nRecipient: <c0@example.org>\nSize: %d\n\n", len(m.content))
 	}
-	if there, err := exists(s.dirs[Cur], "m"+k.Suffix()); err != nil || there {
+	if there, err := s.exists(Cur, "m"+k.Suffix()); err != nil || there {
 		return false, err
 	}
 	private := privateName("m", "restored")

@@ -38,7 +38,7 @@ func (s *Spool) takeLone(box Box, id string, atOnce bool) (*Claim, error) {
 		}
 	}
 	name := id + KindEnvelope.Suffix()
-	st, err := lstat(s.dirs[box], name)
+	st, err := s.lstat(box, name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, ErrGone
 	}
@@ -75,12 +75,12 @@ func (s *Spool) takeLone(box Box, id string, atOnce bool) (*Claim, error) {
 // odd: something else has the content's name.
 func (s *Spool) alone(box Box, id string, env *unix.Stat_t) (odd bool, err error) {
 	if box == Cur {
-		if building, err := exists(s.dirs[Cur], id+KindDrop.Suffix()); err != nil || building {
+		if building, err := s.exists(Cur, id+KindDrop.Suffix()); err != nil || building {
 			return false, cmp.Or(err, ErrBusy) // as in recover
 		}
 	}
 	for _, b := range []Box{New, Cur} {
-		near, err := statIfThere(s.dirs[b], id+KindContent.Suffix())
+		near, err := s.statIfThere(b, id+KindContent.Suffix())
 		if err != nil {
 			return false, err
 		}
@@ -89,7 +89,7 @@ func (s *Spool) alone(box Box, id string, env *unix.Stat_t) (odd bool, err error
 		}
 		odd = odd || near.Ino != 0
 	}
-	now, err := lstat(s.dirs[box], id+KindEnvelope.Suffix())
+	now, err := s.lstat(box, id+KindEnvelope.Suffix())
 	if errors.Is(err, fs.ErrNotExist) || err == nil && !sameFile(&now, env) {
 		return false, ErrGone
 	}
@@ -165,7 +165,7 @@ func (c *Claim) asideLone(reason string) error {
 func (c *Claim) moveOddFile(name string) error {
 	eml := c.id + KindContent.Suffix()
 	for _, b := range []Box{Cur, New} {
-		st, err := lstat(c.s.dirs[b], eml)
+		st, err := c.s.lstat(b, eml)
 		if err != nil || isRegular(&st) {
 			continue
 		}
@@ -186,7 +186,7 @@ func (s *Spool) reasonInBad(id, reason string) error {
 	if err != nil || raw == nil {
 		return err
 	}
-	if c.envIno, err = lstat(s.dirs[Bad], id+KindEnvelope.Suffix()); err != nil {
+	if c.envIno, err = s.lstat(Bad, id+KindEnvelope.Suffix()); err != nil {
 		return err
 	}
 	value := envelope.SetAsideValue(s.now(), reason)

@@ -30,7 +30,7 @@ func (s *Spool) openRegular(box Box, name string) (*os.File, error) {
 
 // openPlain is openRegular for a file that is only read, or locked, for a moment.
 func (s *Spool) openPlain(box Box, name string) (int, unix.Stat_t, error) {
-	st, err := lstat(s.dirs[box], name)
+	st, err := s.lstat(box, name)
 	if err != nil {
 		return -1, st, err
 	}
@@ -75,7 +75,7 @@ func (s *Spool) lockVerified(f *os.File, box Box, name string) error {
 
 // verified looks at a name, and makes sure that it is that of an open file.
 func (s *Spool) verified(f *os.File, box Box, name string) (unix.Stat_t, error) {
-	named, err := lstat(s.dirs[box], name)
+	named, err := s.lstat(box, name)
 	var opened unix.Stat_t
 	if err == nil {
 		opened, err = fstat(int(f.Fd()))

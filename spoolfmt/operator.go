@@ -34,13 +34,13 @@ func (s *Spool) Requeue(id string) error {
 		}
 	}
 	if errors.Is(err, fs.ErrNotExist) {
-		if drop, err := exists(s.dirs[Bad], id+KindDrop.Suffix()); err != nil || drop {
+		if drop, err := s.exists(Bad, id+KindDrop.Suffix()); err != nil || drop {
 			if err == nil {
 				err = s.requeueDrop(id)
 			}
 			return err
 		}
-		if alone, err := exists(s.dirs[Bad], id+KindEnvelope.Suffix()); err != nil {
+		if alone, err := s.exists(Bad, id+KindEnvelope.Suffix()); err != nil {
 			return err
 		} else if !alone {
 			return ErrGone
@@ -75,8 +75,8 @@ func (s *Spool) undoMove(id string) error {
 	if err != nil {
 		return fmt.Errorf("bad/%s: %w", eml, err)
 	}
-	sent, err := exists(s.dirs[New], id+KindEnvelope.Suffix())
-	there, terr := lstat(s.dirs[New], eml)
+	sent, err := s.exists(New, id+KindEnvelope.Suffix())
+	there, terr := s.lstat(New, eml)
 	if err != nil || sent || terr != nil || !sameFile(&here, &there) {
 		return errors.Join(err, ErrLinked)
 	}
@@ -176,7 +176,7 @@ func (c *Claim) readAside() error {
 	if err != nil {
 		return err
 	}
-	if c.envIno, err = lstat(c.s.dirs[Bad], name); err != nil {
+	if c.envIno, err = c.s.lstat(Bad, name); err != nil {
 		return fmt.Errorf("bad/%s: %w", name, err)
 	}
 	_, raw = envelope.CutReason(raw)
@@ -198,7 +198,7 @@ func (c *Claim) rewriteAside(data []byte) error {
 	if err == nil {
 		var there unix.Stat_t
 		step = "look at the envelope"
-		if there, err = lstat(s.dirs[Bad], name); err == nil && !sameFile(&there, &c.envIno) {
+		if there, err = s.lstat(Bad, name); err == nil && !sameFile(&there, &c.envIno) {
 			err = errors.New("another file now")
 		}
 	}
@@ -261,7 +261,7 @@ func (s *Spool) Delete(id string) error {
 	if !errors.Is(err, ErrGone) {
 		return err
 	}
-	drop, err := exists(s.dirs[New], id+KindDrop.Suffix())
+	drop, err := s.exists(New, id+KindDrop.Suffix())
 	if err != nil {
 		return err
 	}
@@ -347,7 +347,7 @@ func (s *Spool) deleteAside(id string) error {
 	if f != nil {
 		defer f.Close() // only locked; closing unlocks
 	}
-	if drop, err := exists(s.dirs[Bad], id+KindDrop.Suffix()); err != nil {
+	if drop, err := s.exists(Bad, id+KindDrop.Suffix()); err != nil {
 		return err
 	} else if drop {
 		if err := s.deleteDrop(Bad, id); err != nil {
@@ -355,7 +355,7 @@ func (s *Spool) deleteAside(id string) error {
 		}
 	}
 	// The envelope first: a content alone waits for a person, and is no message.
-	there, err := exists(s.dirs[Bad], env)
+	there, err := s.exists(Bad, env)
 	if err == nil && there {
 		err = ignoreNotExist(s.sys.unlink(s.dirs[Bad], done)) // which may be the same file
 	}

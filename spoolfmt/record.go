@@ -173,7 +173,7 @@ func (c *Claim) replaceEnvelope(data []byte, next time.Time) error {
 	}
 	// An operator may have deleted the message: it must not come back.
 	name := c.id + KindEnvelope.Suffix()
-	there, err := lstat(c.s.dirs[Cur], name)
+	there, err := c.s.lstat(Cur, name)
 	if err != nil {
 		return fmt.Errorf("record: %s: %w", c.path(KindEnvelope), err)
 	}

@@ -65,7 +65,7 @@ type Info struct {
 // Stat looks at a name in a box. The error is fs.ErrNotExist when there is
 // none.
 func (s *Spool) Stat(b Box, name string) (Info, error) {
-	st, err := lstat(s.dirs[b], name)
+	st, err := s.lstat(b, name)
 	if err != nil {
 		return Info{}, &fs.PathError{Op: "stat", Path: b.String() + "/" + name, Err: err}
 	}

@@ -74,7 +74,7 @@ func older(st *unix.Stat_t, now time.Time, than time.Duration) bool {
 
 // oldInTmp removes what a feeder that is long gone was writing.
 func (w *Sweeper) oldInTmp(e Entry, now time.Time) error {
-	st, err := lstat(w.s.dirs[Tmp], e.Name)
+	st, err := w.s.lstat(Tmp, e.Name)
 	if err != nil || !older(&st, now, Orphaned) || isDirectory(&st) {
 		return err
 	}
@@ -99,7 +99,7 @@ func (w *Sweeper) orphanInNew(e Entry, now time.Time) error {
 // can tell it from one that another drainer is about to use.
 func (w *Sweeper) leftInCur(e Entry, now time.Time) error {
 	s := w.s
-	has, err := exists(s.dirs[Cur], e.ID+KindEnvelope.Suffix())
+	has, err := s.exists(Cur, e.ID+KindEnvelope.Suffix())
 	if err != nil || has || e.Kind != KindContent && e.Kind != KindDone {
 		return err
 	}
@@ -130,7 +130,7 @@ func passing(err error) error {
 // was seen twice.
 func (w *Sweeper) orphan(box Box, e Entry, now time.Time) error {
 	s := w.s
-	st, err := lstat(s.dirs[box], e.Name)
+	st, err := s.lstat(box, e.Name)
 	if err != nil || !older(&st, now, Orphaned) {
 		return err
 	}
@@ -182,14 +182,14 @@ func (s *Spool) envelopeNear(box Box, id string, odd bool) (bool, error) {
 		near = near[:2]
 	case box == Cur:
 		near[2].box, near[2].kind = Cur, KindDone
-		if pair, err := exists(s.dirs[New], id+KindContent.Suffix()); err != nil {
+		if pair, err := s.exists(New, id+KindContent.Suffix()); err != nil {
 			return false, err
 		} else if pair { // the envelope in new is another message's
 			near = near[1:]
 		}
 	}
 	for _, n := range near {
-		if has, err := exists(s.dirs[n.box], id+n.kind.Suffix()); err != nil || has {
+		if has, err := s.exists(n.box, id+n.kind.Suffix()); err != nil || has {
 			return has, err
 		}
 	}

@@ -23,6 +23,7 @@ type syscalls struct {
 	reserve  func(fd int, size int64) error
 	truncate func(fd int, size int64) error
 	fstat    func(fd int) (unix.Stat_t, error)
+	lstat    func(dir int, name string) (unix.Stat_t, error)
 	lock     func(fd int) error
 	touch    func(fd int, mode uint32) error // fchmod to the mode that the file has
 	// syncfs makes all of a file system durable, errors.ErrUnsupported where
@@ -60,6 +61,7 @@ func systemCalls() syscalls {
 		},
 		reserve: reserve,
 		fstat:   fstat,
+		lstat:   lstat,
 		lock:    lock,
 		touch: func(fd int, mode uint32) error {
 			return again(func() error { return unix.Fchmod(fd, mode) })
@@ -86,7 +88,7 @@ func again(call func() error) error {
 func (s *Spool) removeOdd(box Box, name string) error {
 	err := s.sys.unlink(s.dirs[box], name)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		if st, serr := lstat(s.dirs[box], name); serr == nil && isDirectory(&st) {
+		if st, serr := s.lstat(box, name); serr == nil && isDirectory(&st) {
 			err = again(func() error { return unix.Unlinkat(s.dirs[box], name, unix.AT_REMOVEDIR) })
 		}
 	}
@@ -96,7 +98,7 @@ func (s *Spool) removeOdd(box Box, name string) error {
 // moveDirectory is for systems that move by link and unlink. rename can replace
 // nothing with a directory but an empty directory.
 func moveDirectory(fromDir int, from string, toDir int, to string) error {
-	if taken, err := exists(toDir, to); err != nil || taken {
+	if _, err := lstat(toDir, to); err != unix.ENOENT {
 		return cmp.Or(err, error(unix.EEXIST))
 	}
 	return again(func() error { return unix.Renameat(fromDir, from, toDir, to) })
@@ -156,14 +158,24 @@ func isRegular(st *unix.Stat_t) bool { return uint32(st.Mode)&unix.S_IFMT == uni
 
 func isDirectory(st *unix.Stat_t) bool { return uint32(st.Mode)&unix.S_IFMT == unix.S_IFDIR }
 
-// exists tells whether a directory has a name. A look that fails is an error,
-// never a "no".
-func exists(dir int, name string) (bool, error) {
-	_, err := lstat(dir, name)
+// lstat looks at a name in a box.
+func (s *Spool) lstat(box Box, name string) (unix.Stat_t, error) {
+	return s.sys.lstat(s.dirs[box], name)
+}
+
+// statIfThere is lstat, with Ino 0 where there is no such name.
+func (s *Spool) statIfThere(box Box, name string) (unix.Stat_t, error) {
+	st, err := s.lstat(box, name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
+		return unix.Stat_t{}, nil
 	}
-	return err == nil, err
+	return st, err
+}
+
+// exists tells whether a box has a name. A look that fails is an error, never a "no".
+func (s *Spool) exists(box Box, name string) (bool, error) {
+	st, err := s.statIfThere(box, name)
+	return err == nil && st.Ino != 0, err
 }
 
 func lock(fd int) error {

@@ -3,7 +3,6 @@ package spoolfmt
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 
 	"golang.org/x/sys/unix"
 )
@@ -27,22 +26,14 @@ func (f *files) either() *unix.Stat_t {
 }
 
 func (s *Spool) filesIn(box Box, id string) (f files, err error) {
-	if f.content, err = statIfThere(s.dirs[box], id+KindContent.Suffix()); err != nil {
+	if f.content, err = s.statIfThere(box, id+KindContent.Suffix()); err != nil {
 		return f, err
 	}
-	if f.env, err = statIfThere(s.dirs[box], id+KindEnvelope.Suffix()); err != nil {
+	if f.env, err = s.statIfThere(box, id+KindEnvelope.Suffix()); err != nil {
 		return f, err
 	}
-	f.done, err = statIfThere(s.dirs[box], id+KindDone.Suffix())
+	f.done, err = s.statIfThere(box, id+KindDone.Suffix())
 	return f, err
-}
-
-func statIfThere(dir int, name string) (unix.Stat_t, error) {
-	st, err := lstat(dir, name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return unix.Stat_t{}, nil
-	}
-	return st, err
 }
 
 func linked(st *unix.Stat_t) bool { return st.Ino != 0 && st.Nlink > 1 }
