@@ -75,11 +75,14 @@ func (d *dispatcher) toSort(now time.Time) []item {
 		if !ok {
 			break
 		}
-		if d.known[it.name] == nil && !d.looks.has(it.name) {
+		switch k := d.known[it.name]; {
+		case k != nil:
+			k.again = k.again || k.busy && it.cur // an operator may have made it due just now
+		case !d.looks.has(it.name):
 			batch = append(batch, it)
 		}
 	}
-	if l, ok := d.only(); ok {
+	if l, ok := d.only(len(batch)); ok {
 		for _, it := range batch {
 			d.put(l, it, "")
 		}
@@ -90,13 +93,15 @@ func (d *dispatcher) toSort(now time.Time) []item {
 }
 
 // only returns the lane if there is one for all mail, and it does not matter for whom
-// the mail is: then nothing has to be routed.
-func (d *dispatcher) only() (*lane, bool) {
+// these messages are: then nothing has to be routed. A lone message need not wait for
+// that either.
+func (d *dispatcher) only(messages int) (*lane, bool) {
 	if len(d.lanes) != 1 {
 		return nil, false
 	}
-	_, keyed := d.lanes[0].agent.(agent.Keyer)
-	return d.lanes[0], !keyed
+	l := d.lanes[0]
+	_, keyed := l.agent.(agent.Keyer)
+	return l, !keyed || messages == 1 && l.running == 0 && l.size == 0 && l.share() > 1
 }
 
 func (d *dispatcher) hungry() bool {

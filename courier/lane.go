@@ -30,7 +30,7 @@ type lane struct {
 
 	running  int
 	deferred int            // of those that run
-	keys     map[string]int // deliveries that run, by key
+	keys     map[string]int // deliveries that run, by key; "" is not known, and counts as any
 	gate     gate
 }
 
@@ -110,7 +110,7 @@ func (l *lane) next(now time.Time) (item, bool) {
 		}
 		for !l.ready[k].empty() {
 			it := l.ready[k].pop()
-			if it.key == "" || l.keys[it.key] < l.share() {
+			if it.key == "" || l.keys[it.key]+l.keys[""] < l.share() {
 				l.begin(it)
 				return it, true
 			}
@@ -126,9 +126,7 @@ func (l *lane) begin(it item) {
 	if it.cur {
 		l.deferred++
 	}
-	if it.key != "" {
-		l.keys[it.key]++
-	}
+	l.keys[it.key]++
 	l.gate.start(it.name)
 }
 
@@ -149,19 +147,29 @@ func (l *lane) end(it item) {
 		l.deferred--
 	}
 	l.gate.end(it.name)
-	if it.key == "" {
-		return
-	}
 	l.keys[it.key]--
 	if l.keys[it.key] == 0 {
 		delete(l.keys, it.key)
 	}
-	if q := l.blocked[it.key]; q != nil {
-		next := q.pop()
-		l.ready[kind(next)].insert(next)
-		if q.empty() {
-			delete(l.blocked, it.key)
-		}
+	if it.key != "" {
+		l.unblock(it.key)
+		return
+	}
+	for key := range l.blocked {
+		l.unblock(key)
+	}
+}
+
+// unblock lets one message of a key take part again.
+func (l *lane) unblock(key string) {
+	q := l.blocked[key]
+	if q == nil {
+		return
+	}
+	next := q.pop()
+	l.ready[kind(next)].insert(next)
+	if q.empty() {
+		delete(l.blocked, key)
 	}
 }
 

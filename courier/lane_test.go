@@ -3,6 +3,7 @@ package courier
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"testing"
 	"time"
 
@@ -49,6 +50,66 @@ func TestLaneTurns(t *testing.T) {
 	}
 	if n != 3 {
 		t.Errorf("deferred mail has %d of 4 slots", n)
+	}
+}
+
+// TestLoneMessage: a message that comes alone starts before anybody knows whose it is,
+// and counts as anybody's: a mailbox that hangs does not get the last slot by that.
+func TestLoneMessage(t *testing.T) {
+	cfg, err := Config{Dir: "/spool", Agent: keyed{all(agent.Result{})}, MaxChildren: 4, Log: slog.New(slog.DiscardHandler)}.complete()
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, now := newDispatcher(), time.Now()
+	d.configure(&cfg)
+	offer := func(name, key string) bool {
+		d.offer(item{at: now.UnixNano(), name: name})
+		for _, it := range d.toSort(now) {
+			d.sorting = false
+			d.sorted(it, []place{{key: key}})
+		}
+		_, ok := d.next(now)
+		return ok
+	}
+	for i, want := range []bool{true, true, true, false, false} {
+		if got := offer(fmt.Sprint("hangs", i), "a"); got != want {
+			t.Fatalf("%d of 4 run, and another one starts: %v", i, got)
+		}
+	}
+	if !offer("good", "b") {
+		t.Error("a mailbox that hangs has all slots")
+	}
+	d.lanes[0].end(item{name: "hangs0"})
+	if _, ok := d.next(now); !ok {
+		t.Error("what the lone message kept waiting does not start after it")
+	}
+}
+
+// keyed is an agent whose mail for one recipient may hang together.
+type keyed struct{ agentFunc }
+
+func (keyed) Key(to string) string { return to }
+
+// TestMetAgain: a message that is made due while its attempt ends is tried again at
+// once: the scan that finds it due comes while it is worked on.
+func TestMetAgain(t *testing.T) {
+	cfg, err := Config{Dir: "/spool", Agent: all(agent.Result{}), Log: slog.New(slog.DiscardHandler)}.complete()
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, now := newDispatcher(), time.Now()
+	d.configure(&cfg)
+	it := item{at: now.UnixNano(), name: "m.envelope", cur: true}
+	d.intake.add(it)
+	d.toSort(now)
+	running, ok := d.next(now)
+	if !ok {
+		t.Fatal("does not start")
+	}
+	d.intake.add(it)
+	d.toSort(now)
+	if !d.ended(running) {
+		t.Error("it waits for its time")
 	}
 }
 

@@ -65,7 +65,7 @@ func TestOnceMoved(t *testing.T) {
 			if err := os.Rename(b.path("new"), b.path("away")); err != nil {
 				t.Error(err)
 			}
-			b.nothing(50*time.Millisecond, "the event that new moved comes first")
+			b.eventually("the loop sees that new moved", func() bool { return b.log.count("msg=spool-moved") == 1 })
 		}
 		return job.Same(agent.Result{Outcome: agent.Delivered}), nil
 	})
