@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"os"
@@ -21,11 +22,7 @@ import (
 // ends. One of them gets no answer.
 func nameserver(t *testing.T, address string) {
 	t.Helper()
-	conn, err := net.ListenPacket("udp4", address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { conn.Close() })
+	conn := free(t, func() (net.PacketConn, error) { return net.ListenPacket("udp4", address) })
 	records := map[string]dnsmessage.ResourceBody{
 		"PTR 1.0.77.127.in-addr.arpa.": &dnsmessage.PTRResource{PTR: dnsmessage.MustNewName("mail.example.com.")},
 		"A mail.example.com.":          &dnsmessage.AResource{A: [4]byte{127, 77, 0, 1}},
@@ -62,6 +59,21 @@ func nameserver(t *testing.T, address string) {
 	}()
 }
 
+// free listens, until the end of the test and those that run in it. It waits while another
+// run of this test has the port.
+func free[L io.Closer](t *testing.T, listen func() (L, error)) L {
+	t.Helper()
+	l, err := listen()
+	for end := time.Now().Add(time.Minute); errors.Is(err, syscall.EADDRINUSE) && time.Now().Before(end); l, err = listen() {
+		time.Sleep(10 * time.Millisecond)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	return l
+}
+
 // TestNames has the look-up child ask a DNS and an ident server, as it does in
 // earnest: the system's resolver, port 113, and only the addresses are invented.
 func TestNames(t *testing.T) {
@@ -75,11 +87,7 @@ func TestNames(t *testing.T) {
 		t.Fatal(err)
 	}
 	nameserver(t, "127.77.0.53:53")
-	l, err := net.Listen("tcp4", "127.77.0.1:113")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() }) // after the parallel tests
+	l := free(t, func() (net.Listener, error) { return net.Listen("tcp4", "127.77.0.1:113") })
 	go func() {
 		for {
 			conn, err := l.Accept()

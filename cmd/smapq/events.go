@@ -40,13 +40,22 @@ type eventReader struct {
 	s       *spoolfmt.Spool
 	fs      *fsnotify.Watcher
 	claimed map[string]bool // ids that were seen to be claimed
+	left    map[string]bool // ids whose envelopes have left new: in cur, the next event is their claim
 }
 
 // maxClaimed bounds what an eventReader remembers.
 const maxClaimed = 10_000
 
+// remember adds an id to a map that must not grow for ever.
+func remember(ids map[string]bool, id string) {
+	if len(ids) >= maxClaimed {
+		clear(ids)
+	}
+	ids[id] = true
+}
+
 func newEventReader(s *spoolfmt.Spool) *eventReader {
-	m := &eventReader{s: s, claimed: make(map[string]bool)}
+	m := &eventReader{s: s, claimed: make(map[string]bool), left: make(map[string]bool)}
 	w, err := fsnotify.NewBufferedWatcher(4096)
 	if err != nil {
 		return m
@@ -109,8 +118,11 @@ func (m *eventReader) interpret(e fsnotify.Event, now time.Time) (change, bool) 
 	left := e.Has(fsnotify.Rename)
 	switch filepath.Clean(dir) {
 	case m.s.Path(spoolfmt.New):
-		if created {
+		switch {
+		case created:
 			h.Event = eventCommitted
+		case left && kind == spoolfmt.KindEnvelope:
+			remember(m.left, id)
 		}
 	case m.s.Path(spoolfmt.Cur):
 		if kind == spoolfmt.KindDrop {
@@ -138,6 +150,10 @@ func (m *eventReader) has(b spoolfmt.Box, id string) bool {
 // of an envelope appear.
 func (m *eventReader) inCur(e fsnotify.Event, id string, now time.Time) (event string, next *time.Time) {
 	switch {
+	case e.Has(fsnotify.Create) && m.left[id]: // the file may say what came after that
+		delete(m.left, id)
+		remember(m.claimed, id)
+		return eventClaimed, nil
 	case e.Has(fsnotify.Create):
 		info, err := m.s.Stat(spoolfmt.Cur, id+spoolfmt.KindEnvelope.Suffix())
 		if errors.Is(err, fs.ErrNotExist) && m.claimed[id] {
@@ -150,10 +166,7 @@ func (m *eventReader) inCur(e fsnotify.Event, id string, now time.Time) (event s
 		if m.claimed[id] {
 			return "", nil
 		}
-		if len(m.claimed) >= maxClaimed {
-			clear(m.claimed)
-		}
-		m.claimed[id] = true
+		remember(m.claimed, id)
 		return eventClaimed, nil
 	case e.Has(fsnotify.Remove), e.Has(fsnotify.Rename): // to .done
 		delete(m.claimed, id)

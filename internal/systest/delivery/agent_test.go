@@ -73,31 +73,12 @@ daemon@*)
 esac
 `
 
-// TestAgentTroubles: an agent that hangs and is deaf, dies of a signal, prints megabytes, or leaves a child behind that
-// holds its output. Each message is deferred with the reason; the others are delivered meanwhile.
+// TestAgentTroubles: an agent that dies of a signal, prints megabytes, or leaves a child behind that holds its output.
+// Each message is deferred with the reason; the others are delivered meanwhile.
 func TestAgentTroubles(t *testing.T) {
 	t.Parallel()
-	s := kit.NewSite(t)
-	uid, gid := kit.IDs(t, kit.SmapdUser)
-	s.Mkdir(s.File("state"), 0o755, uid, gid)
-	agent := kit.WriteAgent(s, strings.ReplaceAll(troublesScript, "DIR", s.File("state")))
-	s.Rules("smapd: log stderr", "smapd: retry 3600", "smapd: agent-timeout 3", "smapd: agent exec "+agent)
-	feeder := kit.OwnFeeder(t, s.Spool)
-	want := map[string]string{"hang": "agent timeout", "signal": "killed by signal 11", "much": "the end", "daemon": "exit 75"}
-	for mark := range want {
-		feeder.Pair(mark, "bob@system.test")
-	}
-	daemon := kit.Start(t, kit.Program(t, "smapd"), "-c", s.Table)
+	s, daemon := troubles(t, "", map[string]string{"signal": "killed by signal 11", "much": "the end", "daemon": "exit 75"})
 	t.Cleanup(func() { syscall.Kill(pidIn(t, s.File("state", "daemon")), syscall.SIGKILL) }) //nolint:errcheck // if it is there
-	feeder.Pair("good", "bob@system.test")
-	for mark, text := range want {
-		if !kit.Eventually(30*time.Second, func() bool { return strings.Contains(s.Field("cur", mark, "Last-Error"), text) }) {
-			t.Errorf("%s: Last-Error %q, want %q in it", mark, s.Field("cur", mark, "Last-Error"), text)
-		}
-	}
-	if !kit.Eventually(5*time.Second, func() bool { return strings.Contains(daemon.Log(), "finished id=good") }) {
-		t.Error("the good message was not delivered")
-	}
 	if n := len(s.Field("cur", "much", "Last-Error")); n > 1000 {
 		t.Errorf("Last-Error has %d octets", n)
 	}
@@ -106,10 +87,42 @@ func TestAgentTroubles(t *testing.T) {
 			t.Errorf("process %d took %d KiB for 80 MB of output", pid, kib)
 		}
 	}
+}
+
+// TestAgentHangs: an agent that hangs and is deaf ends at the agent timeout, with all that it started.
+func TestAgentHangs(t *testing.T) {
+	t.Parallel()
+	s, _ := troubles(t, "smapd: agent-timeout 3", map[string]string{"hang": "agent timeout"})
 	hanging := pidIn(t, s.File("state", "hanging"))
 	if !kit.Eventually(10*time.Second, func() bool { return syscall.Kill(-hanging, 0) == syscall.ESRCH }) {
 		t.Errorf("something of process group %d is left", hanging)
 	}
+}
+
+// troubles runs smapd until each message, which is named after its trouble, has its Last-Error, and a good one is
+// delivered.
+func troubles(t *testing.T, rule string, want map[string]string) (*kit.Site, *kit.Process) {
+	t.Helper()
+	s := kit.NewSite(t)
+	uid, gid := kit.IDs(t, kit.SmapdUser)
+	s.Mkdir(s.File("state"), 0o755, uid, gid)
+	agent := kit.WriteAgent(s, strings.ReplaceAll(troublesScript, "DIR", s.File("state")))
+	s.Rules("smapd: log stderr", "smapd: retry 3600", rule, "smapd: agent exec "+agent)
+	feeder := kit.OwnFeeder(t, s.Spool)
+	for mark := range want {
+		feeder.Pair(mark, "bob@system.test")
+	}
+	daemon := kit.Start(t, kit.Program(t, "smapd"), "-c", s.Table)
+	feeder.Pair("good", "bob@system.test")
+	for mark, text := range want {
+		if !kit.Eventually(30*time.Second, func() bool { return strings.Contains(s.Field("cur", mark, "Last-Error"), text) }) {
+			t.Errorf("%s: Last-Error %q, want %q in it", mark, s.Field("cur", mark, "Last-Error"), text)
+		}
+	}
+	if !kit.Eventually(30*time.Second, func() bool { return strings.Contains(daemon.Log(), "finished id=good") }) {
+		t.Error("the good message was not delivered")
+	}
+	return s, daemon
 }
 
 // pidIn reads a process id that a script has written into a file.
