@@ -39,6 +39,9 @@ func (c *Claim) copyContent() error {
 // intoMemory makes the copy's file in memory, if enough of that is left.
 func (c *Claim) intoMemory() bool {
 	size := c.env.Size()
+	if size > maxMemory { // a sum of several could pass the largest number
+		return false
+	}
 	if c.s.memory.Add(size) > maxMemory {
 		c.s.memory.Add(-size)
 		return false
