@@ -125,8 +125,10 @@ func (d *delivery) fail(file, reason string, expired bool) result {
 	switch {
 	case err != nil:
 		return d.unwritten(err)
-	case !fed:
+	case !fed && d.reportAgain():
 		return d.reportLater()
+	case !fed: // a person has to tell the sender
+		reason += "; the sender was not told: " + d.feeding.Error()
 	case d.allTold():
 		return d.finish()
 	}

@@ -123,6 +123,20 @@ func (d *delivery) tryReport() (bool, error) {
 	return false, d.claim.Reserve()
 }
 
+// reportAgain tells whether a report of failures that could not be fed is tried again: for
+// as long as a message is, from the first failure that the sender does not know of.
+func (d *delivery) reportAgain() bool {
+	now := time.Now()
+	since, told := now, d.told()
+	for _, r := range d.env.Recipients() {
+		if o := r.Outcome; o != nil && o.Status == envelope.StatusFailed && o.Time.After(told) && o.Time.Before(since) {
+			since = o.Time
+		}
+	}
+	_, again := d.cfg.Schedule.Next(since, now, d.attempts()+1)
+	return again
+}
+
 // failure is what a report says of a recipient that failed.
 func (d *delivery) failure(to envelope.Path, text string) dsn.Recipient {
 	n := dsn.Recipient{Path: to, Action: dsn.Failed, Status: statusIn(text), Text: text}

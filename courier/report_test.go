@@ -624,3 +624,24 @@ func TestReportNoRoom(t *testing.T) {
 		}
 	}
 }
+
+// TestReportNever: a report that cannot be fed is not tried for ever. In the end its message
+// is set aside, and says that nobody was told.
+func TestReportNever(t *testing.T) {
+	b, a := newReporter(t)
+	id := b.send("x\n", "a@example.com", "bad@x.test")
+	d := b.attempted(id, a)
+	d.cfg.Schedule.MaxAge = time.Microsecond
+	closed, err := spoolfmt.OpenDrainer(t.TempDir(), spoolfmt.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	closed.Close()
+	d.spool = closed // which no report can be fed to
+	if r := d.decide(); r.verdict != verdictAside {
+		t.Fatalf("verdict %d: %v", r.verdict, r.err)
+	}
+	if env := b.envelope("bad/" + id + ".envelope"); !strings.Contains(env.Reason(), "the sender was not told: ") {
+		t.Errorf("set aside: %q", env.Reason())
+	}
+}
