@@ -368,32 +368,3 @@ func TestLinkedCostNothing(t *testing.T) {
 		b.eventually("an honest message", func() bool { return b.log.count("to=<good@x.test>") > was })
 	}
 }
-
-// TestWaitingSaysWhy: while an agent cannot be reached, the envelopes of the messages
-// that wait for it say why, also of those that were not tried.
-func TestWaitingSaysWhy(t *testing.T) {
-	t.Parallel()
-	b := newBench(t, agentFunc(func(context.Context, *agent.Job) ([]agent.Result, error) {
-		return nil, &agent.StartError{Agent: "test", Err: errors.New("no route to host")}
-	}))
-	b.cfg.MaxChildren, b.cfg.Wakeup = 1, 200*time.Millisecond
-	for range 20 {
-		b.message("x\n")
-	}
-	b.run()
-	b.eventually("all say why", func() bool {
-		n := 0
-		for _, name := range b.names("cur") {
-			if data, err := os.ReadFile(b.path("cur/" + name)); err == nil && strings.Contains(string(data), "Last-Error: test: no route to host") {
-				n++
-			}
-		}
-		return n == 20
-	})
-	b.halt()
-	for _, name := range b.names("cur") {
-		if strings.HasSuffix(name, ".envelope") && b.envelope("cur/"+name).Get("Attempts") != "" {
-			t.Error("an attempt was counted")
-		}
-	}
-}

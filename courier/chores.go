@@ -6,8 +6,6 @@ import (
 	"time"
 
 	"github.com/google/renameio/v2"
-
-	"smap/spoolfmt/envelope"
 )
 
 // chores are what a courier does besides deliveries. Each runs beside the loop, one
@@ -19,6 +17,9 @@ type chores struct {
 
 	metrics metrics
 	digest  digest
+
+	shut                   *Shut // as it was written
+	shutKnown, writingShut bool
 }
 
 func newChores() *chores { return &chores{metrics: newMetrics()} }
@@ -74,6 +75,7 @@ func (l *loop) upkeep(now time.Time) {
 	}
 	l.sendDigest(now, false)
 	l.writeMetrics(now)
+	l.writeShut()
 }
 
 // flush starts the flush that is due.
@@ -128,10 +130,6 @@ const agingEvery = time.Minute
 // agingBatch bounds one such look.
 const agingBatch = 256
 
-// agingNotes is how many messages get the reason why they wait into their envelopes,
-// for the operator's list, each time that a gate is shut. It costs a sync each.
-const agingNotes = 256
-
 // age looks at messages that wait for a lane whose gate is shut: reports of delays,
 // and the end of the attempts, depend on age alone.
 func (l *loop) age(now time.Time) {
@@ -150,12 +148,7 @@ func (l *loop) age(now time.Time) {
 			l.chores.aging = false
 			l.side.leave(home)
 			for i, w := range waits {
-				g := &w.aging.gate
-				note := g.shut && g.noted < agingNotes && len(found[i].places) > 0 && found[i].why != envelope.CleanText(w.why.Error(), maxText)
-				if note {
-					g.noted++
-				}
-				if note || found[i].aged {
+				if found[i].aged {
 					l.d.aged = append(l.d.aged, w)
 				}
 			}

@@ -50,6 +50,9 @@ type Config struct {
 	BadAdmin string
 	// Hostname is our name in reports; default the host's.
 	Hostname string
+	// Shut is a file that says which lanes' agents cannot be reached, such as ShutFile;
+	// empty is none.
+	Shut string
 	// Metrics is a file for Prometheus' textfile collector; empty is none.
 	Metrics string
 	// Once: deliver what is in the spool and due, then return.

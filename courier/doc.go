@@ -16,6 +16,7 @@
 //	deliver, parts      one claimed message; each lane's part has a goroutine
 //	conclude, notify    what becomes of the message, and what its sender is told
 //	chores, metrics     sweep, flush, aging, digest, metrics
+//	shut                the file that says which lanes are shut
 //
 // # States of a message
 //
@@ -23,11 +24,13 @@
 // or in cur: this process may forget everything at any time.
 //
 //	unknown    on disk only                           a scan or an event finds it
-//	intake     found, not routed                      routed when a lane has room
-//	queued     in the queues of its lanes             started when its turn comes
+//	intake     found, not routed                      queued when a lane has room; routed first, unless
+//	                                                  it is alone
+//	queued     in the queues of its lanes             started when its turn comes and a gate lets it
 //	blocked    in a lane: its key has its share       queued when a delivery of the key ends
 //	waits      in a lane: its agent was not reached   queued after 250 ms, up to 30 s
-//	locked     among the looks: locked, or odd        routed at an event, or when a look finds it free
+//	locked     among the looks: locked, odd, or the   intake at an event, or when a look finds it free
+//	           spool could not be written
 //	running    claimed; parts of lanes deliver        finished, deferred, set aside or given back
 //	held       claimed; its outcome is not written    written again each second, up to 30 s
 //	deferred   in cur with the time of its attempt    intake at that time
@@ -39,8 +42,10 @@
 // New and deferred mail start in turn (TestLaneTurns, TestDueAmongNew). What one
 // message meets shuts no gate (TestGate). A locked message costs a lane one look
 // (TestLockedCostNothing). The work of an event does not grow with the backlog
-// (TestWorkIsBounded). Memory is bounded: at most 8,192 messages in each lane, and
-// 32,768 in each queue of the intake; a scan finds the others when there is room.
+// (TestWorkIsBounded). Memory is bounded: at most 8,192 messages in each lane, 1,024
+// among the looks, and 32,768 in each queue of the intake; a scan finds the others when
+// there is room. While an agent cannot be reached, the slot of the looks serves messages
+// whose age alone is a reason to act (TestUnreachedExpires).
 //
 // # Delivered twice
 //

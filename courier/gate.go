@@ -24,7 +24,6 @@ type gate struct {
 	until   time.Time // the next probe, while it is shut
 	probe   string    // the message that is the probe now
 	logged  bool
-	noted   int // messages that wait for it and whose envelope says why
 }
 
 // trouble takes in that a message met trouble. It returns true when that shuts the

@@ -18,6 +18,7 @@ import (
 //
 // The case of ASCII letters does not matter, of others it does.
 type Pattern struct {
+	text      string // as it was written
 	local     string
 	prefix    bool // local is the begin of a local part
 	domain    string
@@ -32,7 +33,7 @@ func ParsePattern(s string) (Pattern, error) {
 	if i := strings.LastIndexByte(s, '@'); i >= 0 {
 		local, domain, address = s[:i], s[i+1:], true
 	}
-	p := Pattern{local: lower(local), domain: lower(domain), anyLocal: !address, anyDomain: address && domain == ""}
+	p := Pattern{text: s, local: lower(local), domain: lower(domain), anyLocal: !address, anyDomain: address && domain == ""}
 	if address {
 		p.local, p.prefix = strings.CutSuffix(p.local, "*")
 	} else {

@@ -24,8 +24,7 @@ type sorter struct {
 type sorted struct {
 	item   item
 	places []place
-	aged   bool   // its sender is to be told of a delay, or it is too old
-	why    string // why it waits, as its envelope has it
+	aged   bool // its sender is to be told of a delay, or it is too old
 }
 
 // sort routes one message, and with aging finds out whether its age is a reason to
@@ -35,7 +34,6 @@ func (s *sorter) sort(it item, aging bool, now time.Time) sorted {
 	id, kind := spoolfmt.SplitName(it.name)
 	var to []envelope.Path
 	var own, aged bool
-	var why string
 	if kind == spoolfmt.KindDrop {
 		to = s.drop(it)
 	} else {
@@ -46,10 +44,10 @@ func (s *sorter) sort(it item, aging bool, now time.Time) sorted {
 		case err == nil:
 			it.cur = it.cur || box == spoolfmt.Cur
 			to, own = env.Pending(), isOwn(s.spool, box, id, env)
-			aged, why = aging && s.aged(env, box, id, now), env.Get("Last-Error")
+			aged = aging && s.aged(env, box, id, now)
 		}
 	}
-	r := sorted{item: it, aged: aged, why: why}
+	r := sorted{item: it, aged: aged}
 	for _, p := range to {
 		lane := s.cfg.laneFor(own, p.Address)
 		if !placed(r.places, lane) {
@@ -109,10 +107,15 @@ func (s *sorter) drop(it item) []envelope.Path {
 	return to
 }
 
+// marked tells whether an envelope says that a courier wrote it.
+func marked(env *envelope.Envelope) bool {
+	return env.Get(fieldReport) != "" && env.Sender().Address == ""
+}
+
 // isOwn tells whether a courier fed this message: the field alone proves nothing,
 // since any feeder can write it, but the owner of the file does.
 func isOwn(sp *spoolfmt.Spool, box spoolfmt.Box, id string, env *envelope.Envelope) bool {
-	if env.Get(fieldReport) == "" || env.Sender().Address != "" {
+	if !marked(env) {
 		return false
 	}
 	info, err := sp.Stat(box, id+spoolfmt.KindContent.Suffix())

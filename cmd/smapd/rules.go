@@ -189,6 +189,7 @@ func (r *rules) config() (courier.Config, error) {
 		BadAdmin:     t.String(netperm.BadAdmin),
 		Hostname:     t.String(netperm.Hostname),
 		Metrics:      t.String(netperm.Metrics),
+		Shut:         courier.ShutFile(t.String(netperm.Directory)),
 		Once:         r.Once,
 	}
 	if cfg.BadAdmin == "none" {

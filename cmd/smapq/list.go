@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path/filepath"
 	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"smap/courier"
 	"smap/spoolfmt"
 )
 
@@ -126,13 +128,13 @@ func (a *app) eachRowOf(ctx context.Context, s *spoolfmt.Spool, f *filter, do fu
 	if err := f.check(); err != nil {
 		return err
 	}
-	now := a.now()
+	now, shut := a.now(), a.shut(s)
 	p := newProgress(a.err, "messages read:")
 	defer p.end()
 	rows, errs := make([]row, chunkSize), make([]error, chunkSize)
 	seen := 0
 	sorted, err := walk(ctx, s, walkBoxes(s), maxSorted, func(part []ref) error {
-		parallel(len(part), func(i int, buf []byte) { rows[i], errs[i] = read(s, part[i], now, buf) })
+		parallel(len(part), func(i int, buf []byte) { rows[i], errs[i] = read(s, part[i], now, buf, shut) })
 		err := eachGood(rows[:len(part)], errs, f, now, do)
 		seen += len(part)
 		p.at(seen &^ 255)
@@ -142,6 +144,15 @@ func (a *app) eachRowOf(ctx context.Context, s *spoolfmt.Spool, f *filter, do fu
 		fmt.Fprintf(a.err, "smapq: more than %d messages: not sorted\n", maxSorted)
 	}
 	return err
+}
+
+// shut returns which lanes of smapd are shut. Where that cannot be read, nobody knows.
+func (a *app) shut(s *spoolfmt.Spool) *courier.Shut {
+	shut, err := courier.ReadShut(filepath.Dir(s.Path(spoolfmt.New)))
+	if err != nil {
+		fmt.Fprintf(a.err, "smapq: why mail waits is not known: %v\n", err)
+	}
+	return shut
 }
 
 func eachGood(rows []row, errs []error, f *filter, now time.Time, do func(*row) error) error {

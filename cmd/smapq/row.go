@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"time"
 
+	"smap/courier"
 	"smap/spoolfmt"
 	"smap/spoolfmt/envelope"
 )
@@ -84,9 +85,9 @@ func stateOf(s *spoolfmt.Spool, r ref, now time.Time) (state string, due time.Ti
 	return stateDue, info.ModTime, nil
 }
 
-// read fills a row. A message that is gone meanwhile is fs.ErrNotExist; one that
+// read fills a row. shut is what smapd says of lanes whose agents cannot be reached. A message that is gone meanwhile is fs.ErrNotExist; one that
 // cannot be read is a row with a problem.
-func read(s *spoolfmt.Spool, r ref, now time.Time, buf []byte) (row, error) {
+func read(s *spoolfmt.Spool, r ref, now time.Time, buf []byte, shut *courier.Shut) (row, error) {
 	out := row{ID: r.id, Box: r.box.String(), Recipients: []recipientJSON{}}
 	state, due, err := stateOf(s, r, now)
 	if err != nil {
@@ -130,6 +131,9 @@ func read(s *spoolfmt.Spool, r ref, now time.Time, buf []byte) (row, error) {
 		return out, nil
 	}
 	out.fill(e)
+	if out.LastError == "" && (state == stateNew || state == stateDue) {
+		out.LastError = shut.Why(e) // mail that was not tried waits for the same reason
+	}
 	if reason != "" {
 		out.Reason = reason
 	}

@@ -194,7 +194,7 @@ func (a *app) showJSON(s *spoolfmt.Spool, r ref) error {
 		Envelope *envelope.Value `json:"envelope"`
 	}{}
 	var err error
-	if out.row, err = read(s, r, a.now(), nil); err != nil {
+	if out.row, err = read(s, r, a.now(), nil, a.shut(s)); err != nil {
 		return err
 	}
 	if r.kind == spoolfmt.KindEnvelope {

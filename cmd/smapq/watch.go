@@ -159,7 +159,7 @@ func (l *live) remember(c change) {
 	default:
 		return
 	}
-	r, err := read(l.spool, ref{id: c.ID, box: box, kind: spoolfmt.KindEnvelope}, c.Time, nil)
+	r, err := read(l.spool, ref{id: c.ID, box: box, kind: spoolfmt.KindEnvelope}, c.Time, nil, nil)
 	if err != nil || r.why() == "" {
 		return
 	}
@@ -171,7 +171,7 @@ func (l *live) inDelivery(t *counts) {
 	l.working = l.working[:0]
 	since := make(map[string]time.Time, len(t.working))
 	for _, r := range t.working {
-		row, err := read(l.spool, r, t.Time, nil)
+		row, err := read(l.spool, r, t.Time, nil, nil)
 		if err != nil {
 			continue
 		}

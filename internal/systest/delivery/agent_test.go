@@ -3,7 +3,9 @@
 package delivery
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"strconv"
 	"strings"
@@ -11,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"smap/courier"
 	"smap/internal/systest/kit"
 )
 
@@ -157,6 +160,12 @@ func TestAgentMissing(t *testing.T) {
 	if !kit.Eventually(10*time.Second, func() bool { return said(" trouble what=agent") == 1 }) {
 		t.Error("the log does not say that the agent is in trouble")
 	}
+	list := func() int { // messages with the reason, also those that were not tried
+		return strings.Count(kit.Run(t, kit.Program(t, "smapq"), "-d", s.Spool, "list", "--json"), "no such file or directory")
+	}
+	if !kit.Eventually(10*time.Second, func() bool { return list() == len(marks) }) {
+		t.Errorf("smapq list says why %d of %d messages wait", list(), len(marks))
+	}
 	if err := os.Chmod(away, 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -176,6 +185,9 @@ func TestAgentMissing(t *testing.T) {
 	}
 	s.Drained(30 * time.Second)
 	agent.Exactly(marks)
+	if !kit.Eventually(10*time.Second, func() bool { _, err := os.Stat(courier.ShutFile(s.Spool)); return errors.Is(err, fs.ErrNotExist) }) {
+		t.Error("the file that says what mail waits for is left")
+	}
 	if n := said(" healed what=agent"); n != 1 {
 		t.Errorf("healed was said %d times", n)
 	}

@@ -1,0 +1,149 @@
+package courier
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"reflect"
+	"time"
+
+	"github.com/google/renameio/v2"
+
+	"smap/spoolfmt/envelope"
+)
+
+// ShutFile returns the path of a file beside the boxes of a spool. It exists while the agent
+// of a lane cannot be reached, so that a person sees why mail waits: also mail that was not
+// tried.
+func ShutFile(dir string) string { return filepath.Join(dir, "smapd-shut.json") }
+
+// A Shut says which lanes' agents cannot be reached, and which mail waits for them. The
+// courier writes it when that changes.
+type Shut struct {
+	Lanes   []ShutLane  `json:"lanes"`
+	Routes  []ShutRoute `json:"routes,omitempty"`
+	Reports bool        `json:"reports,omitempty"` // reports have a lane of their own
+}
+
+// A ShutLane is a lane whose gate is shut. The name of the lane for everything that no
+// route matches is empty.
+type ShutLane struct {
+	Name  string    `json:"name"`
+	Since time.Time `json:"since"`
+	Why   string    `json:"why"`
+}
+
+// A ShutRoute is a Route with its patterns as they were written.
+type ShutRoute struct {
+	Lane     string   `json:"lane"`
+	Patterns []string `json:"patterns"`
+}
+
+// ReadShut reads what the courier of a spool has written. It returns nil where no lane is
+// shut.
+func ReadShut(dir string) (*Shut, error) {
+	data, err := os.ReadFile(ShutFile(dir))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	s := &Shut{}
+	if err := json.Unmarshal(data, s); err != nil {
+		return nil, fmt.Errorf("%s: %w", ShutFile(dir), err)
+	}
+	return s, nil
+}
+
+// Why returns why a message waits, empty where its lanes are not shut.
+func (s *Shut) Why(env *envelope.Envelope) string {
+	if s == nil {
+		return ""
+	}
+	for _, to := range env.Pending() {
+		name := s.lane(to.Address)
+		if s.Reports && marked(env) {
+			name = reportLane
+		}
+		for _, l := range s.Lanes {
+			if l.Name == name {
+				return l.Why
+			}
+		}
+	}
+	return ""
+}
+
+// lane is Config.Lane.
+func (s *Shut) lane(address string) string {
+	for _, r := range s.Routes {
+		for _, text := range r.Patterns {
+			if p, err := ParsePattern(text); err == nil && p.Match(address) {
+				return r.Lane
+			}
+		}
+	}
+	return ""
+}
+
+// shut returns what is to be in the file, nil for no file.
+func (d *dispatcher) shut(cfg *Config) *Shut {
+	var s *Shut
+	for _, l := range d.lanes {
+		if !l.gate.shut {
+			continue
+		}
+		if s == nil {
+			s = &Shut{Reports: cfg.BounceAgent != nil}
+		}
+		s.Lanes = append(s.Lanes, ShutLane{l.name, l.gate.since.UTC().Truncate(time.Second), envelope.CleanText(l.gate.why.Error(), maxText)})
+	}
+	if s == nil {
+		return nil
+	}
+	for _, r := range cfg.Routes {
+		route := ShutRoute{Lane: r.Lane}
+		for _, p := range r.Patterns {
+			route.Patterns = append(route.Patterns, p.text)
+		}
+		s.Routes = append(s.Routes, route)
+	}
+	return s
+}
+
+// write puts it into its file.
+func (s *Shut) write(path string) error {
+	if s == nil {
+		if err := os.Remove(path); !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		return nil
+	}
+	data, err := json.Marshal(s)
+	if err != nil {
+		return err
+	}
+	return renameio.WriteFile(path, append(data, '\n'), 0o640)
+}
+
+// writeShut writes the file when a lane was shut or opened, or has another reason.
+func (l *loop) writeShut() {
+	c := l.chores
+	now := l.d.shut(l.cfg)
+	if l.cfg.Shut == "" || c.writingShut || l.side.home.moved || c.shutKnown && reflect.DeepEqual(now, c.shut) {
+		return
+	}
+	c.shut, c.shutKnown, c.writingShut = now, true, true
+	path := l.cfg.Shut
+	l.beside(func() func(time.Time) {
+		err := now.write(path)
+		return func(now time.Time) {
+			c.writingShut = false
+			l.choreEnded("shut lanes", err, now)
+		}
+	})
+}
