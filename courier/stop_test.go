@@ -1,9 +1,13 @@
 package courier
 
 import (
+	"os"
+	"path/filepath"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"smap/courier/agent"
 )
 
 // TestStopFlushes: what finishes during the grace of a stop is flushed at once, and does
@@ -28,4 +32,21 @@ func TestStopFlushes(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// TestStopInterrupts: a stop ends an agent that hangs, and counts no attempt.
+func TestStopInterrupts(t *testing.T) {
+	mark := filepath.Join(t.TempDir(), "started")
+	b := newBench(t, &agent.Exec{Argv: []string{"/bin/sh", "-c", `: >"$0"; exec sleep 3600`, mark}})
+	id := b.message("x\n")
+	b.run()
+	b.eventually("the agent runs", func() bool { _, err := os.Stat(mark); return err == nil })
+	begin := time.Now()
+	b.halt()
+	if d := time.Since(begin); d > 3*time.Second {
+		t.Errorf("stop took %v", d)
+	}
+	if e := b.envelope("cur/" + id + ".envelope"); e.Get("Attempts") != "" {
+		t.Error("an attempt was counted")
+	}
 }

@@ -5,11 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"smap/courier/agent"
+	"smap/spoolfmt"
 	"smap/spoolfmt/envelope"
 )
 
@@ -78,5 +82,114 @@ func TestContentTrouble(t *testing.T) {
 	b.halt()
 	if calls != 3 || b.log.count("msg=deferred") != 0 || b.log.count("msg=finished") != 1 {
 		t.Errorf("%d calls", calls)
+	}
+}
+
+func TestAgentMissing(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	program := filepath.Join(dir, "agent")
+	b := newBench(t, &agent.Exec{Argv: []string{program}})
+	b.run()
+	for i := range 5 {
+		b.message(fmt.Sprintf("%d\n", i))
+	}
+	b.eventually("said", func() bool { return b.log.count("msg=trouble") == 1 })
+	tried := func() int {
+		n := 0
+		for _, name := range b.names("cur") {
+			if data, err := os.ReadFile(b.path("cur/" + name)); err == nil && strings.Contains(string(data), "Last-Error: ") {
+				n++
+			}
+		}
+		return n
+	}
+	b.eventually("several were tried", func() bool { return tried() >= 3 })
+	for _, n := range b.names("cur") {
+		if strings.HasSuffix(n, ".envelope") && b.envelope("cur/"+n).Get("Attempts") != "" {
+			t.Error("an attempt was counted")
+		}
+	}
+	if err := os.Symlink("/bin/true", program); err != nil {
+		t.Fatal(err)
+	}
+	b.eventually("healed", b.empty)
+	if b.log.count("msg=trouble") != 1 || b.log.count("msg=healed") != 1 || b.log.count("msg=finished") != 5 {
+		t.Error("log lines")
+	}
+}
+
+func TestAgentMissingOnce(t *testing.T) {
+	b := newBench(t, &agent.Exec{Argv: []string{"/nonexistent/agent"}})
+	b.message("x\n")
+	if err := b.once(); !errors.Is(err, ErrUndelivered) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestOutcomeHeld: an outcome that cannot be written stays in memory and blocks
+// another delivery; it is written when that is possible again.
+func TestOutcomeHeld(t *testing.T) { // not parallel: its limit is the process's
+	var old syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_FSIZE, &old); err != nil {
+		t.Fatal(err)
+	}
+	set := func(l syscall.Rlimit) {
+		if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &l); err != nil {
+			t.Error(err)
+		}
+	}
+	var mu sync.Mutex
+	calls := 0
+	b := newBench(t, agentFunc(func(_ context.Context, job *agent.Job) ([]agent.Result, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		calls++
+		set(syscall.Rlimit{Cur: 1, Max: old.Max})
+		return []agent.Result{{Outcome: agent.Delivered}, {Outcome: agent.Failed, Text: "no"}}, nil
+	}))
+	b.cfg.Wakeup = 100 * time.Millisecond
+	id := b.message("x\n", "a@example.org", "b@example.org")
+	b.run()
+	b.eventually("trouble", func() bool { return b.log.count("msg=trouble") > 0 })
+	b.nothing(300*time.Millisecond, "three rescans, which must not start the message again")
+	set(old)
+	b.eventually("set aside", func() bool { return b.exists("bad/" + id + ".envelope") })
+	b.halt()
+	if calls != 1 {
+		t.Errorf("delivered %d times", calls)
+	}
+	if b.log.count("msg=healed") != 1 {
+		t.Error("no healed line")
+	}
+}
+
+func TestNewMoved(t *testing.T) {
+	t.Parallel()
+	var got tally
+	b := newBench(t, agentFunc(got.Deliver))
+	b.run()
+	b.message("1\n")
+	b.eventually("first", func() bool { return got.len() == 1 })
+	b.eventually("empty", b.empty)
+	if err := os.Rename(b.path("new"), b.path("away")); err != nil {
+		t.Fatal(err)
+	}
+	b.eventually("said", func() bool { return b.log.count("msg=spool-moved") == 1 })
+	b.nothing(100*time.Millisecond, "a courier that made the box would do so when it logs that the spool moved")
+	if b.exists("new") {
+		t.Error("new was made again")
+	}
+	if err := os.Mkdir(b.path("new"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	b.feed.Close()
+	b.feed, _ = spoolfmt.OpenDrainer(b.dir, spoolfmt.Options{})
+	b.message("2\n")
+	b.eventually("second", func() bool { return got.len() == 2 })
+	b.message("3\n")
+	b.eventually("third", func() bool { return got.len() == 3 })
+	if b.log.count("msg=healed") != 1 {
+		t.Error("no healed line")
 	}
 }
