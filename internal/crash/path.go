@@ -1,6 +1,7 @@
 package crash
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"path"
@@ -11,11 +12,12 @@ import (
 // A Follower holds records against SPOOL-FORMAT.md, as the model has it: after each operation every message is in a state
 // of the table in section 7, and no step is taken before the syncs that it needs.
 type Follower struct {
-	now    int
-	names  map[string]*traced
-	moved  map[string]int // by name: when it came into its box
-	synced map[string]int // by box: when its last sync began
-	seen   map[string]*message
+	now     int
+	names   map[string]*traced
+	moved   map[string]int // by name: when it came into its box
+	synced  map[string]int // by box: when its last sync began
+	seen    map[string]*message
+	answers int
 }
 
 // NewFollower begins with an empty spool.
@@ -25,6 +27,9 @@ func NewFollower() *Follower {
 
 // Messages is how many there were until now.
 func (f *Follower) Messages() int { return len(f.seen) }
+
+// Answers is how many messages a client was told of, each of them durable.
+func (f *Follower) Answers() int { return f.answers }
 
 // Follow goes through the operations of one record. Its error names the first that is no step of the format.
 func (f *Follower) Follow(ops []Op) error {
@@ -216,13 +221,16 @@ func (f *Follower) inBad(id, suffix string) bool {
 	return false
 }
 
-var accepted = regexp.MustCompile(`Mail accepted, id ([^\s]+)`)
+var accepted = regexp.MustCompile(`Mail accepted(?:, id ([^\s]+))?`)
 
 // say checks that what a client is told is durable.
 func (f *Follower) say(text string) error {
 	for _, match := range accepted.FindAllStringSubmatch(text, -1) {
+		f.answers++
 		m := f.seen[match[1]]
 		switch {
+		case match[1] == "":
+			return errors.New("an answer without an id, as those who say HELO get it: nothing tells whose it is")
 		case m == nil || m.envelope == nil || m.content == nil:
 			return fmt.Errorf("%s was never committed", match[1])
 		case m.content.synced < m.content.written:

@@ -33,6 +33,9 @@ func TestFollow(t *testing.T) {
 		if f.Messages() < least {
 			t.Errorf("%s: only %d messages", name, f.Messages())
 		}
+		if f.Answers() == 0 {
+			t.Errorf("%s: no answer was looked at", name)
+		}
 	}
 }
 
@@ -56,6 +59,12 @@ func TestFollowNotices(t *testing.T) {
 			func(op Op) bool {
 				return op.Kind == Move && strings.HasPrefix(op.To, "cur/") && strings.HasSuffix(op.To, ".eml")
 			}),
+		"the answer before the last sync": exchanged(func(op Op) bool { return op.Kind == SyncDir && op.Path == "new" }, answer),
+		"an answer without an id": func(ops []Op) []Op {
+			ops = slices.Clone(ops)
+			ops[slices.IndexFunc(ops, answer)].Data = []byte("250 Mail accepted\r\n")
+			return ops
+		},
 		"no .done": without(func(op Op) bool { return strings.HasSuffix(op.To, ".done") }),
 	} {
 		ops := plant(recorded(t, "session.strace"))
@@ -64,6 +73,9 @@ func TestFollowNotices(t *testing.T) {
 		}
 	}
 }
+
+// answer tells whether a client is told that its message is safe.
+func answer(op Op) bool { return op.Kind == Say && strings.Contains(string(op.Data), "Mail accepted") }
 
 // without leaves operations out.
 func without(drop func(Op) bool) func([]Op) []Op {

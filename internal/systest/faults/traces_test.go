@@ -4,7 +4,6 @@ package faults
 
 import (
 	"cmp"
-	"context"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -14,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -53,9 +53,12 @@ func TestTraces(t *testing.T) {
 			return
 		}
 	}
-	t.Logf("%d messages in %d rounds, %d kills", f.Messages(), rounds, kills)
+	t.Logf("%d messages in %d rounds, %d of them answered, %d kills", f.Messages(), rounds, f.Answers(), kills)
 	if kills == 0 {
 		t.Error("nothing was killed")
+	}
+	if f.Answers() < least/2 {
+		t.Errorf("only %d of %d messages were answered: the syncs before an answer were not looked at", f.Answers(), f.Messages())
 	}
 }
 
@@ -111,16 +114,18 @@ func (x *traced) fedUntil(t *testing.T, after time.Duration) (killed bool) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(t.Context())
-	source := exec.CommandContext(ctx, "smtp-source", "-s", "4", "-m", "40", "-f", "a@client.test", "-t", "b@system.test", l.Addr().String())
+	address := l.Addr().String()
 	l.Close()
-	if err := source.Start(); err != nil {
-		t.Fatal(err)
+	const clients, messages = 4, 10
+	var sending sync.WaitGroup
+	for i := range clients {
+		sending.Go(func() {
+			sendMany(address, fmt.Sprint(i), messages) //nolint:errcheck // it fails where smap was killed
+		})
 	}
 	killed = x.killedAfter(t, after, socket, kit.Program(t, "smap"), "-c", x.table)
-	socket.Close()
-	cancel()
-	source.Wait() //nolint:errcheck // it fails where smap was killed
+	socket.Close() // and whoever was not answered yet hears of it
+	sending.Wait()
 	return killed
 }
 
