@@ -62,7 +62,9 @@ func main() {
 	// Under inetd descriptor 2 is the client: nothing of ours may go there.
 	guardStderr()
 	signal.Ignore(unix.SIGPIPE)
-	unix.Umask(0o077)
+	// What smap creates has its mode at once: after a power cut btrfs can have the mode of the creation, and a drainer that
+	// is not permitted to open a file leaves it.
+	unix.Umask(0o007)
 	os.Exit(run(os.Args[1:]))
 }
 

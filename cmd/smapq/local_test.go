@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -55,7 +56,10 @@ func sendmail(t *testing.T, text string, to ...string) (envelope string, code in
 	a := &app{in: f, out: bufio.NewWriter(&errs), err: &errs, getenv: func(name string) string {
 		return map[string]string{"SMAP_SPOOL": spool}[name]
 	}, now: time.Now, aliases: file}
+	umask := syscall.Umask(0o077) // which who feeds changes
+	syscall.Umask(umask)
 	code = a.run(context.Background(), "sendmail", to)
+	syscall.Umask(umask)
 	names, err := filepath.Glob(filepath.Join(spool, "new", "*.envelope"))
 	if err != nil || len(names) > 1 {
 		t.Fatalf("%v: %v", names, err)

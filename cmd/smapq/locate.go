@@ -74,8 +74,12 @@ type opener func(string, spoolfmt.Options) (*spoolfmt.Spool, error)
 // that strangers' mail is not handled with root's rights.
 func (a *app) open(how opener) (*spoolfmt.Spool, error) { return a.openAs(how, mayLook) }
 
-// feeder opens the spool to put mail into it.
-func (a *app) feeder() (*spoolfmt.Spool, error) { return a.openAs(spoolfmt.OpenFeeder, mayFeed) }
+// feeder opens the spool to put mail into it. From here on the umask takes nothing from the group, which is the drainer's:
+// a file must have its mode at once, because after a power cut btrfs can have the mode of the creation.
+func (a *app) feeder() (*spoolfmt.Spool, error) {
+	syscall.Umask(syscall.Umask(0o077) &^ 0o070)
+	return a.openAs(spoolfmt.OpenFeeder, mayFeed)
+}
 
 // openAs is open with the explanation of a denied permission.
 func (a *app) openAs(how opener, denied func(dir string) error) (*spoolfmt.Spool, error) {

@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/iotest"
 	"time"
@@ -204,5 +206,25 @@ func TestWatchLines(t *testing.T) {
 		if !strings.Contains(got, want) {
 			t.Errorf("no %q in:\n%s", want, got)
 		}
+	}
+}
+
+// TestFeederUmask: a file that is fed has its mode at once, although the user's umask takes away the drainer's bits.
+func TestFeederUmask(t *testing.T) {
+	dir := t.TempDir()
+	for _, box := range []string{"tmp", "new", "cur", "bad"} {
+		if err := os.Mkdir(filepath.Join(dir, box), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	defer syscall.Umask(syscall.Umask(0o077))
+	a := &app{place: &place{dir: dir}}
+	s, err := a.feeder()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if got := syscall.Umask(0o077); got != 0o007 {
+		t.Errorf("the umask is %#o, want 07", got)
 	}
 }
