@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -79,5 +80,7 @@ func nfsServer(clients int) error {
 		return err
 	}
 	fmt.Println("guest: serves")
-	select {}
+	for { // an empty select would be a deadlock: nothing else runs here
+		time.Sleep(time.Hour)
+	}
 }
