@@ -80,9 +80,9 @@ func (p *listPrinter) printLine(r *row) error {
 	if n := len(r.Recipients) - 1; n > 0 {
 		to = fmt.Sprintf("%s +%d", to, n)
 	}
-	what := strings.TrimPrefix(to+": "+r.why(), ": ")
+	what := strings.TrimPrefix(to+": "+r.cause(), ": ")
 	line := fmt.Sprintf("%-6s %-10s %8s %-10s %s", cmp.Or(p.short[r.ID], r.ID), r.State, size(r.Size), p.age(r), strings.TrimSuffix(what, ": "))
-	line = t.fit(line, 0)
+	line = t.fit(strings.TrimRight(line, " "), 0)
 	_, err := fmt.Fprintln(p.a.out, strings.Replace(line, r.State, t.paint(stateColour(r.State), r.State), 1))
 	return err
 }
@@ -101,6 +101,18 @@ func stateColour(state string) string {
 
 // why is the reason that a message is where it is.
 func (r *row) why() string { return cmp.Or(r.Reason, r.Problem, r.LastError) }
+
+// cause is why for one line: without how many recipients, the address that it repeats,
+// and the exit code of a program that said more.
+func (r *row) cause() string {
+	cause := setAside.ReplaceAllString(r.why(), "")
+	for _, to := range r.Recipients {
+		for address := "<" + to.Address + ">: "; strings.HasPrefix(cause, address); {
+			cause = cause[len(address):]
+		}
+	}
+	return exited.ReplaceAllString(cause, "")
+}
 
 // details are the lines below a message's first: the reason comes first.
 func (r *row) details(now time.Time) []string {

@@ -6,7 +6,9 @@ import (
 )
 
 // mailq is the list that programs expect of the command of that name, as Postfix
-// writes it, with the line in which sendmail has the number of messages. What was set aside waits for a person, and is not counted.
+// writes it, with the line in which sendmail has the number of messages. Of an id
+// it has the random part, which every command takes. What was set aside waits for a
+// person, and is not counted.
 func (a *app) mailq(ctx context.Context) error {
 	f := &filter{states: []string{stateDrop, stateNew, stateDelivering, stateDue, stateDeferred}}
 	requests, octets := 0, int64(0)
@@ -27,7 +29,7 @@ func (a *app) mailq(ctx context.Context) error {
 				sender = "MAILER-DAEMON"
 			}
 		}
-		fmt.Fprintf(a.out, "%s%s %8d %s  %s\n", r.ID, mark, r.Size, r.Arrived.Local().Format("Mon Jan _2 15:04:05"), sender)
+		fmt.Fprintf(a.out, "%-17s %8d %s  %s\n", shortKey(r.ID)+mark, r.Size, r.Arrived.Local().Format("Mon Jan _2 15:04:05"), sender)
 		if why := r.why(); why != "" {
 			fmt.Fprintf(a.out, "(%s)\n", why)
 		}

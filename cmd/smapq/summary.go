@@ -87,6 +87,7 @@ func (a *app) printSummary(s *summary) error {
 // What differs between messages that failed for the same reason.
 var (
 	setAside  = regexp.MustCompile(`^\d+ of \d+ recipients failed for good, the first is `)
+	exited    = regexp.MustCompile(`^(\d\.\d+\.\d+ )?exit \d+( \(EX_\w+\))?: `)
 	bracketed = regexp.MustCompile(`<[^<> ]*>`)
 	codes     = regexp.MustCompile(`\b(\d{6,}|[0-9A-Fa-f]{8,}|\d+\.\d+\.\d+\.\d+(:\d+)?)\b`)
 )

@@ -188,9 +188,8 @@ func (l *live) plots() []string {
 
 // describe tells whose a message is.
 func describe(r *row) string {
-	from := "<>"
-	if r.Sender != nil {
-		from = "<" + *r.Sender + ">"
+	if r.Sender == nil { // nobody can read it
+		return r.ID
 	}
-	return "from " + from + " to " + r.shownRecipients()
+	return "from <" + *r.Sender + "> to " + r.shownRecipients()
 }

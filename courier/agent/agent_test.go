@@ -346,3 +346,15 @@ func TestStays(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestLongOutput: of what a program says the end is quoted, from a whole word on.
+func TestLongOutput(t *testing.T) {
+	words := strings.Repeat("longword ", 40) + "no such user"
+	got := exitText(67<<8, words)
+	if !strings.HasPrefix(got, "exit 67 (EX_NOUSER): ... longword ") || !strings.HasSuffix(got, " no such user") || len(got) > maxQuote+30 {
+		t.Errorf("%q", got)
+	}
+	if got := exitText(67<<8, strings.Repeat("x", 400)); got != "exit 67 (EX_NOUSER): ... "+strings.Repeat("x", maxQuote) {
+		t.Errorf("%q", got)
+	}
+}

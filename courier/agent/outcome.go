@@ -93,7 +93,11 @@ func exitText(ws syscall.WaitStatus, output string) string {
 	}
 	output = strings.Join(strings.Fields(output), " ")
 	if len(output) > maxQuote {
-		output = "..." + output[len(output)-maxQuote:]
+		output = output[len(output)-maxQuote:]
+		if _, words, ok := strings.Cut(output, " "); ok { // half a word, and an address in it, would be no reason that repeats
+			output = words
+		}
+		output = "... " + output
 	}
 	if output != "" {
 		s += ": " + output
