@@ -32,6 +32,8 @@ type content struct {
 	spare int64 // octets that came after the fault
 	fault *Reply
 
+	unasked bool // a chunk where none may come; it is no message
+
 	room   reservation // what is still to come
 	unseen int64       // octets since the last look at the room that is left
 

@@ -45,7 +45,7 @@ func (s *session) bdat(arg string) Reply {
 		return s.enough("commands without a message")
 	case !ordered:
 		r := s.outOfOrder("BDAT")
-		c = &content{s: s, fault: &r}
+		c = &content{s: s, fault: &r, unasked: true}
 		s.pace = newPace(s.MinRate, s.Timeout)
 	case c == nil:
 		c = s.newContent(n, false)
@@ -90,6 +90,9 @@ func (s *session) more(c *content, most int64) (int64, error) {
 func (s *session) endContent(c *content) Reply {
 	r := c.finish()
 	s.reset()
+	if r.Code >= 400 && !c.unasked {
+		s.refused++
+	}
 	return r
 }
 
@@ -97,6 +100,7 @@ func (s *session) endContent(c *content) Reply {
 func (s *session) broken(c *content, err error) Reply {
 	slow := errors.Is(err, os.ErrDeadlineExceeded) && s.pace.over()
 	s.reset()
+	s.refused++
 	switch {
 	case c.fault != nil && c.fault.Close, errors.Is(err, errRefused):
 		return c.fault.closing()

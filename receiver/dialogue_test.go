@@ -78,7 +78,7 @@ func play(t *testing.T, a *txtar.Archive) *txtar.Archive {
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
 	conn, wait := s.connect(ctx)
-	c := &actor{t: t, socket: conn, conn: conn, in: bufio.NewReader(conn), stop: stop, silence: time.Second}
+	c := &actor{t: t, socket: conn, conn: conn, in: bufio.NewReader(conn), stop: stop, silence: 2 * time.Second}
 	if s.config.Timeout < patience {
 		c.silence += s.config.Timeout
 	}

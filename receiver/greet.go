@@ -44,6 +44,7 @@ func (s *session) ehlo(name string) Reply {
 	offer("ENHANCEDSTATUSCODES", true)
 	offer("SIZE", s.MaxBytes == 0)
 	offer("SIZE "+strconv.FormatInt(s.MaxBytes, 10), s.MaxBytes > 0)
+	offer("LIMITS RCPTMAX="+strconv.Itoa(s.maxRecipients()), true)
 	offer("DSN", s.OfferDSN)
 	offer("SMTPUTF8", s.OfferUTF8)
 	offer("STARTTLS", s.StartTLS != nil && s.tls == nil)

@@ -80,8 +80,7 @@ func (s *session) rcpt(arg string) Reply {
 	room := s.listed + envelope.RecipientRoom(p)
 	switch {
 	case r.Code != 0:
-	case s.MaxRecip > 0 && len(s.recipients) >= s.MaxRecip, len(s.recipients) >= envelope.MaxRecipients,
-		room > envelope.MaxSize-otherRoom:
+	case len(s.recipients) >= s.maxRecipients(), room > envelope.MaxSize-otherRoom:
 		s.excess++
 		r = replyManyRcpts
 	default:
@@ -100,6 +99,14 @@ func (s *session) rcpt(arg string) Reply {
 	s.recipients, s.listed, s.phase = append(s.recipients, p), room, Rcpt
 	s.log.Info(eventTo, "recipient", p.Address)
 	return replyRecipient(p.Address)
+}
+
+// maxRecipients is how many recipients a message can have.
+func (s *session) maxRecipients() int {
+	if s.MaxRecip > 0 && s.MaxRecip < envelope.MaxRecipients {
+		return s.MaxRecip
+	}
+	return envelope.MaxRecipients
 }
 
 // slowDown has a client wait that asks for many recipients whom we refuse. Those

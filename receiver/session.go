@@ -63,7 +63,7 @@ type session struct {
 	pace       *pace    // of the content; nil between messages
 
 	faults, idle, unused int
-	refused              int // recipients
+	refused              int // recipients and messages
 	guesses              int // those that policy refused
 	refusedNow, excess   int // those of the present message
 	messages             int
@@ -114,8 +114,14 @@ func Serve(ctx context.Context, c Config, client Client, conn Conn) (more bool) 
 	}
 	s.reset()
 	s.log.Info(eventExit, "why", why, "messages", s.messages, "octets", s.octets,
-		"refused", s.refused, "faults", s.faults, "seconds", s.Now().Sub(start).Round(time.Millisecond).Seconds())
+		"refused", s.refused, "faults", s.faults, "seconds", seconds(s.Now().Sub(start)))
 	return !s.over
+}
+
+// seconds is a time to a millisecond. Duration.Seconds would add a fraction to whole
+// seconds, and so has digits that nobody meant: 2.5060000000000002.
+func seconds(d time.Duration) float64 {
+	return float64(d.Round(time.Millisecond).Milliseconds()) / 1000
 }
 
 func orUnknown(name string) string {

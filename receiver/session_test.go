@@ -1,8 +1,10 @@
 package receiver
 
 import (
+	"fmt"
 	"strings"
 	"testing"
+	"time"
 )
 
 // BenchmarkSession is what a session costs beside the disk and the network: one
@@ -99,4 +101,13 @@ func TestPanic(t *testing.T) {
 		t.Errorf("%d drafts were taken back", spool.aborted)
 	}
 	s.nothingLeft()
+}
+
+// TestSeconds: a session's time has no digits that nobody meant.
+func TestSeconds(t *testing.T) {
+	for d, want := range map[time.Duration]string{2506 * time.Millisecond: "2.506", 1500 * time.Microsecond: "0.002", 0: "0", time.Hour: "3600"} {
+		if got := fmt.Sprint(seconds(d)); got != want {
+			t.Errorf("%v: %s, want %s", d, got, want)
+		}
+	}
 }
