@@ -134,7 +134,7 @@ func (s *Shut) write(path string) error {
 func (l *loop) writeShut() {
 	c := l.chores
 	now := l.d.shut(l.cfg)
-	if l.cfg.Shut == "" || c.writingShut || l.side.home.moved || c.shutKnown && reflect.DeepEqual(now, c.shut) {
+	if l.cfg.Shut == "" || c.writingShut || l.side.home.moved || c.shutKnown && (now == c.shut || reflect.DeepEqual(now, c.shut)) {
 		return
 	}
 	c.shut, c.shutKnown, c.writingShut = now, true, true

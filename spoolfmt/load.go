@@ -157,15 +157,12 @@ func (c *Claim) box() Box {
 
 func (c *Claim) readEnvelope() error {
 	name := c.id + KindEnvelope.Suffix()
-	fd, st, err := c.s.openPlain(Cur, name)
-	var odd *oddFileError
+	fd, st, err := c.s.view(Cur, name)
 	switch {
-	case errors.As(err, &odd):
-		return &MalformedError{File: c.path(KindEnvelope), Err: odd}
 	case errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("%s: %w", c.path(KindEnvelope), ErrGone)
 	case err != nil:
-		return fmt.Errorf("%s: %w", c.path(KindEnvelope), err)
+		return err
 	}
 	data, err := readUpTo(fd, st.Size, envelope.MaxSize+1, nil)
 	if err = errors.Join(err, c.s.sys.close(fd)); err != nil {

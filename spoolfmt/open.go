@@ -21,21 +21,12 @@ func notRegular() error { return &oddFileError{"not a regular file"} }
 // openRegular opens a file of the spool without following a link, without
 // waiting for a FIFO's writer, and without touching a device.
 func (s *Spool) openRegular(box Box, name string) (*os.File, error) {
-	fd, _, err := s.openPlain(box, name)
+	st, err := s.lstat(box, name)
 	if err != nil {
 		return nil, err
 	}
-	return os.NewFile(uintptr(fd), name), nil
-}
-
-// openPlain is openRegular for a file that is only read, or locked, for a moment.
-func (s *Spool) openPlain(box Box, name string) (int, unix.Stat_t, error) {
-	st, err := s.lstat(box, name)
-	if err != nil {
-		return -1, st, err
-	}
 	if !isRegular(&st) {
-		return -1, st, notRegular()
+		return nil, notRegular()
 	}
 	// Read-write first: NFS locks need it.
 	fd, err := s.sys.open(s.dirs[box], name, unix.O_RDWR|unix.O_NONBLOCK, 0)
@@ -45,18 +36,18 @@ func (s *Spool) openPlain(box Box, name string) (int, unix.Stat_t, error) {
 	switch err {
 	case nil:
 	case unix.ELOOP, unix.EMLINK, unix.ENXIO: // it changed after the look
-		return -1, st, notRegular()
+		return nil, notRegular()
 	default:
-		return -1, st, err
+		return nil, err
 	}
-	st, err = fstat(fd)
-	if err == nil && !isRegular(&st) {
+	opened, err := fstat(fd)
+	if err == nil && !isRegular(&opened) {
 		err = notRegular()
 	}
 	if err != nil {
-		return -1, st, errors.Join(err, s.sys.close(fd))
+		return nil, errors.Join(err, s.sys.close(fd))
 	}
-	return fd, st, nil
+	return os.NewFile(uintptr(fd), name), nil
 }
 
 // lockVerified locks an open file and verifies that the name still means it. It

@@ -69,8 +69,8 @@ func (s *Spool) Open(b Box, name string) (*os.File, error) {
 	return os.NewFile(uintptr(fd), b.String()+"/"+name), nil
 }
 
-// view is openRegular for a process that only looks: a descriptor that cannot
-// write, for as few calls as possible.
+// view is openRegular for a file that is only read: a descriptor that cannot write,
+// for as few calls as possible.
 func (s *Spool) view(b Box, name string) (int, unix.Stat_t, error) {
 	path := b.String() + "/" + name
 	fd, err := s.sys.open(s.dirs[b], name, unix.O_RDONLY|unix.O_NONBLOCK, 0)

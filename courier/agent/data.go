@@ -54,10 +54,13 @@ func (c *smtpConn) data(job *Job) error {
 	return err
 }
 
+// contentBuffer returns a buffer to read a content with. Most contents are small.
+func contentBuffer(size int64) []byte { return make([]byte, min(32<<10, max(size, 0)+1)) }
+
 // writeData copies size octets as the body of a DATA command. A CR is refused;
 // a last line without end gets one.
 func writeData(w *bufio.Writer, r io.Reader, size int64) error {
-	buf := make([]byte, 32<<10)
+	buf := contentBuffer(size)
 	begin := true // of a line
 	var n int64
 	for {
@@ -108,9 +111,9 @@ func writeData(w *bufio.Writer, r io.Reader, size int64) error {
 
 // wireSize is the content's size as RFC 1870 counts it: with CRLF line ends,
 // without the dots that are added.
-func wireSize(content *os.File) (int64, error) {
+func wireSize(content *os.File, size int64) (int64, error) {
 	r := io.NewSectionReader(content, 0, 1<<62)
-	buf := make([]byte, 32<<10)
+	buf := contentBuffer(size)
 	var n int64
 	ended := true
 	for {

@@ -244,7 +244,7 @@ func (c *smtpConn) mailCommand(job *Job) (string, error) {
 	var b strings.Builder
 	b.WriteString("MAIL FROM:<" + c.qualify(job.Sender.Address) + ">")
 	if _, ok := c.ext["SIZE"]; ok {
-		size, err := wireSize(job.Content)
+		size, err := wireSize(job.Content, job.Size)
 		if err == nil { // else it fails when it is sent
 			fmt.Fprintf(&b, " SIZE=%d", size)
 		}
