@@ -131,15 +131,28 @@ func (a *app) eachRowOf(ctx context.Context, s *spoolfmt.Spool, f *filter, do fu
 	now, shut := a.now(), a.shut(s)
 	p := newProgress(a.err, "messages read:")
 	defer p.end()
-	rows, errs := make([]row, chunkSize), make([]error, chunkSize)
-	seen := 0
+	var sets [2]struct {
+		rows [chunkSize]row
+		errs [chunkSize]error
+	}
+	// While some are shown, the next ones are read.
+	shown := make(chan error, 1)
+	shown <- nil
+	seen, turn := 0, 0
 	sorted, err := walk(ctx, s, walkBoxes(s), maxSorted, func(part []ref) error {
-		parallel(len(part), func(i int, buf []byte) { rows[i], errs[i] = read(s, part[i], now, buf, shut) })
-		err := eachGood(rows[:len(part)], errs, f, now, do)
+		set := &sets[turn]
+		turn = 1 - turn
+		parallel(len(part), func(i int, buf []byte) { set.rows[i], set.errs[i] = read(s, part[i], now, buf, shut) })
+		if err := <-shown; err != nil {
+			shown <- nil
+			return err
+		}
+		go func() { shown <- eachGood(set.rows[:len(part)], set.errs[:len(part)], f, now, do) }()
 		seen += len(part)
 		p.at(seen &^ 255)
-		return err
+		return nil
 	})
+	err = errors.Join(err, <-shown)
 	if err == nil && !sorted {
 		fmt.Fprintf(a.err, "smapq: more than %d messages: not sorted\n", maxSorted)
 	}

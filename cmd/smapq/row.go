@@ -100,14 +100,8 @@ func read(s *spoolfmt.Spool, r ref, now time.Time, buf []byte, shut *courier.Shu
 	case stateDue:
 		out.due = &due
 	}
-	content := r.id + spoolfmt.KindContent.Suffix()
-	if r.kind == spoolfmt.KindDrop {
-		content = r.name()
-	}
-	if info, err := s.Stat(r.box, content); err == nil {
-		out.Size, out.Arrived = info.Size, info.ModTime
-	}
 	if r.kind != spoolfmt.KindEnvelope {
+		out.look(s, r)
 		return out, nil // its header says who it is for
 	}
 	raw, err := s.ReadFile(r.box, r.name(), envelope.MaxSize+1, buf)
@@ -115,6 +109,7 @@ func read(s *spoolfmt.Spool, r ref, now time.Time, buf []byte, shut *courier.Shu
 		return out, err
 	}
 	if err != nil {
+		out.look(s, r)
 		out.Problem = err.Error()
 		return out, nil
 	}
@@ -124,6 +119,7 @@ func read(s *spoolfmt.Spool, r ref, now time.Time, buf []byte, shut *courier.Shu
 	}
 	e, err := envelope.Parse(raw)
 	if err != nil {
+		out.look(s, r)
 		out.Reason = reason
 		if reason == "" {
 			out.Problem = err.Error()
@@ -134,10 +130,29 @@ func read(s *spoolfmt.Spool, r ref, now time.Time, buf []byte, shut *courier.Shu
 	if out.LastError == "" && (state == stateNew || state == stateDue) {
 		out.LastError = shut.Why(e) // mail that was not tried waits for the same reason
 	}
+	if out.Size == 0 || out.Arrived.IsZero() {
+		out.look(s, r)
+	}
 	if reason != "" {
 		out.Reason = reason
 	}
 	return out, nil
+}
+
+// look takes what the envelope does not say from the content's file.
+func (r *row) look(s *spoolfmt.Spool, at ref) {
+	name := at.name()
+	if at.kind == spoolfmt.KindEnvelope {
+		name = at.id + spoolfmt.KindContent.Suffix()
+	}
+	info, err := s.Stat(at.box, name)
+	if err != nil {
+		return
+	}
+	r.Size = info.Size
+	if r.Arrived.IsZero() {
+		r.Arrived = info.ModTime
+	}
 }
 
 func (r *row) fill(e *envelope.Envelope) {
@@ -150,12 +165,8 @@ func (r *row) fill(e *envelope.Envelope) {
 		}
 		r.Recipients = append(r.Recipients, j)
 	}
-	if r.Size == 0 {
-		r.Size = e.Size()
-	}
-	if t := e.ReceivedAt(); !t.IsZero() {
-		r.Arrived = t
-	}
+	r.Size = max(e.Size(), 0)
+	r.Arrived = e.ReceivedAt()
 	r.Attempts, _ = strconv.Atoi(e.Get("Attempts")) // checked by the parser; absent is 0
 	r.LastError = e.Get("Last-Error")
 	r.Reason = e.Reason()

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"slices"
-	"strings"
 	"sync"
 
 	"smap/spoolfmt"
@@ -13,7 +11,7 @@ import (
 
 // maxSorted bounds how many messages are kept in memory to be sorted. Beyond it
 // they come in the order of the directories.
-const maxSorted = 500_000
+const maxSorted = 400_000
 
 // errManyMessages ends a scan that finds more than can be sorted.
 var errManyMessages = errors.New("too many messages to sort")
@@ -67,40 +65,36 @@ func walkBoxes(s *spoolfmt.Spool) []spoolfmt.Box {
 // there are not more than most; then in no order. Memory does not grow beyond
 // that.
 func walk(ctx context.Context, s *spoolfmt.Spool, boxes []spoolfmt.Box, most int, f func([]ref) error) (sorted bool, err error) {
-	var all []ref
+	var all refList
+	part := make([]ref, 0, chunkSize)
+	sorted = true
 	err = eachRef(ctx, s, boxes, func(r ref) error {
-		if len(all) == most {
-			return errManyMessages
+		if sorted && len(all.list) < most {
+			all.add(r)
+			return nil
 		}
-		all = append(all, r)
-		return nil
+		if sorted { // what was kept comes first, and its memory is free again
+			sorted = false
+			if err := all.each(ctx, f); err != nil {
+				return err
+			}
+			all = refList{}
+		}
+		if part = append(part, r); len(part) < chunkSize {
+			return nil
+		}
+		err := f(part)
+		part = part[:0]
+		return err
 	})
 	switch {
-	case errors.Is(err, errManyMessages):
-		chunk := all[:0]
-		err = eachRef(ctx, s, boxes, func(r ref) error {
-			chunk = append(chunk, r)
-			if len(chunk) < chunkSize {
-				return nil
-			}
-			err := f(chunk)
-			chunk = chunk[:0]
-			return err
-		})
-		if err == nil {
-			err = f(chunk)
-		}
-		return false, err
 	case err != nil:
-		return true, err
+		return sorted, err
+	case !sorted:
+		return false, f(part)
 	}
-	slices.SortFunc(all, func(a, b ref) int { return strings.Compare(a.id, b.id) })
-	for part := range slices.Chunk(all, chunkSize) {
-		if err := errors.Join(ctx.Err(), f(part)); err != nil {
-			return true, err
-		}
-	}
-	return true, nil
+	all.sort()
+	return true, all.each(ctx, f)
 }
 
 // chunkSize is how many messages are looked at together.
