@@ -12,24 +12,19 @@ import (
 	"smap/internal/systest/kit"
 )
 
-const xinetdConf = `
-defaults
-{
-	log_type = FILE LOG
+// xinetdConf is contrib/xinetd/smtp on another port, with paths of a test.
+func xinetdConf(t *testing.T, s *kit.Site, port int, wait string) string {
+	t.Helper()
+	conf := kit.ReadFile(t, "../../../contrib/xinetd/smtp")
+	for _, r := range [][2]string{{"service smtp\n{", "service smap-test\n{\n\ttype = UNLISTED\n\tbind = 127.0.0.1\n\tport = " + fmt.Sprint(port)},
+		{"wait\t\t= no", "wait\t\t= " + wait}, {"/usr/local/sbin/smap", kit.Program(t, "smap")}, {"-log syslog", "-log syslog -c " + s.Table}, {"flags\t\t= IPv6\n", "\n"}} {
+		if strings.Count(conf, r[0]) != 1 {
+			t.Fatalf("contrib/xinetd/smtp has %q %d times", r[0], strings.Count(conf, r[0]))
+		}
+		conf = strings.Replace(conf, r[0], r[1], 1)
+	}
+	return s.Write(s.File("xinetd.conf"), "defaults\n{\n\tlog_type = FILE "+s.File("xinetd.log")+"\n}\n"+conf, 0o644)
 }
-service smap-test
-{
-	type = UNLISTED
-	socket_type = stream
-	protocol = tcp
-	bind = 127.0.0.1
-	port = PORT
-	wait = WAIT
-	user = root
-	server = SMAP
-	server_args = -c TABLE
-}
-`
 
 // An inetd is one way to have smap started.
 type inetd struct {
@@ -43,9 +38,7 @@ type inetd struct {
 func inetds() []inetd {
 	xinetd := func(wait string) func(*testing.T, *kit.Site, *kit.Root, int) *exec.Cmd {
 		return func(t *testing.T, s *kit.Site, r *kit.Root, port int) *exec.Cmd {
-			conf := s.Write(s.File("xinetd.conf"), strings.NewReplacer("PORT", fmt.Sprint(port), "WAIT", wait, "SMAP", kit.Program(t, "smap"),
-				"TABLE", s.Table, "LOG", s.File("xinetd.log")).Replace(xinetdConf), 0o644)
-			return r.Outside("usr/sbin/xinetd", "-dontfork", "-f", conf, "-pidfile", s.File("xinetd.pid"))
+			return r.Outside("usr/sbin/xinetd", "-dontfork", "-f", xinetdConf(t, s, port, wait), "-pidfile", s.File("xinetd.pid"))
 		}
 	}
 	activate := func(options ...string) func(*testing.T, *kit.Site, *kit.Root, int) *exec.Cmd {

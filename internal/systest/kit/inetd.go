@@ -3,7 +3,7 @@
 package kit
 
 import (
-	"fmt"
+	"strings"
 	"testing"
 )
 
@@ -16,9 +16,17 @@ func StartInetd(t *testing.T, s *Site) int {
 	return port
 }
 
-// InetdConf writes an inetd.conf with one line for smap.
+// InetdConf writes an inetd.conf with one line for smap: that of contrib/inetd, "wait" or "nowait", on another port and with
+// paths of a test.
 func InetdConf(t *testing.T, s *Site, port int, wait string) string {
 	t.Helper()
-	return s.Write(s.File("inetd.conf"), fmt.Sprintf("127.0.0.1:%d stream tcp %s root %s smap -c %s\n",
-		port, wait, Program(t, "smap"), s.Table), 0o644)
+	for line := range strings.Lines(ReadFile(t, Tree("contrib", "inetd", "inetd.conf"))) {
+		f := strings.Fields(strings.TrimPrefix(line, "#"))
+		if len(f) == 7 && f[0] == "smtp" && f[2] == "tcp" && (f[3] == wait || strings.HasPrefix(f[3], wait+".")) {
+			f[0], f[5], f[6] = Local(port), Program(t, "smap"), f[6]+" -c "+s.Table
+			return s.Write(s.File("inetd.conf"), strings.Join(f, "\t")+"\n", 0o644)
+		}
+	}
+	t.Fatalf("contrib/inetd has no line with %s", wait)
+	return ""
 }
