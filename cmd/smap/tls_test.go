@@ -104,7 +104,7 @@ func TestNoSessionTickets(t *testing.T) {
 func tlsName(ts *testscript.TestScript, log string) (string, error) {
 	client := dial(ts, log)
 	defer client.conn.Close()
-	err := client.dialogue("S~ 220 \nC: EHLO c\nS~ 250-mx\nS~ 250-8BIT\nS~ 250-PIPE\nS~ 250-CHUNK\nS~ 250-ENHANCED\nS~ 250-SIZE\nS: 250 STARTTLS\nC: STARTTLS\nS~ 220 ")
+	err := client.dialogue("S~ 220 \nC: EHLO c\nS~ 250-mx\nS~ 250-8BIT\nS~ 250-PIPE\nS~ 250-CHUNK\nS~ 250-ENHANCED\nS~ 250-SIZE\nS~ 250-LIMITS\nS: 250 STARTTLS\nC: STARTTLS\nS~ 220 ")
 	if err != nil {
 		return "", err
 	}
@@ -113,7 +113,7 @@ func tlsName(ts *testscript.TestScript, log string) (string, error) {
 		return "", err
 	}
 	name := secure.ConnectionState().PeerCertificates[0].Subject.CommonName
-	return name, newClient(secure).dialogue("C: EHLO c\nS~ 250-mx\nS~ 250-8BIT\nS~ 250-PIPE\nS~ 250-CHUNK\nS~ 250-ENHANCED\nS~ 250 SIZE\nC: QUIT\nS~ 221 ")
+	return name, newClient(secure).dialogue("C: EHLO c\nS~ 250-mx\nS~ 250-8BIT\nS~ 250-PIPE\nS~ 250-CHUNK\nS~ 250-ENHANCED\nS~ 250-SIZE\nS~ 250 LIMITS\nC: QUIT\nS~ 221 ")
 }
 
 // withTLS wants the certificate of a server to have a name.
