@@ -116,6 +116,8 @@ var clauses = []entry{
 		standard: "nobody", usage: "lookup-userid USER"},
 	{id: Sandbox, name: "sandbox", programs: []string{"smap"}, kind: kindChoice, values: []string{"strict", "best", "off"},
 		standard: "best", usage: "sandbox strict|best|off"},
+	{id: SmapMetrics, name: "smap-metrics", programs: []string{"smap"}, kind: kindOutput,
+		note: "none", usage: "smap-metrics FILE"},
 	{id: Executable, name: "executable", programs: []string{"smapd"}, kind: kindProgram,
 		note: "the running program", usage: "executable PROGRAM"},
 	{id: Sendmail, name: "sendmail", programs: []string{"smapd"}, kind: kindCommand,

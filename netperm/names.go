@@ -56,6 +56,7 @@ const (
 	Ident        BoolClause      = iota
 	LookupUserID StringClause    = iota
 	Sandbox      StringClause    = iota
+	SmapMetrics  StringClause    = iota
 	Executable   StringClause    = iota
 	Sendmail     WordsClause     = iota
 	Agent        WordsClause     = iota

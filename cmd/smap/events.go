@@ -15,11 +15,12 @@ const (
 
 	eventDeny = "securityalert: deny" // permit-hosts and deny-hosts refuse a client
 
-	eventCannotStart = "fwtksyserr: start"  // the spool cannot be opened, or privileges cannot be given up
-	eventLookup      = "fwtksyserr: lookup" // the process that looks up names does not answer or start
-	eventAccept      = "fwtksyserr: accept" // no connection can be accepted
-	eventClose       = "fwtksyserr: close"  // a listening socket could not be closed
-	eventPanic       = "fwtksyserr: panic"  // a fault in smap itself ended a session
+	eventCannotStart = "fwtksyserr: start"   // the spool cannot be opened, or privileges cannot be given up
+	eventLookup      = "fwtksyserr: lookup"  // the process that looks up names does not answer or start
+	eventAccept      = "fwtksyserr: accept"  // no connection can be accepted
+	eventClose       = "fwtksyserr: close"   // a listening socket could not be closed
+	eventMetrics     = "fwtksyserr: metrics" // the metrics file cannot be written; said once
+	eventPanic       = "fwtksyserr: panic"   // a fault in smap itself ended a session
 )
 
 // wordTableError is in front of each error in the table, which is an event of its own.

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"strconv"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -33,10 +34,11 @@ func serve(o options, sockets []*os.File) int {
 	for _, w := range t.Warnings() {
 		log.Warn(eventTable, "warning", w.Error())
 	}
-	var relay *eventlog.Relay
-	if syslog, ok := closer.(io.Writer); ok {
-		relay = eventlog.NewRelay(syslog, "smap")
+	syslog, toSyslog := closer.(io.Writer)
+	if !toSyslog {
+		syslog = eventlog.Lines(os.Stderr, "smap")
 	}
+	relay := eventlog.NewRelay(syslog, "smap")
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, unix.SIGTERM, unix.SIGINT, unix.SIGHUP)
 	recipients := &watcher{log: log, reload: hangUp(signals)}
@@ -44,11 +46,23 @@ func serve(o options, sockets []*os.File) int {
 	done := make(chan struct{})
 	defer close(done)
 	go recipients.run(done)
+	counts := &metrics{log: log, began: time.Now()}
+	counts.follow(t.String(netperm.SmapMetrics))
+	var writing sync.WaitGroup
+	defer writing.Wait()
+	stop := make(chan struct{})
+	defer close(stop)
+	writing.Go(func() { counts.run(stop) })
 	parent := supervise.Parent{
-		Log:     log,
-		Grace:   drainTime + 10*time.Second,
-		Once:    o.idle, // a child without work ends, and so do we
-		Command: func() (*exec.Cmd, error) { return childCommand(o, sockets, relay) },
+		Log:   log,
+		Grace: drainTime + 10*time.Second,
+		Once:  o.idle, // a child without work ends, and so do we
+		Command: func() (*exec.Cmd, error) {
+			if !toSyslog && !counts.wanted() {
+				return childCommand(o, sockets, nil, nil) // it writes to standard error itself
+			}
+			return childCommand(o, sockets, relay, counts.child())
+		},
 		Reload: func() (bool, error) {
 			t, err := netperm.Load(o.table, "smap")
 			if err != nil {
@@ -56,6 +70,7 @@ func serve(o options, sockets []*os.File) int {
 				return true, err
 			}
 			recipients.follow(t.String(netperm.Recipients))
+			counts.follow(t.String(netperm.SmapMetrics))
 			return true, nil
 		},
 	}
@@ -70,7 +85,7 @@ func serve(o options, sockets []*os.File) int {
 
 // childCommand starts this program, or what has been installed in its place,
 // with the sockets.
-func childCommand(o options, sockets []*os.File, relay *eventlog.Relay) (*exec.Cmd, error) {
+func childCommand(o options, sockets []*os.File, relay *eventlog.Relay, reader eventlog.Reader) (*exec.Cmd, error) {
 	program, err := os.Executable()
 	if err != nil {
 		return nil, err
@@ -83,7 +98,7 @@ func childCommand(o options, sockets []*os.File, relay *eventlog.Relay) (*exec.C
 		cmd.Args = append(cmd.Args, "-idle")
 	}
 	if relay != nil {
-		end, err := relay.Next()
+		end, err := relay.Next(reader)
 		if err != nil {
 			return nil, err
 		}

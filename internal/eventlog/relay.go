@@ -9,6 +9,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"golang.org/x/sys/unix"
@@ -30,10 +31,28 @@ type Relay struct {
 // NewRelay returns a relay to a log, for children of a program.
 func NewRelay(log io.Writer, program string) *Relay { return &Relay{log: log, program: program} }
 
-// Next returns a socket for the next child. The one before must have been
-// started: its socket is closed here, and stays open there. It is not for several
-// goroutines.
-func (r *Relay) Next() (*os.File, error) {
+// A Reader is told each line of a child, without priority and tag, and then that
+// the child has ended.
+type Reader interface {
+	Line(text string)
+	End()
+}
+
+// Lines makes lines as [New] writes them of those that a relay writes.
+func Lines(w io.Writer, program string) io.Writer { return &unframed{lines{w: w, program: program}} }
+
+type unframed struct{ lines }
+
+// Write writes a framed line.
+func (u *unframed) Write(b []byte) (int, error) {
+	_, text, _ := strings.Cut(string(b), "]: ")
+	return len(b), u.line(time.Now(), slog.LevelInfo, text)
+}
+
+// Next returns a socket for the next child, and tells reader what it logs, unless
+// that is nil. The child before must have been started: its socket is closed here,
+// and stays open there. It is not for several goroutines.
+func (r *Relay) Next(reader Reader) (*os.File, error) {
 	if r.last != nil {
 		_ = r.last.Close() // nothing of ours was written there
 		r.last = nil
@@ -47,34 +66,42 @@ func (r *Relay) Next() (*os.File, error) {
 	if err := unix.SetNonblock(fds[0], true); err != nil {
 		return nil, errors.Join(err, unix.Close(fds[0]), unix.Close(fds[1]))
 	}
-	go r.relay(os.NewFile(uintptr(fds[0]), "log"))
+	go r.relay(os.NewFile(uintptr(fds[0]), "log"), reader)
 	r.last = os.NewFile(uintptr(fds[1]), "log")
 	return r.last, nil
 }
 
 // relay ends with the child, or with an empty line, which looks the same.
-func (r *Relay) relay(from io.ReadCloser) {
+func (r *Relay) relay(from io.ReadCloser, reader Reader) {
 	defer from.Close() // only read
+	if reader != nil {
+		defer reader.End()
+	}
 	b := make([]byte, maxDatagram)
 	for {
 		n, err := from.Read(b)
 		if err != nil {
 			return
 		}
-		_, _ = r.log.Write(r.framed(b[:n])) // there is nowhere to complain
+		line, own := r.framed(b[:n])
+		_, _ = r.log.Write(line) // there is nowhere to complain
+		if own && reader != nil {
+			_, text, _ := strings.Cut(string(line), "]: ")
+			reader.Line(text)
+		}
 	}
 }
 
 // framed makes a child's datagram fit for the daemon: one line of printable ASCII,
-// of facility mail, with the program's tag.
-func (r *Relay) framed(b []byte) []byte {
+// of facility mail, with the program's tag. It tells whether it was one before.
+func (r *Relay) framed(b []byte) (line []byte, own bool) {
 	for _, level := range []slog.Level{slog.LevelInfo, slog.LevelWarn, slog.LevelError} {
 		if text, ok := bytes.CutPrefix(b, priority(level)); ok && r.hasTag(text) {
-			return append(priority(level), printable(text)...)
+			return append(priority(level), printable(text)...), true
 		}
 	}
 	// What the runtime says when it dies, or an attacker.
-	return append(priority(slog.LevelError), tag(r.program)+printable(b)...)
+	return append(priority(slog.LevelError), tag(r.program)+printable(b)...), false
 }
 
 // hasTag tells whether a line begins as one of the program's.

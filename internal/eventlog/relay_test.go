@@ -19,7 +19,7 @@ func (l log) Write(b []byte) (int, error) {
 
 func TestRelay(t *testing.T) {
 	l := make(log, 1)
-	child, err := NewRelay(l, "smap").Next()
+	child, err := NewRelay(l, "smap").Next(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,7 +74,7 @@ func TestChildren(t *testing.T) {
 	var fds []int
 	next := func() int {
 		t.Helper()
-		f, err := r.Next()
+		f, err := r.Next(nil)
 		if err != nil {
 			t.Fatal(err)
 		}
