@@ -11,12 +11,14 @@ import (
 	"net/netip"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"runtime/debug"
 	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"smap/internal/detach"
 	"smap/internal/lookup"
 	"smap/internal/sockets"
 	"smap/internal/version"
@@ -35,6 +37,7 @@ const (
 
 const usage = `usage: smap [-c FILE] [-log syslog|stderr]                  one session, from inetd
        smap [-c FILE] [-log syslog|stderr] -listen ADDR...  a server, such as -listen :25
+       smap [-c FILE] -listen ADDR... -d [-p FILE]          the same, in the background
        smap [-c FILE] -t                                    check the table
 
 `
@@ -47,6 +50,11 @@ type options struct {
 	version bool
 	help    bool
 	listen  []string
+	detach  bool
+	pidFile string
+
+	// What the process that -d starts is told.
+	detached bool
 
 	// What a parent tells its child.
 	child  int  // how many sockets it inherits
@@ -79,6 +87,9 @@ func run(args []string) int {
 		o.listen = append(o.listen, s)
 		return nil
 	})
+	f.BoolVar(&o.detach, "d", false, "detach and write a pid file")
+	f.StringVar(&o.pidFile, "p", "/var/run/smap.pid", "the pid file of -d is `FILE`")
+	f.BoolVar(&o.detached, "detached", false, "")
 	f.IntVar(&o.child, "child", 0, "")
 	f.BoolVar(&o.idle, "idle", false, "")
 	f.BoolVar(&o.relay, "relay", false, "")
@@ -103,6 +114,12 @@ func run(args []string) int {
 	case o.log != "" && o.log != "syslog" && o.log != "stderr":
 		fmt.Fprintf(os.Stderr, "smap: -log %q is neither syslog nor stderr\n", o.log)
 		return exitUsage
+	case o.detach && o.log == "stderr":
+		fmt.Fprintln(os.Stderr, "smap: -log stderr does not work with -d: a detached smap has no terminal; leave out one of the two")
+		return exitUsage
+	case o.detach && len(o.listen) == 0:
+		fmt.Fprintln(os.Stderr, "smap: -d works only with -listen")
+		return exitUsage
 	case err != nil || f.NArg() > 0:
 		if err == nil {
 			fmt.Fprintf(os.Stderr, "smap: unexpected argument %q; see smap -h\n", f.Arg(0))
@@ -119,7 +136,13 @@ func run(args []string) int {
 		return lookup.Main(o.questions, o.sandbox)
 	case o.child > 0:
 		return serveChild(o)
+	case o.detach && !o.detached:
+		return background(o)
 	case len(o.listen) > 0:
+		if o.detached {
+			detach.Hide()
+			o.log = "syslog"
+		}
 		listening, err := sockets.OpenAll(o.listen)
 		if err != nil {
 			fmt.Fprintln(os.Stderr, "smap:", err)
@@ -131,6 +154,21 @@ func run(args []string) int {
 		return serve(o, listening)
 	}
 	return inherit(o)
+}
+
+// background does what -d says.
+func background(o options) int {
+	table, err := filepath.Abs(o.table)
+	pidFile, perr := filepath.Abs(o.pidFile)
+	if err := errors.Join(err, perr); err != nil {
+		fmt.Fprintln(os.Stderr, "smap:", err)
+		return exitOS
+	}
+	args := []string{"-detached", "-d", "-c", table, "-p", pidFile}
+	for _, address := range o.listen {
+		args = append(args, "-listen", address)
+	}
+	return detach.Start("smap", args, os.Stderr)
 }
 
 // inherit does what the descriptors ask for that inetd or systemd gave us: a

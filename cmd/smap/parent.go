@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -12,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"smap/internal/detach"
 	"smap/internal/eventlog"
 	"smap/internal/supervise"
 	"smap/netperm"
@@ -29,7 +31,21 @@ func serve(o options, sockets []*os.File) int {
 		return exitNoLog
 	}
 	if err != nil {
+		if o.detached {
+			for _, e := range netperm.Split(err) {
+				fmt.Fprintln(os.Stderr, "smap: fwtkcfgerr:", e)
+			}
+		}
 		return configError(log, err)
+	}
+	if o.detached {
+		remove, err := detach.WritePid("smap", o.pidFile)
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "smap:", err) // which the shell shows: see package detach
+			log.Error(eventCannotStart, "error", err)
+			return exitOS
+		}
+		defer remove()
 	}
 	for _, w := range t.Warnings() {
 		log.Warn(eventTable, "warning", w.Error())
@@ -57,6 +73,11 @@ func serve(o options, sockets []*os.File) int {
 		Log:   log,
 		Grace: drainTime + 10*time.Second,
 		Once:  o.idle, // a child without work ends, and so do we
+		Ready: func() {
+			if o.detached {
+				detach.Ready()
+			}
+		},
 		Command: func() (*exec.Cmd, error) {
 			if !toSyslog && !counts.wanted() {
 				return childCommand(o, sockets, nil, nil) // it writes to standard error itself

@@ -10,10 +10,10 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 
-	"golang.org/x/sys/unix"
-
+	"smap/internal/detach"
 	"smap/internal/sysexits"
 	"smap/internal/version"
 	"smap/netperm"
@@ -58,15 +58,30 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	rules.override(o)
 	if o.inner {
-		unix.CloseOnExec(readyFD) // agents have no use for it
+		detach.Hide() // agents have no use for it
 	}
 	switch {
 	case o.detach && !o.inner:
-		return detach(o, stderr)
+		return background(o, stderr)
 	case root:
 		return parent(o, rules, stderr)
 	}
 	return alone(o, rules, stderr)
+}
+
+// background does what -d says.
+func background(o options, stderr io.Writer) int {
+	table, err := filepath.Abs(o.table)
+	pidFile, perr := filepath.Abs(o.pidFile)
+	if err := errors.Join(err, perr); err != nil {
+		fmt.Fprintln(stderr, "smapd:", err)
+		return sysexits.OSErr
+	}
+	args := []string{"-detached", "-d", "-c", table, "-p", pidFile}
+	if o.once {
+		args = append(args, "-once")
+	}
+	return detach.Start("smapd", args, stderr)
 }
 
 // parse reads the command line; a code below zero means to go on.

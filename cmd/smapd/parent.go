@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"smap/internal/detach"
 	"smap/internal/supervise"
 	"smap/internal/sysexits"
 	"smap/netperm"
@@ -39,7 +40,7 @@ func parent(o options, r *rules, stderr io.Writer) int {
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGUSR1)
 	signal.Ignore(syscall.SIGPIPE)
 	if o.inner {
-		remove, err := writePid(o.pidFile)
+		remove, err := detach.WritePid("smapd", o.pidFile)
 		if err != nil {
 			fmt.Fprintln(stderr, "smapd:", err) // which the shell shows: see detach
 			log.Error(eventFatal, "error", err.Error())
@@ -56,7 +57,7 @@ func parent(o options, r *rules, stderr io.Writer) int {
 			return json.NewEncoder(line).Encode(s.rules)
 		},
 		Reload: s.reload,
-		Ready:  func() { detachedReady(o); s.manager.ready() },
+		Ready:  func() { sayReady(o); s.manager.ready() },
 		Once:   o.once,
 		Grace:  childGrace,
 	}
@@ -69,6 +70,13 @@ func parent(o options, r *rules, stderr io.Writer) int {
 		return exitCode(err)
 	}
 	return code
+}
+
+// sayReady tells the process that detached this one, if there is one.
+func sayReady(o options) {
+	if o.inner {
+		detach.Ready()
+	}
 }
 
 // command makes the command of the child that works as userid.

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"smap/courier"
+	"smap/internal/detach"
 	"smap/internal/supervise"
 	"smap/internal/sysexits"
 )
@@ -28,7 +29,7 @@ func alone(o options, r *rules, stderr io.Writer) int {
 		return sysexits.OSErr
 	}
 	if o.inner {
-		remove, err := writePid(o.pidFile)
+		remove, err := detach.WritePid("smapd", o.pidFile)
 		if err != nil {
 			fmt.Fprintln(stderr, "smapd:", err) // which the shell shows: see detach
 			log.Error(eventFatal, "error", err.Error())
@@ -45,7 +46,7 @@ func alone(o options, r *rules, stderr io.Writer) int {
 	}
 	m := &manager{log: log}
 	return work(context.Background(), r, log, reload, nil, reporting{
-		ready:    func() { detachedReady(o); m.ready() },
+		ready:    func() { sayReady(o); m.ready() },
 		alive:    m.alive,
 		reload:   m.reload,
 		reloaded: m.reloaded,

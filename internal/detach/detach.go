@@ -1,4 +1,7 @@
-package main
+// Package detach has a program work in the background as start-up scripts expect: in
+// a session of its own, with a pid file, and with a command that ends when the work
+// has begun, or with the reason why it has not.
+package detach
 
 import (
 	"bytes"
@@ -8,7 +11,6 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -22,29 +24,22 @@ import (
 // readyFD is where the detached process says that it is at work.
 const readyFD = 3
 
-// detach starts this program again in a session of its own and waits until it
-// is at work, so that a start-up script learns of a failure.
-func detach(o options, stderr io.Writer) int {
+// Start starts this program, whose name is given for messages, again with other
+// arguments in a session of its own and waits until it calls [Ready]. The result is
+// an exit code. The arguments must not have relative paths, since the other process
+// has another working directory.
+func Start(program string, args []string, stderr io.Writer) int {
 	exe, err := os.Executable()
-	// The other process has another working directory.
-	for _, path := range []*string{&o.table, &o.pidFile} {
-		if err == nil {
-			*path, err = filepath.Abs(*path)
-		}
-	}
 	if err != nil {
-		fmt.Fprintln(stderr, "smapd:", err)
+		fmt.Fprintf(stderr, "%s: %v\n", program, err)
 		return sysexits.OSErr
 	}
 	in, out, err := os.Pipe()
 	if err != nil {
-		fmt.Fprintln(stderr, "smapd:", err)
+		fmt.Fprintf(stderr, "%s: %v\n", program, err)
 		return sysexits.OSErr
 	}
-	cmd := exec.Command(exe, "-detached", "-d", "-c", o.table, "-p", o.pidFile)
-	if o.once {
-		cmd.Args = append(cmd.Args, "-once")
-	}
+	cmd := exec.Command(exe, args...)
 	cmd.Dir = "/"
 	cmd.ExtraFiles = []*os.File{out}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
@@ -52,7 +47,7 @@ func detach(o options, stderr io.Writer) int {
 	cmd.Stderr = &said // until we are gone, and with us the other end of the pipe
 	cmd.WaitDelay = time.Second
 	if err := cmd.Start(); err != nil {
-		fmt.Fprintln(stderr, "smapd:", err)
+		fmt.Fprintf(stderr, "%s: %v\n", program, err)
 		return sysexits.OSErr
 	}
 	_ = out.Close() // the other process has it now
@@ -62,26 +57,27 @@ func detach(o options, stderr io.Writer) int {
 	}
 	if err := cmd.Wait(); err != nil {
 		_, _ = stderr.Write(said.Bytes())
-		fmt.Fprintf(stderr, "smapd: did not start: %v; the log has more\n", err)
+		fmt.Fprintf(stderr, "%s: did not start: %v; the log has more\n", program, err)
 		return max(cmd.ProcessState.ExitCode(), 1)
 	}
 	return sysexits.OK
 }
 
-// detachedReady tells the process that detached this one, if there is one.
-func detachedReady(o options) {
-	if !o.inner {
-		return
-	}
+// Hide keeps from other programs that this one starts how it calls [Ready].
+func Hide() { unix.CloseOnExec(readyFD) }
+
+// Ready tells the process that called [Start]. Only a program that was started so
+// may call it, and only once.
+func Ready() {
 	f := os.NewFile(readyFD, "ready")
 	_, _ = f.Write([]byte{1}) // who does not wait any more does not care
 	_ = f.Close()
 }
 
-// writePid writes the pid file, which is locked as long as this process lives, and
-// returns what removes it. It fails while another smapd has it.
-func writePid(path string) (remove func(), err error) {
-	f, err := openPid(path)
+// WritePid writes the pid file, which is locked as long as this process lives, and
+// returns what removes it. It fails while another process of the program has it.
+func WritePid(program, path string) (remove func(), err error) {
+	f, err := openPid(program, path)
 	if err != nil {
 		return nil, fmt.Errorf("pid file: %w; choose another file with -p", err)
 	}
@@ -93,7 +89,7 @@ func writePid(path string) (remove func(), err error) {
 		return nil, errors.Join(fmt.Errorf("pid file: %w; choose another file with -p", err), f.Close())
 	}
 	return func() {
-		// Only our own: somebody may have removed it, and another smapd made one.
+		// Only our own: somebody may have removed it, and another process made one.
 		if hasName(f, path) == nil {
 			_ = os.Remove(path) // one that is left is checked by who reads it
 		}
@@ -103,7 +99,7 @@ func writePid(path string) (remove func(), err error) {
 
 // openPid opens and locks the pid file, as often as it takes to lock the file that
 // has the name.
-func openPid(path string) (*os.File, error) {
+func openPid(program, path string) (*os.File, error) {
 	for {
 		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0o644)
 		if err != nil {
@@ -117,7 +113,7 @@ func openPid(path string) (*os.File, error) {
 				return nil, fmt.Errorf("lock %s: %w", path, err)
 			}
 			other, _ := strconv.Atoi(strings.TrimSpace(string(pid[:n]))) // 0: it is just starting
-			return nil, fmt.Errorf("%s: smapd is already running, as process %d", path, other)
+			return nil, fmt.Errorf("%s: %s is already running, as process %d", path, program, other)
 		}
 		if err = hasName(f, path); err == nil {
 			return f, nil

@@ -1,4 +1,4 @@
-package main
+package detach
 
 import (
 	"os"
@@ -16,7 +16,7 @@ func TestPidFile(t *testing.T) {
 	if err := os.WriteFile(path, []byte("4194304000\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	remove, err := writePid(path)
+	remove, err := WritePid("smapd", path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -24,7 +24,7 @@ func TestPidFile(t *testing.T) {
 	if text, err := os.ReadFile(path); string(text) != mine+"\n" || err != nil {
 		t.Errorf("%q, %v", text, err)
 	}
-	if _, err := writePid(path); err == nil || !strings.Contains(err.Error(), "smapd is already running, as process "+mine) {
+	if _, err := WritePid("smapd", path); err == nil || !strings.Contains(err.Error(), "smapd is already running, as process "+mine) {
 		t.Errorf("a second one: %v", err)
 	}
 	if text, err := os.ReadFile(path); string(text) != mine+"\n" || err != nil {
@@ -34,13 +34,13 @@ func TestPidFile(t *testing.T) {
 	if _, err := os.Lstat(path); !os.IsNotExist(err) {
 		t.Errorf("it is left: %v", err)
 	}
-	if remove, err = writePid(path); err != nil {
+	if remove, err = WritePid("smapd", path); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Remove(path); err != nil { // by somebody, who then starts another
 		t.Fatal(err)
 	}
-	other, err := writePid(path)
+	other, err := WritePid("smapd", path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,7 +52,7 @@ func TestPidFile(t *testing.T) {
 	if err := os.Symlink("elsewhere", path); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := writePid(path); err == nil {
+	if _, err := WritePid("smapd", path); err == nil {
 		t.Error("a link was followed")
 	}
 	if _, err := os.Lstat(filepath.Join(dir, "elsewhere")); !os.IsNotExist(err) {
