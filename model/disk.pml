@@ -130,7 +130,7 @@ hidden byte l_i;
 bool alive[3];            /* by message: its feeder has begun and not ended */
 bool acked[3];            /* its feeder has said that it is accepted */
 bool committed[3];
-bool ended[3];            /* its finish was synced */
+bool ended[3];            /* its finish was decided, and no power cut can undo that */
 #if CUTS > 0
 bool loose[3];            /* a name in bad that was removed may have come back with a power cut */
 #endif

@@ -280,6 +280,9 @@ finish:
 #ifndef NO_DONE
 		put(CD, mem[CE]);
 #endif
+#if CUTS == 0
+		ended[c] = true;
+#endif
 		put(CE, 0); unsynced[c] = unsynced[c] | unrecorded[c]; unrecorded[c] = 0; by[c] = 0
 	};
 #ifndef NO_FINISH_SYNC
