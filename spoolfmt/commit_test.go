@@ -325,7 +325,7 @@ func TestTouched(t *testing.T) {
 		var env, named unix.Stat_t
 		names := x.namesIn("new")
 		err := errors.Join(unix.Fstat(fd, &env), unix.Stat(filepath.Join(x.dir, names[1]), &named))
-		if err != nil || !sameFile(&env, &named) || mode != named.Mode&0o7777 {
+		if err != nil || !sameFile(&env, &named) || mode != uint32(named.Mode)&0o7777 {
 			t.Errorf("touched %v to %o, not %v (%v)", env.Ino, mode, named.Ino, err)
 		}
 		f, err := os.Open(filepath.Join(x.dir, names[0]))
