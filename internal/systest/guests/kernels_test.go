@@ -47,7 +47,7 @@ func TestKernels(t *testing.T) {
 		})
 	}
 	if !t.Failed() && len(rows) == len(kernels) {
-		result(t, "kernels", rows)
+		result(t, "kernels", rows...)
 	}
 }
 

@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// result keeps the rows of a table in results, where a test compares the documents with them.
-func result(t *testing.T, name string, rows []string) {
+// result keeps rows of a table in results, where a test compares the documents with them.
+func result(t *testing.T, name string, rows ...string) {
 	t.Helper()
 	if err := os.MkdirAll("results", 0o755); err != nil {
 		t.Fatal(err)

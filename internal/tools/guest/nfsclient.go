@@ -14,7 +14,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -59,7 +58,7 @@ func nfsClient(args []string) error {
 	if err != nil {
 		return err
 	}
-	c := &nfsDrainer{number: number, shared: args[2] == "shared", mark: fmt.Sprintf("c%d-%d", number, rand.IntN(1000000))}
+	c := &nfsDrainer{number: number, shared: args[2] == "shared", mark: fmt.Sprintf("c%d-%d", number, rand.IntN(1000000)), taken: make(chan struct{}, 64)}
 	if err := c.prepare(); err != nil {
 		return err
 	}
@@ -83,7 +82,7 @@ type nfsDrainer struct {
 	shared bool
 	mark   string // what its marks begin with; another one after each start of the machine
 	table  string
-	kills  atomic.Int64
+	taken  chan struct{} // a word for each delivery
 }
 
 func (c *nfsDrainer) spool() string { return filepath.Join(shareAt, "site", "spool") }
@@ -151,6 +150,10 @@ func (c *nfsDrainer) drain(ctx context.Context) error {
 			fmt.Println("guest: mixed", mark)
 		}
 		fmt.Println("guest: taken", mark)
+		select {
+		case c.taken <- struct{}{}:
+		default:
+		}
 		return nil
 	})
 	if err != nil {
@@ -170,10 +173,14 @@ func (c *nfsDrainer) drain(ctx context.Context) error {
 		if err := smapd.Start(); err != nil {
 			return err
 		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(10*time.Second + rand.N(20*time.Second)):
-			c.kills.Add(1)
+		for range 2 + rand.IntN(12) { // deliveries, and no time: an emulated machine can be slow
+			select {
+			case <-ctx.Done():
+			case <-c.taken:
+			}
+		}
+		if ctx.Err() == nil {
+			time.Sleep(rand.N(time.Second)) // it is killed in the middle of something
 			fmt.Println("guest: kills smapd")
 		}
 		killAll(smapd.Process.Pid)
