@@ -39,6 +39,8 @@ func ReadTable(path string) ([]byte, error) {
 		var distrusted *distrustError
 		reason := err.Error()
 		switch { // the path is in front of it
+		case errors.Is(err, fs.ErrNotExist):
+			reason = "no such file or directory; -c names another file, and netperm-table(5) says what is in one"
 		case errors.As(err, &cause) && cause.Path == path:
 			reason = cause.Err.Error()
 		case errors.As(err, &distrusted) && distrusted.name == path:

@@ -68,7 +68,7 @@ func TestLoadLines(t *testing.T) {
 		t.Errorf("got %v, want %s", err, want)
 	}
 	_, err = Load(filepath.Join(dir, "none"), "smap")
-	if want := filepath.Join(dir, "none") + ": no such file or directory"; !errors.Is(err, os.ErrNotExist) || err.Error() != want {
+	if want := filepath.Join(dir, "none") + ": no such file or directory; -c names another file, and netperm-table(5) says what is in one"; !errors.Is(err, os.ErrNotExist) || err.Error() != want {
 		t.Errorf("a table that does not exist: %v, want %s", err, want)
 	}
 }

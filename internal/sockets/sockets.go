@@ -34,6 +34,9 @@ func OpenAll(addrs []string) ([]*os.File, error) {
 	var all []*os.File
 	for _, addr := range addrs {
 		some, err := open(addr)
+		if errors.Is(err, unix.EADDRINUSE) {
+			return nil, fmt.Errorf("-listen %s: %w: another program has this port; on Linux ss -ltnp shows which", addr, err)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("-listen %s: %w", addr, err)
 		}

@@ -62,7 +62,7 @@ func TestListenErrors(t *testing.T) {
 		"127.0.0.1":      "not an address and a port",
 		"[fe80::1%lo]:1": "not an address and a port",
 		":66000":         "not an address and a port",
-		taken:            "address already in use",
+		taken:            "address already in use: another program has this port",
 		"192.0.2.77:0":   "assign requested address",
 	} {
 		_, err := OpenAll([]string{addr})
