@@ -278,3 +278,18 @@ func TestMakeInstall(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// TestHTML makes the manuals as pages for a browser.
+func TestHTML(t *testing.T) {
+	t.Parallel()
+	kit.Run(t, "make", "-s", "-C", kit.Tree(), "html")
+	manuals, err := filepath.Glob(kit.Tree("man", "*.[1-9]"))
+	if err != nil || len(manuals) < 6 {
+		t.Fatal(manuals, err)
+	}
+	for _, m := range manuals {
+		if page := kit.ReadFile(t, kit.Tree("build", "html", filepath.Base(m)+".html")); !strings.Contains(page, "</html>") {
+			t.Errorf("%s has no page that ends", m)
+		}
+	}
+}
