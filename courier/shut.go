@@ -118,10 +118,14 @@ func (d *dispatcher) shut(cfg *Config) *Shut {
 // write puts it into its file.
 func (s *Shut) write(path string) error {
 	if s == nil {
-		if err := os.Remove(path); !errors.Is(err, fs.ErrNotExist) {
-			return err
+		_, err := os.Lstat(path)
+		if err == nil { // a disk that is read-only refuses also to remove what is not there
+			err = os.Remove(path)
 		}
-		return nil
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		return err
 	}
 	data, err := json.Marshal(s)
 	if err != nil {

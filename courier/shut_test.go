@@ -32,7 +32,7 @@ func TestShutFile(t *testing.T) {
 	if err := os.WriteFile(b.cfg.Shut, []byte("of a courier that was killed"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for range 300 {
+	for range 20 {
 		b.message("x\n", "robot@example.com")
 	}
 	b.run()
