@@ -66,9 +66,25 @@ func (c *checks) all() (err error) {
 func (c *checks) run(hostname string) {
 	c.spool()
 	c.logs()
+	c.metricsFile()
 	c.certificate(hostname)
 	if domains, err := c.t.Domains(netperm.LocalDomains, hostname); err == nil && !domains.Contain(hostname) {
 		c.warn(netperm.LocalDomains, "%s, the host's own name, is not among them: mail for postmaster@%s is refused", hostname, hostname)
+	}
+}
+
+// metricsFile looks whether the directory of that file can be written.
+func (c *checks) metricsFile() {
+	path := c.t.String(netperm.SmapMetrics)
+	if path == "" {
+		return
+	}
+	dir := filepath.Dir(path)
+	switch err := unix.Access(dir, unix.W_OK); {
+	case errors.Is(err, unix.EROFS):
+		c.warn(netperm.SmapMetrics, "%s: %w; under systemd, ReadWritePaths= must name it (systemctl edit smap.service)", dir, err)
+	case err != nil:
+		c.warn(netperm.SmapMetrics, "%s: %w; the file will not be written", dir, err)
 	}
 }
 
