@@ -11,7 +11,7 @@ VERSION  = $(shell .ci/version)
 LINK     = -s -w -X smap/netperm.defaultPath=$(TABLE) -X smap/internal/version.release=$(VERSION)
 BUILD    = $(GO) build -trimpath -ldflags='$(LINK)'
 
-.PHONY: help build test check lint cross reach coverage coverage-all unit reader test-system test-long bench fuzz model mutants proof soak guests vuln release reproducible demo install uninstall html deb clean
+.PHONY: help build test check lint cross reach coverage coverage-all unit reader test-system test-long bench fuzz model mutants proof soak guests filesystems vuln release reproducible demo install uninstall html deb clean
 
 help:
 	@echo 'make build        the programs, in bin/'
@@ -26,6 +26,7 @@ help:
 	@echo 'make proof        as root: the model, mutants, many crash states, every fault, cuts of file systems; see PROOF.md'
 	@echo 'make soak         as root: an hour of mixed load, kills and reloads; SOAK=5m is shorter'
 	@echo 'make guests       as root: other kernels and machines under QEMU, every flush of five file systems; hours'
+	@echo 'make filesystems  as root: MooseFS and GlusterFS, two machines each, with cuts and kills'
 	@echo 'make coverage-all as root: what unit tests, scripts and injected faults reach together, package by package'
 	@echo 'make reach        the packages that input from strangers can reach, with the lines of Go in each'
 	@echo 'make install      what is in bin/, manuals, completions and an example table, below $$(DESTDIR)$$(PREFIX)'
@@ -107,10 +108,16 @@ soak: build
 	@.ci/need root
 	SOAK=$${SOAK:-1h} $(GO) test -tags system -count=1 -timeout 24h -v -run 'TestSoak$$' ./internal/systest/soak
 
-# Nothing of it needs virtualisation by the processor. Logs are in build/guests.
+# Nothing of it needs virtualisation by the processor. Logs are in build/guests. GUESTS=TestNFS runs only that.
+GUESTS = .
 guests: build
 	@.ci/need root
-	$(GO) test -tags 'system guests' -count=1 -timeout 12h -v ./internal/systest/guests
+	$(GO) test -tags 'system guests' -count=1 -timeout 12h -v -run '$(GUESTS)' ./internal/systest/guests
+
+# It installs GlusterFS.
+filesystems: build
+	@.ci/need root
+	$(GO) test -tags 'system long' -count=1 -timeout 30m -v -run 'TestFileSystems$$' ./internal/systest/delivery
 
 # The database is not reachable from every machine, so this is no gate.
 vuln:

@@ -6,15 +6,36 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"smap/internal/systest/kit"
 )
 
+// again starts a server in a network namespace, and once more when it was killed. It ends with the test, after what mounts it.
+func again(t *testing.T, network string, words ...string) *kit.Process {
+	t.Helper()
+	return startIn(t, network, append([]string{"sh", "-c", `while :; do "$@"; sleep 3; done`, "sh"}, words...)...)
+}
+
+// killed kills the server that again started.
+func killed(t *testing.T, p *kit.Process) {
+	t.Helper()
+	for _, pid := range kit.Family(p.Cmd.Process.Pid)[1:] {
+		syscall.Kill(pid, syscall.SIGKILL) //nolint:errcheck // the shell may be between two
+	}
+}
+
+// A trouble is something that happens to a file system, from its begin to its end.
+type trouble struct {
+	name string
+	do   func(t *testing.T)
+}
+
 // mountMoose serves a MooseFS, which is a real network file system in programs of Debian's, from one network namespace to
 // two others, and mounts it from each of these.
-func mountMoose(t *testing.T, s *kit.Site, a, b string) {
+func mountMoose(t *testing.T, s *kit.Site, a, b string) []trouble {
 	t.Helper()
 	networks(t)
 	dir := s.File("moose")
@@ -30,7 +51,8 @@ func mountMoose(t *testing.T, s *kit.Site, a, b string) {
 		"TOPOLOGY_FILENAME = "+dir+"/topology\n", 0o644)
 	chunk := s.Write(dir+"/chunk.cfg", common+"DATA_PATH = "+dir+"/chunk\nHDD_CONF_FILENAME = "+dir+"/hdd\n"+
 		"HDD_LEAVE_SPACE_DEFAULT = 16MiB\nMASTER_HOST = 10.251.1.1\n", 0o644)
-	said := startIn(t, "smt-server", "mfsmaster", "-c", master, "-f", "start")
+	// -a: what a killed one had not written is in its log of changes.
+	said := again(t, "smt-server", "mfsmaster", "-c", master, "-a", "-f", "start")
 	wait := func(p *kit.Process, text string) {
 		t.Helper()
 		if !kit.Eventually(20*time.Second, func() bool { return strings.Contains(p.Log(), text) }) {
@@ -38,10 +60,14 @@ func mountMoose(t *testing.T, s *kit.Site, a, b string) {
 		}
 	}
 	wait(said, "initialized properly")
-	startIn(t, "smt-server", "mfschunkserver", "-c", chunk, "-f", "start")
+	chunks := again(t, "smt-server", "mfschunkserver", "-c", chunk, "-f", "start")
 	wait(said, "chunkserver register end")
 	fuse(t, a, "nsenter", "--net=/run/netns/smt-a", "mfsmount", "-f", a, "-o", "mfsmaster=10.251.1.1")
 	fuse(t, b, "nsenter", "--net=/run/netns/smt-b", "mfsmount", "-f", b, "-o", "mfsmaster=10.251.2.1")
+	return []trouble{
+		{"the master killed", func(t *testing.T) { t.Helper(); killed(t, said) }},
+		{"the chunk server killed", func(t *testing.T) { t.Helper(); killed(t, chunks) }},
+	}
 }
 
 // networks makes a server's network namespace and two others, each with a wire to the server.

@@ -25,7 +25,7 @@ func TestTwoMachines(t *testing.T) {
 		messages int
 		mount    func(t *testing.T, s *kit.Site, a, b string)
 	}{
-		{"moosefs", 400, mountMoose},
+		{"moosefs", 400, func(t *testing.T, s *kit.Site, a, b string) { t.Helper(); mountMoose(t, s, a, b) }},
 		{"bindfs", 400, mountBind},
 	} {
 		t.Run(fs.name, func(t *testing.T) {
