@@ -19,6 +19,8 @@ func TestLogOfALife(t *testing.T) {
 				out[i] = agent.Result{Outcome: agent.Failed, Text: "no such \"user\"\nforged=1"}
 			case first:
 				out[i] = agent.Result{Text: "not now"}
+			case to.Address == "yes@x.test":
+				out[i].Text = "250 2.0.0 queued as 4F"
 			}
 		}
 		first = false
@@ -40,6 +42,7 @@ func TestLogOfALife(t *testing.T) {
 		"level=INFO msg=deferred id=" + id + " attempts=1 next=",
 		" waiting=1 text=\"not now\"\n",
 		"level=INFO msg=delivered id=" + id + " to=<yes@x.test> agent=test ms=",
+		" text=\"250 2.0.0 queued as 4F\"\n",
 		"level=WARN msg=aside id=" + id + " reason=\"1 of 2 recipients failed for good, the first is <no@x.test>: ",
 		"level=INFO msg=finished id=" + fine + " from=<a@example.com> size=3 recipients=1 ms=",
 		"level=INFO msg=stop running=",
