@@ -22,6 +22,9 @@ func (d *delivery) conclude(ctx context.Context) result {
 
 // decide may be called again after its decision could not be written.
 func (d *delivery) decide() result {
+	if err := d.noteAgain(); err != nil {
+		return d.unwritten(err)
+	}
 	pending := d.env.Pending()
 	attempted := d.attempted(pending)
 	switch {

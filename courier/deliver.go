@@ -102,6 +102,7 @@ type delivery struct {
 	tight   bool               // there is no room to record the next outcome
 	counted bool               // Attempts has been counted up
 	broken  error              // an outcome could not be recorded: no more calls
+	refused []refusedOutcome   // outcomes that the envelope did not take
 	last    string             // why recipients still wait
 	feeding error              // why a report could not be fed
 	count   counts
@@ -164,6 +165,9 @@ func (d *delivery) work(ctx context.Context) result {
 		return d.notLoaded(err)
 	}
 	d.env = d.claim.Envelope()
+	if err := d.ignoreTold(); err != nil {
+		return d.notLoaded(err)
+	}
 	d.full = !roomToTell(d.env)
 	if d.start.why != nil {
 		d.last = d.start.why.Error()

@@ -15,7 +15,11 @@ import (
 func (d *delivery) interrupted(ctx context.Context) result {
 	if d.dirty {
 		return d.keep(ctx, func() result {
-			if err := d.claim.Record(time.Time{}); err != nil {
+			err := d.noteAgain()
+			if err == nil {
+				err = d.claim.Record(time.Time{})
+			}
+			if err != nil {
 				return d.unwritten(err)
 			}
 			d.dirty = false

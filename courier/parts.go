@@ -193,12 +193,9 @@ func (d *delivery) attempt(ctx context.Context, p *part, content *os.File, batch
 	p.tried = true
 	now := d.stamp(time.Now())
 	for i, to := range batch {
-		if err := d.note(p, to.Address, results[i], now); err != nil {
-			d.broken = err
-			return false
-		}
+		d.note(p, to.Address, results[i], now)
 	}
-	return context.Cause(ctx) == nil
+	return d.broken == nil && context.Cause(ctx) == nil
 }
 
 // prepare writes down what is known, and makes sure that the next outcomes find
@@ -237,7 +234,7 @@ func (d *delivery) call(ctx context.Context, p *part, job *agent.Job) ([]agent.R
 }
 
 // note puts one result into the envelope and the log.
-func (d *delivery) note(p *part, to string, r agent.Result, now time.Time) error {
+func (d *delivery) note(p *part, to string, r agent.Result, now time.Time) {
 	text := r.Text
 	if r.Outcome == agent.Failed && r.Status != "" && !strings.Contains(text, r.Status) {
 		text = r.Status + " " + text // for a report, perhaps by a later process
@@ -261,8 +258,31 @@ func (d *delivery) note(p *part, to string, r agent.Result, now time.Time) error
 		d.ev.failed(d.claim.ID(), to, p.agent.Name(), r.Text)
 	default:
 		d.last = r.Text
-		return nil
+		return
 	}
 	d.dirty = true
-	return d.env.SetOutcome(to, o)
+	if err := d.env.SetOutcome(to, o); err != nil {
+		d.broken = err
+		d.refused = append(d.refused, refusedOutcome{to, o})
+	}
+}
+
+// A refusedOutcome is one that the envelope did not take.
+type refusedOutcome struct {
+	to string
+	o  envelope.Outcome
+}
+
+// noteAgain puts the outcomes into the envelope that it did not take, with a new time. While
+// it cannot, the message is held: what was delivered must not be delivered again.
+func (d *delivery) noteAgain() error {
+	for len(d.refused) > 0 {
+		next := d.refused[0]
+		next.o.Time = d.stamp(time.Now())
+		if err := d.env.SetOutcome(next.to, next.o); err != nil {
+			return err
+		}
+		d.refused = d.refused[1:]
+	}
+	return nil
 }
