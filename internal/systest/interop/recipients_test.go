@@ -28,11 +28,18 @@ func TestRecipients(t *testing.T) {
 			}
 			s.Write(r.Path("etc/aliases"), "# ours\nmailer-daemon: postmaster\npostmaster: root\nroot: bob\nWebmaster:root\nsales: bob, root\n", 0o644)
 			s.Write(r.Path("etc/virtual"), "ann@virtual.test bob\nelsewhere@other.test bob\n", 0o644)
-			s.Write(r.Path("usr/sbin/recipients"), kit.ReadFile(t, "../../../contrib/recipes/recipients"), 0o755)
+			const recipe = "/usr/local/share/smap/recipes/recipients"
+			s.Mkdir(r.Path("usr/local/share/smap/recipes"), 0o755, 0, 0)
+			s.Write(r.Path(recipe), kit.ReadFile(t, "../../../contrib/recipes/recipients"), 0o755)
 			kit.StartCommand(t, server)
 			kit.Listening(t, port)
-			r.Run("", "/usr/sbin/recipients", name, "/list", theirs, "virtual.test")
-			listed := strings.Fields(strings.ToLower(kit.ReadFile(t, r.Path("list"))))
+			_, command, ok := strings.Cut(kit.ReadFile(t, "../../../contrib/install/"+name+".md"), "    "+recipe)
+			command, _, _ = strings.Cut(command, "\n")
+			if !ok || !strings.HasPrefix(command, " "+name+" /etc/smap/recipients "+theirs) {
+				t.Errorf("the page runs %q", command)
+			}
+			r.Run("", "/bin/sh", "-ec", recipe+command+" virtual.test")
+			listed := strings.Fields(strings.ToLower(kit.ReadFile(t, r.Path("etc/smap/recipients"))))
 			// From another address than 127.0.0.1, for which Exim relays and looks at no recipient.
 			d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(client)}}
 			conn, err := d.Dial("tcp", kit.Local(port))
@@ -60,7 +67,7 @@ func TestRecipients(t *testing.T) {
 
 			// Where every address of a domain is taken, a list would refuse mail.
 			s.Write(r.Path("etc/virtual"), "@virtual.test bob\n", 0o644)
-			out, err := r.Command("/usr/sbin/recipients", name, "/list", "virtual.test").CombinedOutput()
+			out, err := r.Command(recipe, name, "/list", "virtual.test").CombinedOutput()
 			if err == nil || !strings.Contains(string(out), "takes every address") {
 				t.Errorf("a domain with every address: %v, %s", err, out)
 			}
