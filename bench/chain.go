@@ -5,7 +5,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"time"
 )
@@ -39,12 +38,7 @@ func (b *bench) chains(all ...*chain) ([]*chain, func(), error) {
 			c.server = s
 			here = append(here, c)
 		}
-		var missing *missingError
-		switch {
-		case errors.As(err, &missing):
-			b.missing = append(b.missing, c.name)
-			fmt.Fprintf(os.Stderr, "bench: %s is missing: %v\n", c.name, err)
-		case err != nil:
+		if err != nil && !b.lacks(c.name, err) {
 			return nil, stop, fmt.Errorf("%s: %w", c.name, err)
 		}
 	}

@@ -28,8 +28,7 @@ func (b *bench) journal() error {
 	for i, d := range disks {
 		dir := b.file(fmt.Sprintf("disk-%d", i))
 		if err := b.mountOn(dir, d.mkfs); err != nil {
-			b.missing = append(b.missing, "smap on "+d.name)
-			fmt.Fprintf(os.Stderr, "bench: %s is missing: %v\n", d.name, err)
+			b.lacks("smap on "+d.name, &missingError{err})
 			continue
 		}
 		top := filepath.Join(dir, "spool")
@@ -47,7 +46,7 @@ func (b *bench) journal() error {
 			return err
 		}
 	}
-	ports, stop, err := startAll(peers)
+	ports, stop, err := b.startAll(peers)
 	defer stop()
 	if err != nil {
 		return err

@@ -38,7 +38,7 @@ var shares = []share{
 // profile shows where the processors' time goes while mail passes from SMTP to SMTP: profile.svg.
 func (b *bench) profile() error {
 	if _, err := b.output("perf", "--version"); err != nil {
-		b.missing = append(b.missing, "perf, which shows where the time goes")
+		b.lacks("perf, which shows where the time goes", &missingError{err})
 		return nil
 	}
 	stripped := b.bin

@@ -130,7 +130,7 @@ func (b *bench) daemonIn(root string, port int, name string, args ...string) (*s
 // syncs counts how often each server syncs for a message: of messages that come alone, and of those that 16 sessions send.
 func (b *bench) syncs(all []*chain) error {
 	if _, err := b.output("strace", "-V"); err != nil {
-		b.missing = append(b.missing, "strace, which counts syncs")
+		b.lacks("strace, which counts syncs", &missingError{err})
 		return nil
 	}
 	for _, n := range []int{1, 16} {

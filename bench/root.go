@@ -17,6 +17,17 @@ type missingError struct{ err error }
 func (e *missingError) Error() string { return e.err.Error() }
 func (e *missingError) Unwrap() error { return e.err }
 
+// lacks tells whether something is left out since it is not here, and notes that for the report.
+func (b *bench) lacks(name string, err error) bool {
+	var missing *missingError
+	if !errors.As(err, &missing) {
+		return false
+	}
+	b.missing = append(b.missing, name)
+	fmt.Fprintf(os.Stderr, "bench: %s is missing: %v\n", name, err)
+	return true
+}
+
 // unpack puts Debian packages into a root of their own, since mail servers exclude each other as packages. The queue, which
 // is a directory in that root, is on the measured disk. It gives the root, and the queue as it is called outside of it.
 func (b *bench) unpack(name, queue string, packages ...string) (root, outside string, err error) {
