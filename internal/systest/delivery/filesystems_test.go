@@ -24,7 +24,7 @@ func TestFileSystems(t *testing.T) {
 	for _, fs := range []struct {
 		name  string
 		mount func(t *testing.T, s *kit.Site, a, b string) []trouble
-		aside bool // a message was set aside in one run, and nobody knows why: the reason is printed
+		aside bool // files were set aside in one run, and nobody knows why: what they say is printed
 	}{
 		{"moosefs", mountMoose, false},
 		{"glusterfs", mountGluster, true},
