@@ -1,7 +1,9 @@
 package receiver
 
 import (
+	"bytes"
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -78,6 +80,19 @@ func TestUnusedRecipients(t *testing.T) {
 	}
 	if n := strings.Count(conn.out.String(), "accepted"); n != 1 {
 		t.Errorf("%d messages", n)
+	}
+}
+
+// TestBrokenChunk: a chunk where none may come is no message, also when it breaks off.
+func TestBrokenChunk(t *testing.T) {
+	for session, want := range map[string]string{"BDAT 10\r\nx": "refused=0", envelopeOf + "BDAT 10\r\nx": "refused=1"} {
+		log := new(bytes.Buffer)
+		c := everything(new(memorySpool))
+		c.Log = slog.New(slog.NewTextHandler(log, nil))
+		Serve(t.Context(), c, Client{}, &reel{pieces: []string{session}})
+		if !strings.Contains(log.String(), want) {
+			t.Errorf("%q: %s, want %s", session, log, want)
+		}
 	}
 }
 

@@ -100,7 +100,9 @@ func (s *session) endContent(c *content) Reply {
 func (s *session) broken(c *content, err error) Reply {
 	slow := errors.Is(err, os.ErrDeadlineExceeded) && s.pace.over()
 	s.reset()
-	s.refused++
+	if !c.unasked {
+		s.refused++
+	}
 	switch {
 	case c.fault != nil && c.fault.Close, errors.Is(err, errRefused):
 		return c.fault.closing()

@@ -7,11 +7,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"smap/internal/sysexits"
 )
 
 // TestDetach starts a server as a start-up script does: the command ends when the
@@ -20,7 +23,11 @@ import (
 func TestDetach(t *testing.T) {
 	dir := t.TempDir()
 	bin, table := install(t, dir, "smap: log-required no\n")
-	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	host := "127.0.0.1"
+	if runtime.GOOS == "linux" {
+		host = "127.1.2.3" // a port that is free here is not taken by what connects from 127.0.0.1 meanwhile
+	}
+	l, err := net.Listen("tcp4", net.JoinHostPort(host, "0"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,7 +45,9 @@ func TestDetach(t *testing.T) {
 	if out, code := start("-d", "-c", "table", "-listen", address, "-p", "none/pid"); code != exitOS || !strings.Contains(out, "smap: pid file: ") || !strings.Contains(out, "did not start") {
 		t.Errorf("an impossible pid file: %d, %q", code, out)
 	}
-	if out, code := start("-d", "-c", "missing", "-listen", address, "-p", "pid"); code != exitConfig || !strings.Contains(out, "smap: fwtkcfgerr: ") {
+	// A table that is missing cannot say that smap serves without a syslog daemon, which this machine may lack.
+	out, code := start("-d", "-c", "missing", "-listen", address, "-p", "pid")
+	if (code != exitConfig || !strings.Contains(out, "smap: fwtkcfgerr: ")) && (code != sysexits.Unavailable || !strings.Contains(out, "no syslog daemon answers")) {
 		t.Errorf("a missing table: %d, %q", code, out)
 	}
 	if out, code := start("-d", "-c", "table", "-listen", address, "-p", "pid"); code != 0 || out != "" {

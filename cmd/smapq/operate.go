@@ -102,7 +102,7 @@ func (a *app) delete(ctx context.Context, ids []string, f *filter, yes bool) err
 func deleteAny(s *spoolfmt.Spool, id string) error {
 	err := s.Delete(id)
 	if errors.Is(err, spoolfmt.ErrBlocked) {
-		return fmt.Errorf("%w; smapq delete --state bad ID deletes that one only", err)
+		return fmt.Errorf("%w; smapq delete --state bad ID deletes the one that was set aside", err)
 	}
 	return err
 }

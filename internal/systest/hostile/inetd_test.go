@@ -5,6 +5,7 @@ package hostile
 import (
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -24,7 +25,8 @@ func TestInetdFlood(t *testing.T) {
 	began := time.Now()
 	var mu sync.Mutex
 	var wg sync.WaitGroup
-	greeted, refused, longest := 0, 0, time.Duration(0)
+	greeted := 0
+	var ends []time.Duration      // of the refused: from 421 to the process's end
 	places := make(chan bool, 40) // fewer than a socket's backlog, beyond which the system resets connections
 	for range clients {
 		places <- true
@@ -53,17 +55,21 @@ func TestInetdFlood(t *testing.T) {
 			case strings.HasPrefix(string(line[:n]), "220 "):
 				greeted++
 			case strings.HasPrefix(string(line[:n]), "421 "):
-				refused++
-				longest = max(longest, time.Since(heard))
+				ends = append(ends, time.Since(heard))
 			default:
 				t.Errorf("neither 220 nor 421: %q", line[:n])
 			}
 		})
 	}
 	wg.Wait()
-	t.Logf("%v for %d connections; the last refused process ended %v after its 421", time.Since(began), clients, longest)
-	if greeted != 10 || refused != clients-10 {
-		t.Errorf("%d were greeted and %d refused", greeted, refused)
+	if greeted != 10 || len(ends) != clients-10 {
+		t.Fatalf("%d were greeted and %d refused", greeted, len(ends))
+	}
+	slices.Sort(ends)
+	t.Logf("%v for %d connections; refused processes ended %v after their 421 at the median, %v at most",
+		time.Since(began), clients, ends[len(ends)/2], ends[len(ends)-1])
+	if most := ends[len(ends)*99/100]; most > time.Second { // the last hundredth is the machine's
+		t.Errorf("a refused process ended %v after its 421", most)
 	}
 	if !kit.Eventually(20*time.Second, func() bool { return len(kit.Processes(t, "smap", s.Table)) == 10 }) {
 		t.Errorf("%d processes are left", len(kit.Processes(t, "smap", s.Table)))

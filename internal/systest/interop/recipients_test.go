@@ -66,10 +66,17 @@ func TestRecipients(t *testing.T) {
 			}
 
 			// Where every address of a domain is taken, a list would refuse mail.
-			s.Write(r.Path("etc/virtual"), "@virtual.test bob\n", 0o644)
-			out, err := r.Command(recipe, name, "/list", "virtual.test").CombinedOutput()
-			if err == nil || !strings.Contains(string(out), "takes every address") {
-				t.Errorf("a domain with every address: %v, %s", err, out)
+			for file, all := range map[string]string{
+				"etc/virtual": "@virtual.test bob\n",
+				"etc/aliases": map[string]string{"exim": "bob: bob\n*: bob\n", "opensmtpd": "bob bob\n@ bob\n"}[name],
+			} {
+				was := kit.ReadFile(t, r.Path(file))
+				s.Write(r.Path(file), all, 0o644)
+				out, err := r.Command(recipe, name, "/list", "virtual.test").CombinedOutput()
+				if err == nil || !strings.Contains(string(out), "takes every address") {
+					t.Errorf("every address by %s: %v, %s", file, err, out)
+				}
+				s.Write(r.Path(file), was, 0o644)
 			}
 		})
 	}
