@@ -93,10 +93,17 @@ func (c *Claim) writeReason(reason string) error {
 	}
 	value := envelope.SetAsideValue(c.s.now(), reason)
 	if c.env == nil {
-		err := c.readEnvelope()
+		content, err := fstat(int(c.locked.Fd()))
+		if err != nil {
+			return fmt.Errorf("%s: %w", c.path(KindContent), err)
+		}
+		err = c.readEnvelope(&content)
 		var bad *MalformedError
 		if err != nil && !errors.As(err, &bad) {
 			return err
+		}
+		if c.foreign {
+			return nil
 		}
 	}
 	if c.env != nil {
@@ -114,6 +121,13 @@ func (c *Claim) writeReason(reason string) error {
 	raw, err := c.rawEnvelope()
 	if err != nil || raw == nil {
 		return err
+	}
+	earlier, err := c.s.maySend(&c.envIno, nil) // a feeder's first line is not a reason
+	if err != nil {
+		return err
+	}
+	if earlier {
+		_, raw = envelope.CutReason(raw)
 	}
 	return c.replaceEnvelope(envelope.PrependReason(raw, value), c.s.now())
 }

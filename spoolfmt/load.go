@@ -86,14 +86,11 @@ func (c *Claim) Load() error {
 	if c.lone != nil {
 		return &MalformedError{File: c.path(KindContent), Err: c.lone.why}
 	}
-	if err := c.readEnvelope(); err != nil {
-		return err
-	}
 	content, err := fstat(int(c.locked.Fd()))
 	if err != nil {
 		return fmt.Errorf("%s: %w", c.path(KindContent), err)
 	}
-	if err := c.sameOwner(&content); err != nil {
+	if err := c.readEnvelope(&content); err != nil {
 		return err
 	}
 	if err := c.sizeIs(content.Size); err != nil {
@@ -155,7 +152,9 @@ func (c *Claim) box() Box {
 	return Cur
 }
 
-func (c *Claim) readEnvelope() error {
+// readEnvelope reads the envelope of a locked content. The owner is checked before
+// the text: whatever another feeder wrote, its file stays as it is.
+func (c *Claim) readEnvelope(content *unix.Stat_t) error {
 	name := c.id + KindEnvelope.Suffix()
 	fd, st, err := c.s.view(Cur, name)
 	switch {
@@ -169,6 +168,9 @@ func (c *Claim) readEnvelope() error {
 		return fmt.Errorf("%s: %w", c.path(KindEnvelope), err)
 	}
 	c.envIno = st
+	if err := c.sameOwner(content); err != nil {
+		return err
+	}
 	if c.env, err = envelope.Parse(data); err != nil {
 		return &MalformedError{File: c.path(KindEnvelope), Err: err}
 	}

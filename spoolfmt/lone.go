@@ -190,7 +190,8 @@ func (s *Spool) reasonInBad(id, reason string) error {
 		return err
 	}
 	value := envelope.SetAsideValue(s.now(), reason)
-	data := envelope.PrependReason(raw, value)
+	_, rest := envelope.CutReason(raw)
+	data := envelope.PrependReason(rest, value)
 	if e, err := envelope.Read(bytes.NewReader(raw)); err == nil {
 		if err := e.Set("Set-Aside", value); err != nil {
 			return err

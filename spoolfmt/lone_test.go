@@ -197,21 +197,28 @@ func TestOwners(t *testing.T) {
 		t.Skip("only root can make files of two users")
 	}
 	const feeder, other, drainer = 12345, 12346, 12347
+	valid := envelopeText(2)
 	tests := []struct {
 		content, envelope int
+		text              string
 		ok                bool
 	}{
-		{feeder, feeder, true},
-		{feeder, 0, true},       // root
-		{feeder, drainer, true}, // has recorded an outcome
-		{feeder, other, false},
-		{0, other, false},
-		{drainer, other, false},
+		{feeder, feeder, valid, true},
+		{feeder, 0, valid, true},       // root
+		{feeder, drainer, valid, true}, // has recorded an outcome
+		{feeder, other, valid, false},
+		{0, other, valid, false},
+		{drainer, other, valid, false},
+		// What cannot be parsed is another's all the same. A reason in place of its first
+		// line would make the rest valid for a requeue, and the file ours.
+		{feeder, other, "Set-Aside: T x\n" + valid, false},
+		{feeder, other, "nonsense\n" + valid, false},
+		{feeder, other, valid + strings.Repeat("x", envelope.MaxSize), false},
 	}
 	for _, tt := range tests {
 		x := newTestSpool(t)
 		x.put("new/m.eml", "x\n")
-		x.put("new/m.envelope", envelopeText(2))
+		x.put("new/m.envelope", tt.text)
 		for name, uid := range map[string]int{"new": drainer, "new/m.eml": tt.content, "new/m.envelope": tt.envelope} {
 			if err := os.Chown(filepath.Join(x.dir, name), uid, -1); err != nil {
 				t.Fatal(err)
@@ -223,7 +230,7 @@ func TestOwners(t *testing.T) {
 		err := c.Load()
 		if tt.ok {
 			if err != nil {
-				t.Errorf("%+v: %v", tt, err)
+				t.Errorf("user %d's envelope: %v", tt.envelope, err)
 			}
 			if err := c.Release(); err != nil {
 				t.Error(err)
@@ -232,21 +239,50 @@ func TestOwners(t *testing.T) {
 		}
 		var bad *MalformedError
 		if !errors.As(err, &bad) {
-			t.Fatalf("%+v: load: %v", tt, err)
+			t.Fatalf("user %d's envelope: load: %v", tt.envelope, err)
 		}
 		if err := c.SetAside(bad.Error()); err != nil {
 			t.Fatal(err)
 		}
 		// The reason must not hide who wrote it: a requeue would send it then.
-		if got := x.read("bad/m.envelope"); got != envelopeText(2) {
-			t.Errorf("%+v: the envelope was written again: %q", tt, got)
+		if x.read("bad/m.envelope") != tt.text {
+			t.Errorf("user %d's envelope was written again", tt.envelope)
 		}
 		if err := x.Requeue("m"); !errors.As(err, &bad) {
-			t.Errorf("%+v: requeue: %v", tt, err)
+			t.Errorf("user %d's envelope: requeue: %v", tt.envelope, err)
 		}
 		x.has("bad/m.eml", "bad/m.envelope")
 		if st, err := lstat(x.dirs[Bad], "m.envelope"); err != nil || int(st.Uid) != tt.envelope {
-			t.Errorf("%+v: the envelope in bad is user %d's (%v)", tt, st.Uid, err)
+			t.Errorf("user %d's envelope in bad is user %d's (%v)", tt.envelope, st.Uid, err)
+		}
+	}
+}
+
+// TestReasonOfFeeder: a first line that looks like a reason is one where root or the
+// drainer wrote the file. A feeder's stays.
+func TestReasonOfFeeder(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can make files of two users")
+	}
+	const feeder, drainer = 12345, 12347
+	text := "Set-Aside: T x\n" + envelopeText(2)
+	for uid, replaced := range map[int]bool{feeder: false, drainer: true, 0: true} {
+		x := newTestSpool(t)
+		x.put("new/m.eml", "x\n")
+		x.put("new/m.envelope", text)
+		for name, uid := range map[string]int{"new": drainer, "new/m.eml": uid, "new/m.envelope": uid} {
+			if err := os.Chown(filepath.Join(x.dir, name), uid, -1); err != nil {
+				t.Fatal(err)
+			}
+		}
+		x.malformed("m")
+		got := x.read("bad/m.envelope")
+		if !strings.HasPrefix(got, "Set-Aside: ") || !strings.HasSuffix(got, envelopeText(2)) || strings.HasSuffix(got, text) == replaced {
+			t.Errorf("user %d: envelope in bad: %q", uid, got)
+		}
+		var bad *MalformedError
+		if err := x.Requeue("m"); errors.As(err, &bad) == replaced {
+			t.Errorf("user %d: requeue: %v", uid, err)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package spoolfmt_test
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -66,4 +67,34 @@ func TestPythonDrains(t *testing.T) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	empty(t, s)
+}
+
+// TestPythonLeavesForeignEnvelopes: the other implementation checks the owner of an
+// envelope before its text, and removes no first line that a feeder wrote.
+func TestPythonLeavesForeignEnvelopes(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can make files of two users")
+	}
+	const feeder, other = 12345, 12346
+	text := "Set-Aside: T x\nSpool-Format: 1\nSender: <a@example.com>\nRecipient: <b@example.org>\nSize: 2\n\n"
+	for _, owner := range []int{feeder, other} {
+		_, dir := openSpool(t)
+		for name, file := range map[string]struct {
+			text  string
+			owner int
+		}{"m.eml": {"x\n", feeder}, "m.envelope": {text, owner}} {
+			path := filepath.Join(dir, "new", name)
+			if err := errors.Join(os.WriteFile(path, []byte(file.text), 0o640), os.Chown(path, file.owner, -1)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		python(t, "", "drain", dir, "false")
+		got, err := os.ReadFile(filepath.Join(dir, "bad/m.envelope"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.HasSuffix(string(got), text) || owner == other && string(got) != text {
+			t.Errorf("user %d's envelope in bad: %q", owner, got)
+		}
+	}
 }

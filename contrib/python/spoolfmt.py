@@ -823,9 +823,9 @@ class Spool:
             name = self.free_in_bad(ident)
             move(path, self.path('bad', name + '.envelope'))
             self.sync('bad', 'new', 'cur')
-            if held and os.fstat(held.fileno()).st_uid in (0, os.stat(self.path('new')).st_uid):
+            if held and self.ours(os.fstat(held.fileno()).st_uid):
                 line = self.reason_line('content is no regular file' if odd else 'envelope without content')
-                data = self.with_reason(held.read(MAX_FILE + 1), line)
+                data = self.with_reason(held.read(MAX_FILE + 1), line, True)
                 if data:
                     self.replace('bad', name + '.envelope', data)
             return name
@@ -865,6 +865,9 @@ class Spool:
 
     # 9.3 to 9.6
 
+    def ours(self, uid):
+        return uid in (0, os.stat(self.path('new')).st_uid)
+
     def load(self, ident, f):
         path = self.path('cur', ident + '.envelope')
         try:
@@ -874,10 +877,10 @@ class Spool:
         if e is None:
             raise Later('it is gone')
         with e:
-            st = os.fstat(e.fileno())
+            owner = os.fstat(e.fileno()).st_uid
+            if not self.ours(owner) and owner != os.fstat(f.fileno()).st_uid:
+                raise Foreign('envelope and content belong to different users')
             env = parse_envelope(e.read(MAX_FILE + 1))
-        if st.st_uid not in (os.fstat(f.fileno()).st_uid, os.stat(self.path('new')).st_uid, 0):
-            raise Foreign('envelope and content belong to different users')
         f.seek(0)
         content = f.read(env['size'] + 1)
         if not fits(env, content):
@@ -920,21 +923,25 @@ class Spool:
     def reason_line(self, reason):
         return f'{now_text(self.clock())} {BAD_TEXT.sub("?", str(reason))}'
 
-    def with_reason(self, data, line):
+    def with_reason(self, data, line, ours):
         """An envelope with Set-Aside in it; None where that is more than an envelope may be."""
         try:
             env = parse_envelope(data)
             env['fields'] = [x for x in env['fields'] if x[0].lower() != 'set-aside'] + [['Set-Aside', line]]
             return marshal(env)
         except Malformed:
-            return f'Set-Aside: {line}\n'.encode() + re.sub(rb'\ASet-Aside: [^\n]*\n', b'', data) if len(data) <= MAX_FILE else None
+            if len(data) > MAX_FILE:
+                return None
+            if ours:  # else a feeder wrote the line
+                data = re.sub(rb'\ASet-Aside: [^\n]*\n', b'', data)
+            return f'Set-Aside: {line}\n'.encode() + data
 
     def set_aside(self, ident, reason):
         """9.6"""
         env, eml = self.path('cur', ident + '.envelope'), self.path('cur', ident + '.eml')
         ours = regular(env) and not isinstance(reason, Foreign)
         if ours:
-            data = self.with_reason(self.read(env), self.reason_line(reason))
+            data = self.with_reason(self.read(env), self.reason_line(reason), self.ours(os.lstat(env).st_uid))
             if data:
                 self.record(ident, data)
         name = self.free_in_bad(ident)

@@ -24,12 +24,11 @@ func (e *Envelope) Reason() string {
 	return reason
 }
 
-// PrependReason puts a Set-Aside line before an envelope that cannot be parsed, or in
-// place of one that it begins with. So it stays malformed until a person has looked.
-// SetAsideValue makes the value.
+// PrependReason puts a Set-Aside line before an envelope that cannot be parsed. So it
+// stays malformed until a person has looked. CutReason first removes an earlier one:
+// only where root or the drainer wrote the file. SetAsideValue makes the value.
 func PrependReason(raw []byte, value string) []byte {
-	_, rest := CutReason(raw)
-	return append([]byte(setAsideStart+value+"\n"), rest...)
+	return append([]byte(setAsideStart+value+"\n"), raw...)
 }
 
 // CutReason removes the line that PrependReason wrote, and returns its reason.
