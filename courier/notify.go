@@ -24,17 +24,21 @@ func (d *delivery) reports() bool {
 	return d.cfg.Bounce && d.env.Sender().Address != "" && !d.full
 }
 
-// roomToTell tells whether an envelope has room for the fields above. A feeder can fill
-// it. Then the sender gets no reports, and what fails is set aside: what was reported
-// could not be written down.
+// roomToTell tells whether an envelope has room for the fields above: fields, and octets.
+// A feeder can fill both. Then the sender gets no reports, and what fails is set aside:
+// what was reported could not be written down.
 func roomToTell(env *envelope.Envelope) bool {
-	missing := 0
+	missing, size := 0, env.Room()
 	for _, name := range []string{fieldDelay, fieldFailed} {
-		if env.Get(name) == "" {
-			missing++
+		size += int64(len(envelope.FormatTime(time.Time{})))
+		if have := env.Get(name); have != "" {
+			size -= int64(len(have))
+			continue
 		}
+		missing++
+		size += int64(len(name) + len(": \n"))
 	}
-	return env.SpareFields() >= missing
+	return env.SpareFields() >= missing && size <= envelope.MaxSize
 }
 
 // feedReport commits a report to the sender. A crash between this and the record of

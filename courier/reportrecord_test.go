@@ -1,6 +1,7 @@
 package courier
 
 import (
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -83,6 +84,52 @@ func TestReportFullEnvelope(t *testing.T) {
 		env := b.envelope("bad/" + id + ".envelope")
 		if len(env.Pending()) != 0 || env.Get("Failed") == "" || env.Reason() == "" {
 			t.Errorf("pending %v, failed %q, reason %q", env.Pending(), env.Get("Failed"), env.Reason())
+		}
+	}
+}
+
+// TestReportLargeEnvelope: a feeder that uses up all octets gets no reports either. Its
+// message is tried again and ends.
+func TestReportLargeEnvelope(t *testing.T) {
+	const line = len("X-Smapd-Failed: 2026-01-02T03:04:05.000000Z\n") + len("X-Smapd-Delay: 2026-01-02T03:04:05.000000Z\n")
+	for spare, want := range map[int]int{0: 0, line - 1: 0, line: 1} {
+		b, a := newReporter(t)
+		to := []envelope.Path{{Address: "bad@x.test"}, {Address: "wait@x.test"}}
+		for i := range 500 { // fields alone are too few
+			to = append(to, envelope.Path{Address: fmt.Sprintf("good%d@x.test", i)})
+		}
+		env, err := envelope.New(envelope.Path{Address: "a@example.com"}, to)
+		if err != nil {
+			t.Fatal(err)
+		}
+		env.SetSize(2) // as Commit does, with a checksum
+		env.SetChecksum(0)
+		for i := 0; ; i++ {
+			name := fmt.Sprintf("X-Fill-%04d", i)
+			left := envelope.MaxSize - int(env.Room()) - spare - len(name) - len(": \n")
+			if left <= 0 {
+				break
+			}
+			n := min(left, 4050)
+			if rest := left - n; rest > 0 && rest < 100 {
+				n -= 100 // the last field needs a name
+			}
+			if err := env.Set(name, strings.Repeat("x", n)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := envelope.MaxSize - int(env.Room()); got != spare {
+			t.Fatalf("%d octets are spare, want %d", got, spare)
+		}
+		id := b.commit(env, "x\n")
+		if err := b.once(); err != nil {
+			t.Fatal(err)
+		}
+		if got := b.envelope("cur/" + id + ".envelope"); len(got.Pending()) != 1 || got.Get("Attempts") != "1" {
+			t.Errorf("%d spare: pending %v, %s attempts", spare, got.Pending(), got.Get("Attempts"))
+		}
+		if len(a.reports) != want {
+			t.Errorf("%d spare: %d reports, want %d", spare, len(a.reports), want)
 		}
 	}
 }
