@@ -1,8 +1,8 @@
 package spoolfmt
 
 import (
-	"errors"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -15,7 +15,7 @@ import (
 // bad, whole, and not twice without a reason.
 
 // runHistory does the steps after a message was fed. False: some step could not be done.
-func runHistory(t *testing.T, leak func(*syscalls), all []step) (bool, error) {
+func runHistory(t *testing.T, leak func(*Spool), all []step) (bool, error) {
 	dir, err := stateDir(t)
 	if err != nil {
 		t.Fatal(err)
@@ -44,7 +44,7 @@ func runHistory(t *testing.T, leak func(*syscalls), all []step) (bool, error) {
 
 // walk runs every history of up to depth steps, and calls bad for each that ends
 // badly, until it returns false. It returns how many there were.
-func walk(t *testing.T, leak func(*syscalls), from []step, depth int, before []step, bad func([]step, error) bool) (n int, more bool) {
+func walk(t *testing.T, leak func(*Spool), from []step, depth int, before []step, bad func([]step, error) bool) (n int, more bool) {
 	for _, s := range from {
 		all := append(before[:len(before):len(before)], s)
 		ran, err := runHistory(t, leak, all)
@@ -91,53 +91,26 @@ func named(all []step) string {
 	return strings.Join(names, ", ")
 }
 
-// TestHistoriesFindDefects leaves out one rule of the document at a time: some
-// history must show it.
-func TestHistoriesFindDefects(t *testing.T) {
+// TestHistoriesNeedRules leaves out one rule of the document at a time: some history must
+// show it, or another test, which the rule names.
+func TestHistoriesNeedRules(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes tens of seconds")
 	}
 	t.Parallel()
-	silent := func(*syscalls) func(int) error { return func(int) error { return nil } }
-	for name, leak := range map[string]func(*syscalls){
-		"no sync of anything": func(s *syscalls) { s.fsync = silent(s) },
-		"finish removes the envelope": func(s *syscalls) {
-			replace, unlink := s.replace, s.unlink
-			s.replace = func(a int, from string, b int, to string) error {
-				if strings.HasSuffix(to, ".done") {
-					return errors.Join(unlink(a, from), os.ErrNotExist)
+	tests := testNames(t)
+	for _, r := range rules() {
+		t.Run(r.section+" "+r.what, func(t *testing.T) {
+			if r.by != "" {
+				if !strings.Contains(tests, "func "+r.by+"(") {
+					t.Errorf("there is no test %s", r.by)
 				}
-				return replace(a, from, b, to)
+				return
 			}
-		},
-		"a move replaces": func(s *syscalls) { s.move = s.replace },
-		"the content goes before .done is durable": func(s *syscalls) {
-			replace, unlink := s.replace, s.unlink
-			s.replace = func(a int, from string, b int, to string) error {
-				err := replace(a, from, b, to)
-				if id, ok := strings.CutSuffix(to, ".done"); ok && err == nil {
-					return unlink(b, id+".eml")
-				}
-				return err
-			}
-		},
-		"the content is removed where the envelope should become .done": func(s *syscalls) {
-			replace, unlink := s.replace, s.unlink
-			s.replace = func(a int, from string, b int, to string) error {
-				if id, ok := strings.CutSuffix(to, ".done"); ok {
-					return unlink(b, id+".eml")
-				}
-				return replace(a, from, b, to)
-			}
-		},
-		"no link into bad": func(s *syscalls) {
-			s.link = func(int, string, int, string) error { return nil }
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			found := ""
 			for depth := 1; depth <= 3 && found == ""; depth++ { // the short ones first
-				walk(t, leak, steps(16), depth, nil, func(all []step, err error) bool {
+				walk(t, r.leave, steps(16), depth, nil, func(all []step, err error) bool {
 					found = named(all) + ": " + err.Error()
 					return false
 				})
@@ -148,4 +121,21 @@ func TestHistoriesFindDefects(t *testing.T) {
 			t.Log(found)
 		})
 	}
+}
+
+// testNames is the text of all tests of this package.
+func testNames(t *testing.T) string {
+	files, err := filepath.Glob("*_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all strings.Builder
+	for _, name := range files {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all.Write(text)
+	}
+	return all.String()
 }

@@ -16,7 +16,7 @@ import (
 type history struct {
 	x       *testSpool
 	ops     *[]crash.Op
-	leak    func(*syscalls) // a planted defect, nil for none
+	leak    func(*Spool) // a planted defect, nil for none
 	msgs    []*fed
 	c       *Claim
 	blind   bool
@@ -54,7 +54,7 @@ func (h *history) begin(dir string, before []crash.Op) {
 		return open(dir, name, flags, mode)
 	}
 	if h.leak != nil {
-		h.leak(&s.sys)
+		h.leak(s)
 	}
 	h.c = nil
 }

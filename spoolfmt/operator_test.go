@@ -175,6 +175,24 @@ func TestRequeueRefuses(t *testing.T) {
 	}
 }
 
+// TestRequeueBlocked: while new or cur has a file of the id, nothing of the message changes.
+func TestRequeueBlocked(t *testing.T) {
+	for _, there := range []string{"new/m.eml", "new/m.envelope", "cur/m.eml", "cur/m.envelope", "cur/m.done"} {
+		x := newTestSpool(t)
+		text := strings.TrimSuffix(envelopeText(2), "\n") + "Attempts: 7\n\n"
+		x.put("bad/m.eml", "x\n")
+		x.put("bad/m.envelope", text)
+		x.put(there, "y\n")
+		if err := x.Requeue("m"); !errors.Is(err, ErrBlocked) {
+			t.Errorf("%s: %v, want ErrBlocked", there, err)
+		}
+		x.has("bad/m.eml", "bad/m.envelope", there)
+		if got := x.read("bad/m.envelope"); got != text {
+			t.Errorf("%s: the envelope was written again: %q", there, got)
+		}
+	}
+}
+
 // TestRequeueDrop sends a drop that was malformed on its way, once a person has
 // mended it.
 func TestRequeueDrop(t *testing.T) {

@@ -61,7 +61,9 @@ func TestSweepKeepsOrphanOfKnownEnvelope(t *testing.T) {
 		x := newTestSpool(t)
 		x.put("new/m.eml", "x\n")
 		x.put(box+"/m.envelope", envelopeText(2))
-		x.sweep(2 * Orphaned)
+		for n := range 3 { // it is seen twice
+			x.sweep(time.Duration(2+n) * Orphaned)
+		}
 		x.has("new/m.eml", box+"/m.envelope")
 	}
 }
