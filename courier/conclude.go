@@ -189,7 +189,7 @@ func (d *delivery) schedule(next time.Time, attempts, pending int, now time.Time
 	if err := d.claim.Record(next); err != nil {
 		return d.unwritten(err)
 	}
-	d.dirty = false
+	d.written()
 	d.ev.deferred(d.claim.ID(), attempts, next, pending, d.lastError())
 	left := d.left()
 	return d.giveBack(result{verdict: verdictDeferred, next: next, left: left})
@@ -231,7 +231,7 @@ func (d *delivery) wait(pending []envelope.Path) result {
 		if err := d.claim.Record(time.Time{}); err != nil {
 			return d.unwritten(err)
 		}
-		d.dirty = false
+		d.written()
 	}
 	if d.broken != nil {
 		return d.unwritten(d.broken) // of a part that was not tried: what is known is written
@@ -277,14 +277,7 @@ func (d *delivery) failureReason() string {
 
 func (d *delivery) setAside(file, reason string) result {
 	if err := d.claim.SetAside(reason); err != nil {
-		if d.dirty || d.missing(err) {
-			return d.unwritten(err)
-		}
-		v := verdictOdd
-		if systemTrouble(err) {
-			v = verdictSpool
-		}
-		return d.giveBack(result{verdict: v, err: err})
+		return d.unwritten(err)
 	}
 	d.ev.aside(d.claim.ID(), file, reason)
 	r := result{item: d.item, verdict: verdictAside, reason: reason}

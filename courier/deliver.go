@@ -98,7 +98,8 @@ type delivery struct {
 	env     *envelope.Envelope
 	full    bool               // there is no room for fields of our own: see roomToTell
 	asRead  *envelope.Envelope // for agents, which read while others write
-	dirty   bool               // outcomes, or that the sender was told, are only in memory: they must not be lost
+	dirty   bool               // outcomes, or that the sender was told, are only in memory
+	seen    bool               // of these somebody saw something, a recipient or the sender: they must not be lost
 	tight   bool               // there is no room to record the next outcome
 	counted bool               // Attempts has been counted up
 	broken  error              // an outcome could not be recorded: no more calls

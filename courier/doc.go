@@ -32,7 +32,7 @@
 //	locked     among the looks: locked, odd, or the   intake at an event, or when a look finds it free
 //	           spool could not be written
 //	running    claimed; parts of lanes deliver        finished, deferred, set aside or given back
-//	held       claimed; its outcome is not written    written again each second, up to 30 s
+//	held       claimed; delivered, not written yet    written again each second, up to 30 s
 //	deferred   in cur with the time of its attempt    intake at that time
 //
 // # Invariants

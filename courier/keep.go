@@ -22,7 +22,7 @@ func (d *delivery) interrupted(ctx context.Context) result {
 			if err != nil {
 				return d.unwritten(err)
 			}
-			d.dirty = false
+			d.written()
 			return d.giveBack(result{verdict: verdictStopped})
 		})
 	}
@@ -53,18 +53,26 @@ func (d *delivery) keep(ctx context.Context, write func() result) result {
 	return r
 }
 
-// unwritten is the result of a message whose state could not be written. If nothing
-// would be lost, or a person has deleted the message, it is given back.
+// unwritten is the result of a message whose state could not be written. It is held only
+// if somebody saw what would be lost. A failure that nobody was told of costs no more than
+// another attempt, and a person may have deleted the message: then it is given back.
 func (d *delivery) unwritten(err error) result {
 	switch {
 	case d.missing(err):
 		return d.giveBack(result{verdict: verdictGone})
-	case d.dirty:
+	case d.seen:
 		return result{item: d.item, verdict: verdictLost, err: err}
-	case systemTrouble(err):
-		return d.giveBack(result{verdict: verdictSpool, err: err})
 	}
-	return d.giveBack(result{verdict: verdictOdd, err: err})
+	return d.unwritable(err)
+}
+
+// unwritable gives a message back that the spool, or its own files, cannot take.
+func (d *delivery) unwritable(err error) result {
+	r := result{verdict: verdictOdd, err: err}
+	if systemTrouble(err) {
+		r.verdict = verdictSpool
+	}
+	return d.giveBack(r)
 }
 
 // missing tells whether the message is not there any more, as opposed to

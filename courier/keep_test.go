@@ -3,6 +3,7 @@ package courier
 import (
 	"context"
 	"errors"
+	"os"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -36,4 +37,21 @@ func TestKeepSleeps(t *testing.T) {
 		cancel()
 		synctest.Wait()
 	})
+}
+
+// TestHeldOnlyIfSeen: a message whose outcome cannot be written is held if somebody got it,
+// else it is given back.
+func TestHeldOnlyIfSeen(t *testing.T) {
+	for to, want := range map[string]verdict{"bad@x.test": verdictOdd, "good@x.test": verdictLost} {
+		b, a := newReporter(t)
+		id := b.send("x\n", "a@example.com", "wait@x.test", to)
+		d := b.attempted(id, a)
+		b.put("tmp/other", "x\n")
+		if err := os.Rename(b.path("tmp/other"), b.path("cur/"+id+".envelope")); err != nil { // which Record does not replace
+			t.Fatal(err)
+		}
+		if r := d.decide(); r.verdict != want || r.err == nil {
+			t.Errorf("%s: verdict %d, error %v", to, r.verdict, r.err)
+		}
+	}
 }

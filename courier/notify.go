@@ -116,12 +116,12 @@ func (d *delivery) reportFailures() error {
 		if err := d.claim.Record(time.Time{}); err != nil {
 			return err
 		}
-		d.dirty = false
+		d.written()
 	}
 	if err := d.feedReport(failureReport, list); err != nil {
 		return err
 	}
-	d.dirty = true // nobody else knows it yet
+	d.dirty, d.seen = true, true // nobody else knows it yet
 	return d.env.Set(fieldFailed, envelope.FormatTime(newest))
 }
 
@@ -207,7 +207,7 @@ func (d *delivery) reportDelay(now time.Time) error {
 	if err := d.feedReport(delayReport, list); err != nil {
 		return errors.Join(err, d.env.Set(fieldDelay, ""))
 	}
-	d.dirty = true
+	d.dirty, d.seen = true, true
 	return nil
 }
 

@@ -165,9 +165,12 @@ func (d *delivery) record() bool {
 		d.broken = err
 		return false
 	}
-	d.dirty = false
+	d.written()
 	return true
 }
+
+// written notes that all that is known is on the disk.
+func (d *delivery) written() { d.dirty, d.seen = false, false }
 
 // attempt makes one call of the agent and notes what came of it. False ends the
 // part.
@@ -261,6 +264,7 @@ func (d *delivery) note(p *part, to string, r agent.Result, now time.Time) {
 		return
 	}
 	d.dirty = true
+	d.seen = d.seen || r.Outcome == agent.Delivered
 	if err := d.env.SetOutcome(to, o); err != nil {
 		d.broken = err
 		d.refused = append(d.refused, refusedOutcome{to, o})

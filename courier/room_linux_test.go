@@ -1,6 +1,8 @@
 package courier
 
 import (
+	"context"
+	"errors"
 	"os"
 	"strings"
 	"syscall"
@@ -46,5 +48,56 @@ func TestNoRoomForCopy(t *testing.T) {
 	}
 	if err := b.feed.Close(); err != nil {
 		t.Error(err)
+	}
+}
+
+// fullDisk is a bench on a small disk, and what fills it.
+func fullDisk(t *testing.T, a agent.Agent) (*bench, func()) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("only root mounts a file system")
+	}
+	b := newBench(t, a)
+	if err := b.feed.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Mount("tmpfs", b.dir, "tmpfs", 0, "size=1m,mode=0700"); err != nil {
+		t.Skip("no mounts here: ", err)
+	}
+	t.Cleanup(func() { _ = syscall.Unmount(b.dir, syscall.MNT_DETACH) })
+	b.reopen()
+	t.Cleanup(func() { // before the disk goes
+		b.halt()
+		_ = b.feed.Close()
+	})
+	return b, func() {
+		t.Helper()
+		if err := os.WriteFile(b.path("filler"), make([]byte, 2<<20), 0o600); !errors.Is(err, syscall.ENOSPC) {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestRefusedOnFullDisk: failures that cannot be written down take no slots. Other mail is
+// delivered, and so makes room.
+func TestRefusedOnFullDisk(t *testing.T) {
+	b, fill := fullDisk(t, agentFunc(func(_ context.Context, job *agent.Job) ([]agent.Result, error) {
+		if job.Recipients[0].Address == "bad@x.test" {
+			return job.Same(agent.Result{Outcome: agent.Failed, Text: "550 no"}), nil
+		}
+		return job.Same(agent.Result{Outcome: agent.Delivered}), nil
+	}))
+	b.cfg.MaxChildren = 3
+	for range b.cfg.MaxChildren {
+		b.message("x\n", "bad@x.test")
+	}
+	for range 20 {
+		b.message("x\n", "good@x.test")
+	}
+	fill()
+	b.run()
+	b.eventually("the good mail", func() bool { return b.log.count("to=<good@x.test>") == 20 })
+	if err := os.Remove(b.path("filler")); err != nil {
+		t.Fatal(err)
 	}
 }
