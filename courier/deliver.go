@@ -36,7 +36,7 @@ type result struct {
 	start   start
 	item    item // as it is now: the message may have moved to cur
 	verdict verdict
-	next    time.Time // for verdictLater and verdictDeferred
+	next    time.Time // the next attempt: for verdictLater and verdictDeferred, else where it could not be written
 	wait    time.Duration
 	err     error
 	ended   []*part // parts whose end the loop has not heard of

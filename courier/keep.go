@@ -66,11 +66,19 @@ func (d *delivery) unwritten(err error) result {
 	return d.unwritable(err)
 }
 
-// unwritable gives a message back that the spool, or its own files, cannot take.
+// unwritable gives a message back that the spool, or its own files, cannot take. After an
+// attempt, only memory has the time of the next one.
 func (d *delivery) unwritable(err error) result {
 	r := result{verdict: verdictOdd, err: err}
 	if systemTrouble(err) {
 		r.verdict = verdictSpool
+	}
+	if len(d.replies) > 0 {
+		n := d.attempts()
+		if !d.counted {
+			n++
+		}
+		r.next = time.Now().Add(d.cfg.Schedule.wait(n))
 	}
 	return d.giveBack(r)
 }

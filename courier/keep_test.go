@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -52,6 +53,32 @@ func TestHeldOnlyIfSeen(t *testing.T) {
 		}
 		if r := d.decide(); r.verdict != want || r.err == nil {
 			t.Errorf("%s: verdict %d, error %v", to, r.verdict, r.err)
+		}
+	}
+}
+
+// TestNextAttemptUnwritten: where the time of the next attempt cannot be written, memory has
+// it: the agent is not called at the pace of looks.
+func TestNextAttemptUnwritten(t *testing.T) {
+	for _, to := range []string{"wait@x.test", "bad@x.test"} {
+		for _, why := range []error{syscall.ENOSPC, syscall.EIO} {
+			b, a := newReporter(t)
+			d := b.attempted(b.send("x\n", "a@example.com", to), a)
+			now := time.Now()
+			r := d.unwritten(why)
+			r.start = d.start
+			disp := newDispatcher()
+			disp.place(&r, now)
+			disp.looks.hurry(now)
+			if _, ok := disp.looks.next(now.Add(59 * time.Second)); ok {
+				t.Errorf("%s, %v: tried again within a minute", to, why)
+			}
+			if _, ok := disp.looks.next(now.Add(90 * time.Second)); !ok {
+				t.Errorf("%s, %v: not tried again", to, why)
+			}
+			if !disp.looks.lasting(onceGrace) {
+				t.Errorf("%s, %v: a single run would wait for the next attempt", to, why)
+			}
 		}
 	}
 }

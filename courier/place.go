@@ -18,6 +18,10 @@ func (d *dispatcher) place(r *result, now time.Time) {
 			e.alone = errors.Is(r.err, spoolfmt.ErrAlone)
 		}
 	}
+	var untried time.Duration // for which it must not be tried
+	if !r.next.IsZero() {
+		untried = r.next.Sub(now)
+	}
 	switch r.verdict {
 	case verdictBusy:
 		if r.wait == 0 {
@@ -26,10 +30,10 @@ func (d *dispatcher) place(r *result, now time.Time) {
 		look(r.wait)
 		return
 	case verdictOdd:
-		look(d.looks.grow(r.item.name, time.Second, oddLook))
+		look(max(d.looks.grow(r.item.name, time.Second, oddLook), untried))
 		return
 	case verdictSpool:
-		look(d.looks.grow(r.item.name, firstProbe, oddLook))
+		look(max(d.looks.grow(r.item.name, firstProbe, oddLook), untried))
 		return
 	case verdictFree:
 		d.intake.add(r.item)

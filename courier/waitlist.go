@@ -72,22 +72,27 @@ func (w *waitlist) since(name string, now time.Time) time.Time {
 	return now
 }
 
-// hurry makes a look at everything in the list due, as if it had just come.
+// hurry makes a look at everything in the list due, as if it had just come; but not at what
+// is not looked at again soon.
 func (w *waitlist) hurry(now time.Time) {
 	w.queue = queue{}
 	for _, e := range w.state {
 		if !e.free {
+			wait := time.Duration(0)
+			if e.wait >= oddLook {
+				wait = e.wait
+			}
 			e.since = now
-			w.put(e.item, 0, now)
+			w.put(e.item, wait, now)
 		}
 	}
 }
 
 // lasting tells whether everything in the list was still there at a look that long
-// after the first.
+// after the first, or is not looked at again soon.
 func (w *waitlist) lasting(long time.Duration) bool {
 	for _, e := range w.state {
-		if !e.alone && e.looked.Sub(e.since) < long {
+		if !e.alone && e.wait < oddLook && e.looked.Sub(e.since) < long {
 			return false
 		}
 	}
