@@ -1,4 +1,4 @@
-//go:build system
+//go:build system && long
 
 package install
 
@@ -116,7 +116,7 @@ func TestContainer(t *testing.T) {
 		}
 		return all, len(names)
 	}
-	kit.Eventually(20*time.Second, func() bool { _, n := arrived(); return n == 2 })
+	kit.Eventually(time.Minute, func() bool { _, n := arrived(); return n == 2 })
 	all, n := arrived()
 	if n != 2 || !strings.Contains(all, "Delivered-To: root@example.com\n") || !strings.Contains(all, "\nSubject: from the network\n") || !strings.Contains(all, "Filesystem") {
 		t.Fatalf("%d delivered: %s\nsmap says\n%s\nsmapd says\n%s\nthe script says\n%s", n, all, smap.Log(), smapd.Log(), report.Log())
