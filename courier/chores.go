@@ -18,8 +18,9 @@ type chores struct {
 	metrics metrics
 	digest  digest
 
-	shut                   *Shut // as it was written
-	shutKnown, writingShut bool
+	shut        []ShutLane // as it was written
+	shutFor     *Config    // and for which configuration; nil before the first time
+	writingShut bool
 }
 
 func newChores() *chores { return &chores{metrics: newMetrics()} }

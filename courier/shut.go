@@ -7,7 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"reflect"
+	"slices"
 	"time"
 
 	"github.com/google/renameio/v2"
@@ -26,6 +26,8 @@ type Shut struct {
 	Lanes   []ShutLane  `json:"lanes"`
 	Routes  []ShutRoute `json:"routes,omitempty"`
 	Reports bool        `json:"reports,omitempty"` // reports have a lane of their own
+
+	routes Config // the routes with patterns that were parsed, where it was read
 }
 
 // A ShutLane is a lane whose gate is shut. The name of the lane for everything that no
@@ -56,6 +58,17 @@ func ReadShut(dir string) (*Shut, error) {
 	if err := json.Unmarshal(data, s); err != nil {
 		return nil, fmt.Errorf("%s: %w", ShutFile(dir), err)
 	}
+	for _, r := range s.Routes {
+		route := Route{Lane: r.Lane}
+		for _, text := range r.Patterns {
+			p, err := ParsePattern(text)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", ShutFile(dir), err)
+			}
+			route.Patterns = append(route.Patterns, p)
+		}
+		s.routes.Routes = append(s.routes.Routes, route)
+	}
 	return s, nil
 }
 
@@ -64,10 +77,11 @@ func (s *Shut) Why(env *envelope.Envelope) string {
 	if s == nil {
 		return ""
 	}
+	own := s.Reports && marked(env)
 	for _, to := range env.Pending() {
-		name := s.lane(to.Address)
-		if s.Reports && marked(env) {
-			name = reportLane
+		name := reportLane
+		if !own {
+			name = s.routes.Lane(to.Address)
 		}
 		for _, l := range s.Lanes {
 			if l.Name == name {
@@ -78,33 +92,23 @@ func (s *Shut) Why(env *envelope.Envelope) string {
 	return ""
 }
 
-// lane is Config.Lane.
-func (s *Shut) lane(address string) string {
-	for _, r := range s.Routes {
-		for _, text := range r.Patterns {
-			if p, err := ParsePattern(text); err == nil && p.Match(address) {
-				return r.Lane
-			}
+// shut returns the lanes whose gates are shut.
+func (d *dispatcher) shut() []ShutLane {
+	var lanes []ShutLane
+	for _, l := range d.lanes {
+		if l.gate.shut {
+			lanes = append(lanes, ShutLane{l.name, l.gate.since.UTC().Truncate(time.Second), envelope.CleanText(l.gate.why.Error(), maxText)})
 		}
 	}
-	return ""
+	return lanes
 }
 
-// shut returns what is to be in the file, nil for no file.
-func (d *dispatcher) shut(cfg *Config) *Shut {
-	var s *Shut
-	for _, l := range d.lanes {
-		if !l.gate.shut {
-			continue
-		}
-		if s == nil {
-			s = &Shut{Reports: cfg.BounceAgent != nil}
-		}
-		s.Lanes = append(s.Lanes, ShutLane{l.name, l.gate.since.UTC().Truncate(time.Second), envelope.CleanText(l.gate.why.Error(), maxText)})
-	}
-	if s == nil {
+// newShut returns what is to be in the file, nil for no file.
+func newShut(lanes []ShutLane, cfg *Config) *Shut {
+	if len(lanes) == 0 {
 		return nil
 	}
+	s := &Shut{Lanes: lanes, Reports: cfg.BounceAgent != nil}
 	for _, r := range cfg.Routes {
 		route := ShutRoute{Lane: r.Lane}
 		for _, p := range r.Patterns {
@@ -134,17 +138,21 @@ func (s *Shut) write(path string) error {
 	return renameio.WriteFile(path, append(data, '\n'), 0o640)
 }
 
-// writeShut writes the file when a lane was shut or opened, or has another reason.
+// writeShut writes the file when a lane was shut or opened, or has another reason, and after
+// a reload.
 func (l *loop) writeShut() {
 	c := l.chores
-	now := l.d.shut(l.cfg)
-	if l.cfg.Shut == "" || c.writingShut || l.side.home.moved || c.shutKnown && (now == c.shut || reflect.DeepEqual(now, c.shut)) {
+	if l.cfg.Shut == "" || c.writingShut || l.side.home.moved {
 		return
 	}
-	c.shut, c.shutKnown, c.writingShut = now, true, true
-	path := l.cfg.Shut
+	lanes := l.d.shut()
+	if c.shutFor == l.cfg && slices.Equal(lanes, c.shut) {
+		return
+	}
+	c.shut, c.shutFor, c.writingShut = lanes, l.cfg, true
+	file, path := newShut(lanes, l.cfg), l.cfg.Shut
 	l.beside(func() func(time.Time) {
-		err := now.write(path)
+		err := file.write(path)
 		return func(now time.Time) {
 			c.writingShut = false
 			l.choreEnded("shut lanes", err, now)

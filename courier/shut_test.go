@@ -3,9 +3,12 @@ package courier
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
+	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"smap/courier/agent"
 	"smap/spoolfmt/envelope"
@@ -76,5 +79,67 @@ func TestShutReports(t *testing.T) {
 		if got := s.Why(env); got != want {
 			t.Errorf("report %q: %q", kind, got)
 		}
+	}
+}
+
+// TestShutCosts: the patterns of the routes are parsed once for all mail, and copied only
+// when the file is written.
+func TestShutCosts(t *testing.T) {
+	b := newBench(t, all(agent.Result{Outcome: agent.Delivered}))
+	route := Route{Lane: "script"}
+	for i := range 1000 {
+		p, err := ParsePattern(fmt.Sprintf("User%d@Example.com", i))
+		if err != nil {
+			t.Fatal(err)
+		}
+		route.Patterns = append(route.Patterns, p)
+	}
+	b.cfg.Shut = ShutFile(b.dir)
+	b.cfg.Lanes = []Lane{{Name: "script", Agent: b.cfg.Agent}}
+	b.cfg.Routes = []Route{route}
+	c, err := New(b.cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := newLoop(c)
+	g := &l.d.lane("script").gate
+	g.shut, g.why, g.since = true, errors.New("down"), time.Now()
+	write := func() {
+		t.Helper()
+		l.writeShut()
+		if l.out != 1 {
+			t.Fatal("it does not write")
+		}
+		(<-l.inbox)(time.Now())
+	}
+	write()
+	if n := testing.AllocsPerRun(10, l.writeShut); n > 20 || l.out != 0 {
+		t.Errorf("%v allocations where nothing changed", n)
+	}
+	s, err := ReadShut(b.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	env, err := envelope.New(envelope.Path{}, []envelope.Path{{Address: "ann@example.com"}, {Address: "user999@example.com"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := s.Why(env); got != "down" {
+		t.Errorf("it waits because of %q", got)
+	}
+	if n := testing.AllocsPerRun(10, func() { s.Why(env) }); n > 20 {
+		t.Errorf("%v allocations for a message", n)
+	}
+	g.why = errors.New("another reason")
+	write()
+	cfg := *l.cfg
+	l.cfg = &cfg // as a reload does
+	write()
+	b.put("smapd-shut.json", `{"routes":[{"lane":"script","patterns":["@"]}]}`)
+	if _, err := ReadShut(b.dir); err == nil || !strings.Contains(err.Error(), "smapd-shut.json: pattern") {
+		t.Errorf("a bad pattern: %v", err)
+	}
+	if err := errors.Join(c.spool.Close(), l.cfg.close()); err != nil {
+		t.Error(err)
 	}
 }
