@@ -53,6 +53,60 @@ func TestClaimAndFinish(t *testing.T) {
 	}
 }
 
+// TestFlushKeepsAnothersDone: the .done file that the second Flush finds may be of
+// another message, which another drainer finished under the same id.
+func TestFlushKeepsAnothersDone(t *testing.T) {
+	for _, loaded := range []bool{true, false} {
+		x := newTestSpool(t)
+		finish := func(s *Spool) {
+			x.put("new/m.eml", "x\n")
+			x.put("new/m.envelope", envelopeText(2))
+			c, err := s.Claim("m")
+			if err == nil && loaded {
+				err = c.Load()
+			}
+			if err == nil {
+				err = c.Finish()
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		finish(x.Spool)
+		if err := x.Spool.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		x.has("cur/m.done")
+		other, err := OpenDrainer(x.dir, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := other.Claim("m"); !errors.Is(err, ErrGone) {
+			t.Fatal(err)
+		}
+		x.has()
+		finish(other)
+		if err := x.Spool.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		x.has("cur/m.done", "cur/m.eml")
+		if err := other.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		// A new file can have the inode of one that is gone.
+		if err := os.Chtimes(filepath.Join(x.dir, "cur/m.done"), x.clock, x.clock.Add(time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+		if err := other.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		x.has("cur/m.done")
+		if err := other.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 func TestFinishFlushesByItself(t *testing.T) {
 	x := newTestSpool(t)
 	for range maxFinished {

@@ -5,14 +5,22 @@ import (
 	"fmt"
 	"io/fs"
 	"sync"
+
+	"golang.org/x/sys/unix"
 )
 
 // finished are the messages that are done and not removed yet: that waits for
 // syncs, each of which serves many.
 type finished struct {
 	mu     sync.Mutex
-	done   []*Claim // .done is not durable yet
-	ending []string // ids whose content is removed, which is not durable yet
+	done   []*Claim  // .done is not durable yet
+	ending []endedID // the content is removed, which is not durable yet
+}
+
+// An endedID is a .done file without a content.
+type endedID struct {
+	id   string
+	done unix.Stat_t
 }
 
 // maxFinished bounds the descriptors that finished messages keep open.
@@ -30,7 +38,13 @@ func (c *Claim) Finish() error {
 	if c.lone != nil {
 		return c.removeLone()
 	}
-	err := s.sys.replace(s.dirs[Cur], env, s.dirs[Cur], done)
+	var err error
+	if c.envIno.Ino == 0 { // not loaded
+		if c.envIno, err = s.statIfThere(Cur, env); err != nil {
+			return fmt.Errorf("finish: %w", err)
+		}
+	}
+	err = s.sys.replace(s.dirs[Cur], env, s.dirs[Cur], done)
 	gone := errors.Is(err, fs.ErrNotExist) // a person removed it: nothing proves that the content may go
 	if err != nil && !gone {
 		return fmt.Errorf("finish: %s: %w", c.path(KindEnvelope), err)
@@ -82,15 +96,15 @@ func (s *Spool) Flush() error {
 		return fmt.Errorf("finish: %w", err)
 	}
 	var errs []error
-	for _, id := range ending {
-		errs = append(errs, ignoreNotExist(s.sys.unlink(s.dirs[Cur], id+KindDone.Suffix())))
+	for _, e := range ending {
+		errs = append(errs, s.removeEnded(e))
 	}
 	ending = nil
 	for _, c := range done {
 		if err := ignoreNotExist(s.sys.unlink(s.dirs[Cur], c.id+KindContent.Suffix())); err != nil {
 			errs = append(errs, fmt.Errorf("finish: %s: %w", c.path(KindContent), err)) // recovery tries again
 		} else {
-			ending = append(ending, c.id)
+			ending = append(ending, endedID{c.id, c.envIno})
 		}
 		errs = append(errs, c.unlock())
 	}
@@ -103,6 +117,18 @@ func (s *Spool) Flush() error {
 // flushAll leaves nothing of what is done in cur.
 func (s *Spool) flushAll() error {
 	return errors.Join(s.Flush(), s.Flush())
+}
+
+// removeEnded removes a .done file when the removal of its content is durable. No lock
+// keeps the name: another drainer may have removed ours, and finished another message
+// of this id since. That one may have our inode again, but not also our time.
+func (s *Spool) removeEnded(e endedID) error {
+	name := e.id + KindDone.Suffix()
+	now, err := s.statIfThere(Cur, name)
+	if err != nil || !same(&now, &e.done) || now.Mtim != e.done.Mtim {
+		return err
+	}
+	return ignoreNotExist(s.sys.unlink(s.dirs[Cur], name))
 }
 
 // syncBoxes makes the names in boxes durable.

@@ -909,15 +909,17 @@ class Spool:
         done = self.path('cur', ident + '.done')
         os.rename(self.path('cur', ident + '.envelope'), done)
         self.sync('cur', 'new')
+        self.after.append((done, os.lstat(done)))
         os.unlink(self.path('cur', ident + '.eml'))
-        self.after.append(done)
 
     def end(self):
         """9.5 step 4 of all that were finished."""
         if self.after:
             self.sync('cur')
-        for done in self.after:
-            os.unlink(done)
+        for done, ours in self.after:
+            now = stat_or_none(done)
+            if now and os.path.samestat(now, ours) and now.st_mtime_ns == ours.st_mtime_ns:
+                os.unlink(done)
         self.after = []
 
     def reason_line(self, reason):
