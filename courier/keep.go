@@ -53,14 +53,15 @@ func (d *delivery) keep(ctx context.Context, write func() result) result {
 	return r
 }
 
-// unwritten is the result of a message whose state could not be written. It is held only
-// if somebody saw what would be lost. A failure that nobody was told of costs no more than
-// another attempt, and a person may have deleted the message: then it is given back.
+// unwritten is the result of a message whose state could not be written: it is held if
+// something would be lost. While the system cannot write for anybody, that is only what
+// somebody saw. A failure that nobody was told of costs another attempt, and holding it
+// would keep a slot from mail that makes room. A message that a person has deleted is gone.
 func (d *delivery) unwritten(err error) result {
 	switch {
 	case d.missing(err):
 		return d.giveBack(result{verdict: verdictGone})
-	case d.seen:
+	case d.seen, d.dirty && !systemTrouble(err):
 		return result{item: d.item, verdict: verdictLost, err: err}
 	}
 	return d.unwritable(err)

@@ -3,7 +3,6 @@ package courier
 import (
 	"context"
 	"errors"
-	"os"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -40,19 +39,22 @@ func TestKeepSleeps(t *testing.T) {
 	})
 }
 
-// TestHeldOnlyIfSeen: a message whose outcome cannot be written is held if somebody got it,
-// else it is given back.
+// TestHeldOnlyIfSeen: on a full disk, a message whose outcome cannot be written is held if
+// somebody got it, else it is given back.
 func TestHeldOnlyIfSeen(t *testing.T) {
-	for to, want := range map[string]verdict{"bad@x.test": verdictOdd, "good@x.test": verdictLost} {
+	for _, c := range []struct {
+		to   string
+		err  error
+		want verdict
+	}{
+		{"bad@x.test", syscall.ENOSPC, verdictSpool},
+		{"good@x.test", syscall.ENOSPC, verdictLost},
+		{"bad@x.test", syscall.EIO, verdictLost},
+	} {
 		b, a := newReporter(t)
-		id := b.send("x\n", "a@example.com", "wait@x.test", to)
-		d := b.attempted(id, a)
-		b.put("tmp/other", "x\n")
-		if err := os.Rename(b.path("tmp/other"), b.path("cur/"+id+".envelope")); err != nil { // which Record does not replace
-			t.Fatal(err)
-		}
-		if r := d.decide(); r.verdict != want || r.err == nil {
-			t.Errorf("%s: verdict %d, error %v", to, r.verdict, r.err)
+		d := b.attempted(b.send("x\n", "a@example.com", "wait@x.test", c.to), a)
+		if r := d.unwritten(c.err); r.verdict != c.want {
+			t.Errorf("%+v: verdict %d", c, r.verdict)
 		}
 	}
 }
@@ -60,8 +62,8 @@ func TestHeldOnlyIfSeen(t *testing.T) {
 // TestNextAttemptUnwritten: where the time of the next attempt cannot be written, memory has
 // it: the agent is not called at the pace of looks.
 func TestNextAttemptUnwritten(t *testing.T) {
-	for _, to := range []string{"wait@x.test", "bad@x.test"} {
-		for _, why := range []error{syscall.ENOSPC, syscall.EIO} {
+	for to, all := range map[string][]error{"wait@x.test": {syscall.ENOSPC, syscall.EIO}, "bad@x.test": {syscall.ENOSPC}} {
+		for _, why := range all {
 			b, a := newReporter(t)
 			d := b.attempted(b.send("x\n", "a@example.com", to), a)
 			now := time.Now()
