@@ -17,7 +17,8 @@ import (
 
 // ShutFile returns the path of a file beside the boxes of a spool. It exists while the agent
 // of a lane cannot be reached, so that a person sees why mail waits: also mail that was not
-// tried.
+// tried. A courier that is killed leaves it, and the next one writes or removes it. One that
+// runs once leaves it alone: it may be another courier's.
 func ShutFile(dir string) string { return filepath.Join(dir, "smapd-shut.json") }
 
 // A Shut says which lanes' agents cannot be reached, and which mail waits for them. The
@@ -142,7 +143,7 @@ func (s *Shut) write(path string) error {
 // a reload.
 func (l *loop) writeShut() {
 	c := l.chores
-	if l.cfg.Shut == "" || c.writingShut || l.side.home.moved {
+	if l.cfg.Shut == "" || l.cfg.Once || c.writingShut || l.side.home.moved {
 		return
 	}
 	lanes := l.d.shut()

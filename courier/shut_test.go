@@ -63,6 +63,24 @@ func TestShutFile(t *testing.T) {
 	}
 }
 
+// TestShutOnce: a courier that runs once leaves the file of another one alone. What a courier
+// left that was killed goes when the next one starts.
+func TestShutOnce(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, all(agent.Result{Outcome: agent.Delivered}))
+	b.cfg.Shut = ShutFile(b.dir)
+	b.put("smapd-shut.json", "{}")
+	b.message("x\n")
+	if err := b.once(); err != nil {
+		t.Fatal(err)
+	}
+	if !b.empty() || !b.exists("smapd-shut.json") {
+		t.Errorf("new %v, cur %v, or the file is gone", b.names("new"), b.names("cur"))
+	}
+	b.run()
+	b.eventually("the file is gone", func() bool { return !b.exists("smapd-shut.json") })
+}
+
 // TestShutReports: reports wait for a lane of their own where there is one.
 func TestShutReports(t *testing.T) {
 	s := &Shut{Lanes: []ShutLane{{Name: reportLane, Why: "down"}}, Reports: true}

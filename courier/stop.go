@@ -113,7 +113,7 @@ func (l *loop) finish() error {
 	if l.cfg.Metrics != "" {
 		l.choreEnded("metrics", renameio.WriteFile(l.cfg.Metrics, []byte(l.exposition(time.Now())), 0o644), time.Now())
 	}
-	if l.cfg.Shut != "" && !l.side.home.moved {
+	if l.cfg.Shut != "" && !l.cfg.Once && !l.side.home.moved {
 		l.choreEnded("shut lanes", (*Shut)(nil).write(l.cfg.Shut), time.Now())
 	}
 	l.ev.stopped(&l.chores.metrics.counts)
