@@ -93,22 +93,22 @@ type delivery struct {
 	parts   map[string]*part
 	ended   []*part
 
-	keyers  map[string]func(to string) string
-	claim   *spoolfmt.Claim
-	env     *envelope.Envelope
-	full    bool               // there is no room for fields of our own: see roomToTell
-	asRead  *envelope.Envelope // for agents, which read while others write
-	dirty   bool               // outcomes, or that the sender was told, are only in memory
-	seen    bool               // of these somebody saw something, a recipient or the sender: they must not be lost
-	tight   bool               // there is no room to record the next outcome
-	counted bool               // Attempts has been counted up
-	broken  error              // an outcome could not be recorded: no more calls
-	refused []refusedOutcome   // outcomes that the envelope did not take
-	last    string             // why recipients still wait
-	feeding error              // why a report could not be fed
-	count   counts
-	success []dsn.Recipient
-	replies map[string]agent.Result // the last result of a recipient
+	keyers       map[string]func(to string) string
+	claim        *spoolfmt.Claim
+	env          *envelope.Envelope
+	unreportable bool               // the envelope takes no fields of our own: see reportable
+	asRead       *envelope.Envelope // for agents, which read while others write
+	dirty        bool               // outcomes, or that the sender was told, are only in memory
+	seen         bool               // of these somebody saw something, a recipient or the sender: they must not be lost
+	tight        bool               // there is no room to record the next outcome
+	counted      bool               // Attempts has been counted up
+	broken       error              // an outcome could not be recorded: no more calls
+	refused      []refusedOutcome   // outcomes that the envelope did not take
+	last         string             // why recipients still wait
+	feeding      error              // why a report could not be fed
+	count        counts
+	success      []dsn.Recipient
+	replies      map[string]agent.Result // the last result of a recipient
 }
 
 func newDelivery(cfg *Config, ev events, sp *spoolfmt.Spool, s start, first *part) *delivery {
@@ -169,7 +169,7 @@ func (d *delivery) work(ctx context.Context) result {
 	if err := d.ignoreTold(); err != nil {
 		return d.notLoaded(err)
 	}
-	d.full = !roomToTell(d.env)
+	d.unreportable = !reportable(d.env)
 	if d.start.why != nil {
 		d.last = d.start.why.Error()
 	}

