@@ -22,27 +22,36 @@ const (
 	doneOdd            // it is another message's, or nothing
 )
 
-// doneOf compares a locked content with the .done file in its box.
-func (s *Spool) doneOf(f *os.File, box Box, id string) (doneState, error) {
+// readDone reads the .done file of an id. The envelope is nil where it is none.
+func (s *Spool) readDone(box Box, id string) (*envelope.Envelope, doneState, error) {
 	name := id + KindDone.Suffix()
 	d, err := s.openRegular(box, name)
 	var odd *oddFileError
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return noDone, nil
+		return nil, noDone, nil
 	case errors.As(err, &odd):
-		return doneOdd, nil
+		return nil, doneOdd, nil
 	case err != nil:
-		return noDone, fmt.Errorf("%s/%s: %w", box, name, err)
+		return nil, noDone, fmt.Errorf("%s/%s: %w", box, name, err)
 	}
 	e, err := envelope.Read(d)
 	_ = d.Close() // only read
 	var bad *envelope.ParseError
 	if errors.As(err, &bad) {
-		return doneOdd, nil
+		return nil, doneOdd, nil
 	}
 	if err != nil {
-		return noDone, fmt.Errorf("%s/%s: %w", box, name, err)
+		return nil, noDone, fmt.Errorf("%s/%s: %w", box, name, err)
+	}
+	return e, doneFits, nil
+}
+
+// doneOf compares a locked content with the .done file in its box.
+func (s *Spool) doneOf(f *os.File, box Box, id string) (doneState, error) {
+	e, state, err := s.readDone(box, id)
+	if e == nil {
+		return state, err
 	}
 	err = checkOctets(f, e, io.Discard)
 	var unfit *envelope.ContentError

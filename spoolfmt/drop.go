@@ -77,7 +77,8 @@ func (s *Spool) RecoverDrop(name string) (*Claim, error) {
 }
 
 // beside returns which of a message's files are in cur, and whether the message is
-// complete: it has both files, or it is done already.
+// complete: it has both files, or it is done already. A .done that is no envelope is no
+// evidence of that, and one of the files.
 func (s *Spool) beside(id string) (names []string, whole bool, err error) {
 	f, err := s.filesIn(Cur, id)
 	if err != nil {
@@ -88,7 +89,14 @@ func (s *Spool) beside(id string) (names []string, whole bool, err error) {
 			names = append(names, id+kind.Suffix())
 		}
 	}
-	return names, f.done.Ino != 0 || f.whole() && isRegular(&f.env) && isRegular(&f.content), nil
+	_, done, err := s.readDone(Cur, id)
+	if err != nil {
+		return nil, false, err
+	}
+	if done == doneOdd {
+		names = append(names, id+KindDone.Suffix())
+	}
+	return names, done == doneFits || f.whole() && isRegular(&f.env) && isRegular(&f.content), nil
 }
 
 // lockDrop opens, locks and verifies a drop. One that is no regular file it sets

@@ -597,7 +597,12 @@ def drop_trees():
     tree('made-done', 'a power cut brought back a drop whose message is done', [f('cur/m.mail', drop), f('cur/m.eml', drop), f('cur/m.done', env)], [])
     tree('made-ended', 'and whose content is gone', [f('cur/m.mail', drop), f('cur/m.done', env)], [])
     tree('made-undone', 'and whose envelope is there too', [f('cur/m.mail', drop), f('cur/m.eml', drop), f('cur/m.envelope', env), f('cur/m.done', env)], [], [got])
+    tree('making-text-done', 'MAKING: a .done that is no envelope is no evidence', [f('cur/m.mail', drop), f('cur/m.done', 'hello\n')], [], [got])
+    tree('making-content-text-done', 'and a content is there too', [f('cur/m.mail', drop), f('cur/m.eml', drop), f('cur/m.done', '')], [], [got])
+    tree('making-dangling-done', 'MAKING: .done is a link to nothing', [f('cur/m.mail', drop), {'path': 'cur/m.done', 'type': 'symlink', 'to': '/nothing'}], [], [got])
+    tree('made-text-done', 'MADE, and a .done that is no envelope', [f('cur/m.mail', drop), f('cur/m.eml', drop), f('cur/m.envelope', env), f('cur/m.done', 'hello\n')], [], [got])
     for kind, more in (('symlink', {'to': '/etc/passwd'}), ('fifo', {}), ('dir', {})):
+        tree(f'making-{kind}-done', 'MAKING: .done is no file', [f('cur/m.mail', drop), {'path': 'cur/m.done', 'type': kind, **more}], [], [got])
         tree(f'making-{kind}-content', 'MAKING: no file in the place of the content', [f('cur/m.mail', drop), {'path': 'cur/m.eml', 'type': kind, **more}, f('cur/m.envelope', env)], [], [got])
         tree(f'making-{kind}-envelope', 'MAKING: no file in the place of the envelope', [f('cur/m.mail', drop), f('cur/m.eml', drop), {'path': 'cur/m.envelope', 'type': kind, **more}], [], [got])
     tree('drop-names', 'a drop with both names of its move to cur: it becomes one message', [f('new/daily.mail', drop), twin('cur/m.mail', 'new/daily.mail')], [], [got])

@@ -985,7 +985,7 @@ class Spool:
                     fresh = new_id()
                     move(path, self.path('cur', fresh + '.mail'))
                     path = self.path('cur', fresh + '.mail')
-                if not (self.has('cur', fresh + '.done') or all(regular(self.path('cur', fresh + s)) for s in ('.envelope', '.eml'))):
+                if not (self.is_envelope(self.path('cur', fresh + '.done')) or all(regular(self.path('cur', fresh + s)) for s in ('.envelope', '.eml'))):
                     self.verify(f, path)
                     self.build(data, fresh)
                 self.sync('cur')
@@ -1000,9 +1000,16 @@ class Spool:
             self.sync('bad', box)
             return None
 
+    def is_envelope(self, path):
+        try:
+            data = self.read(path)
+            return data is not None and bool(parse_envelope(data))
+        except (Malformed, Odd):
+            return False
+
     def build(self, data, fresh):
         eml, envelope = self.path('cur', fresh + '.eml'), self.path('cur', fresh + '.envelope')
-        for part in (eml, envelope):
+        for part in (eml, envelope, self.path('cur', fresh + '.done')):
             if os.path.lexists(part):
                 remove(part)
         now = datetime.datetime.fromtimestamp(int(self.clock()), datetime.timezone.utc)
