@@ -195,7 +195,7 @@ func (c *Claim) recover() error {
 		if err != nil || !stale {
 			return err
 		}
-		return ignoreNotExist(s.removeOdd(Cur, done))
+		return s.removeStale(c.id)
 	}
 	switch state, err := s.doneOf(c.locked, Cur, c.id); {
 	case err != nil:
@@ -204,8 +204,11 @@ func (c *Claim) recover() error {
 		s.log.Info(eventRecovered, "file", "cur/"+eml, "what", "removed: the message is done")
 		return cmp.Or(s.endDone(Cur, c.id), ErrGone)
 	case state == doneOdd:
+		if err := s.removeOdd(Cur, done); err != nil {
+			return fmt.Errorf("cur/%s: %w", done, err)
+		}
 		s.log.Warn(eventRecovered, "file", "cur/"+done, "what", "removed: it does not fit the content")
-		return cmp.Or(s.removeOdd(Cur, done), ErrBusy)
+		return ErrBusy
 	}
 	if pair, err := s.exists(New, eml); err != nil || pair {
 		return cmp.Or(err, ErrGone)

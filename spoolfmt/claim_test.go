@@ -1,9 +1,11 @@
 package spoolfmt
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -104,6 +106,40 @@ func TestFlushKeepsAnothersDone(t *testing.T) {
 		if err := other.Close(); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// TestFullDirectoryAsDone: a directory in the place of .done, with something in it, stays.
+// The message beside it is delivered or deleted, and then the directory is logged once.
+func TestFullDirectoryAsDone(t *testing.T) {
+	for name, end := range map[string]func(*testSpool) error{
+		"delivered": func(x *testSpool) error { return errors.Join(x.claim("m").Finish(), x.Flush()) },
+		"deleted":   func(x *testSpool) error { return x.Delete("m") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			x := newTestSpool(t)
+			var log bytes.Buffer
+			x.log = slog.New(slog.NewTextHandler(&log, nil))
+			x.put("cur/m.eml", "x\n")
+			x.put("cur/m.envelope", envelopeText(2))
+			if err := os.Mkdir(filepath.Join(x.dir, "cur/m.done"), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			x.put("cur/m.done/x", "")
+			if err := end(x); err != nil {
+				t.Fatal(err)
+			}
+			x.has("cur/m.done")
+			w := x.NewSweeper()
+			for range 2 {
+				if err := w.Sweep(t.Context(), x.clock); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if got := log.String(); strings.Count(got, "cur/m.done: cannot be removed") != 1 || strings.Count(got, "\n") != 1 {
+				t.Errorf("log: %s", got)
+			}
+		})
 	}
 }
 

@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"os"
 
+	"golang.org/x/sys/unix"
+
 	"smap/spoolfmt/envelope"
 )
 
@@ -80,6 +82,19 @@ func (s *Spool) endDone(box Box, id string) error {
 	return ignoreNotExist(s.sys.unlink(s.dirs[box], done))
 }
 
+// removeStale removes a .done file in cur that does not count. A directory with something
+// in it stays, and keeps no message from its delivery; ended says that it is there.
+func (s *Spool) removeStale(id string) error {
+	err := ignoreNotExist(s.removeOdd(Cur, id+KindDone.Suffix()))
+	if notEmpty(err) {
+		return nil
+	}
+	return err
+}
+
+// notEmpty tells whether a directory could not be removed for what is in it.
+func notEmpty(err error) bool { return errors.Is(err, unix.ENOTEMPTY) || errors.Is(err, unix.EEXIST) }
+
 // ended removes a .done file in cur whose content is gone. One that is no regular
 // file cannot be locked, and says nothing: it goes too.
 func (s *Spool) ended(id string) error {
@@ -110,6 +125,9 @@ func (s *Spool) ended(id string) error {
 	if err := s.syncBoxes(Cur); err != nil {
 		return err
 	}
+	if err := ignoreNotExist(s.removeOdd(Cur, name)); err != nil {
+		return fmt.Errorf("cur/%s: cannot be removed; a person has to: %w", name, err)
+	}
 	s.log.Info(eventRecovered, "file", "cur/"+name, "what", "removed: its content is gone")
-	return ignoreNotExist(s.removeOdd(Cur, name))
+	return nil
 }

@@ -70,6 +70,9 @@ func (s *Spool) RecoverDrop(name string) (*Claim, error) {
 			err = ignoreNotExist(s.removeOdd(Cur, file))
 		}
 	}
+	if err == nil {
+		err = s.removeStale(id)
+	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("cur/%s: %w", name, err), release(f))
 	}
@@ -78,7 +81,7 @@ func (s *Spool) RecoverDrop(name string) (*Claim, error) {
 
 // beside returns which of a message's files are in cur, and whether the message is
 // complete: it has both files, or it is done already. A .done that is no envelope is no
-// evidence of that, and one of the files.
+// evidence of that.
 func (s *Spool) beside(id string) (names []string, whole bool, err error) {
 	f, err := s.filesIn(Cur, id)
 	if err != nil {
@@ -92,9 +95,6 @@ func (s *Spool) beside(id string) (names []string, whole bool, err error) {
 	_, done, err := s.readDone(Cur, id)
 	if err != nil {
 		return nil, false, err
-	}
-	if done == doneOdd {
-		names = append(names, id+KindDone.Suffix())
 	}
 	return names, done == doneFits || f.whole() && isRegular(&f.env) && isRegular(&f.content), nil
 }

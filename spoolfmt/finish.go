@@ -45,6 +45,9 @@ func (c *Claim) Finish() error {
 		}
 	}
 	err = s.sys.replace(s.dirs[Cur], env, s.dirs[Cur], done)
+	if errors.Is(err, unix.EISDIR) { // with something in it: SPOOL-FORMAT.md, 10.4
+		err = s.sys.unlink(s.dirs[Cur], env)
+	}
 	gone := errors.Is(err, fs.ErrNotExist) // a person removed it: nothing proves that the content may go
 	if err != nil && !gone {
 		return fmt.Errorf("finish: %s: %w", c.path(KindEnvelope), err)

@@ -32,15 +32,16 @@ func (s *Spool) claimLone(box Box, id string) (*Claim, error) {
 
 // takeLone is claimLone, which with atOnce does not wait.
 func (s *Spool) takeLone(box Box, id string, atOnce bool) (*Claim, error) {
+	var stays error
 	if box == Cur { // where it is in the way of a content that is in new still
-		if err := s.ended(id); err != nil {
-			return nil, err
+		if stays = s.ended(id); stays != nil && !notEmpty(stays) {
+			return nil, stays
 		}
 	}
 	name := id + KindEnvelope.Suffix()
 	st, err := s.lstat(box, name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, ErrGone
+		return nil, cmp.Or(stays, ErrGone)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s/%s: %w", box, name, err)

@@ -477,6 +477,9 @@ def done_trees():
         tree('ended-again-' + kind, '.done is no file, and a message of that id is in new', [odd, C, E], [], [GOT])
     full = {'path': 'cur/m.done', 'type': 'dir'}
     tree('ended-dir-full', '.done is a directory with something in it', [full, f('cur/m.done/x')], [full])
+    tree('undone-dir-full', 'such a directory keeps no message from its delivery', [CC, CE, full, f('cur/m.done/x')], [full], [GOT])
+    tree('undone-dir-aside-full', 'and none from bad', [CC, f('cur/m.envelope', 'hello\n'), full, f('cur/m.done/x')], [full, *ASIDE])
+    tree('alone-dir-full', 'and no envelope without a content', [f('cur/m.envelope', ENV, hours=37), full, f('cur/m.done/x')], [full, 'bad/m.envelope'], minutes=2)
     tree('stale-split', 'STALE, and the envelope is in new', [CC, f('cur/m.done', ENV.replace('Size: 2', 'Size: 3')), E], [], [GOT])
     tree('done-in-new', '.done in new is not of the format', [f('new/m.done', ENV)], ['new/m.done'])
     tree('done-name', 'DONE, and the envelope has its old name in new', [CC, CD, twin('new/m.envelope', 'cur/m.done')], [])
@@ -601,6 +604,8 @@ def drop_trees():
     tree('making-content-text-done', 'and a content is there too', [f('cur/m.mail', drop), f('cur/m.eml', drop), f('cur/m.done', '')], [], [got])
     tree('making-dangling-done', 'MAKING: .done is a link to nothing', [f('cur/m.mail', drop), {'path': 'cur/m.done', 'type': 'symlink', 'to': '/nothing'}], [], [got])
     tree('made-text-done', 'MADE, and a .done that is no envelope', [f('cur/m.mail', drop), f('cur/m.eml', drop), f('cur/m.envelope', env), f('cur/m.done', 'hello\n')], [], [got])
+    full = {'path': 'cur/m.done', 'type': 'dir'}
+    tree('making-dir-full', 'MAKING: .done is a directory with something in it', [f('cur/m.mail', drop), full, f('cur/m.done/x')], [full], [got])
     for kind, more in (('symlink', {'to': '/etc/passwd'}), ('fifo', {}), ('dir', {})):
         tree(f'making-{kind}-done', 'MAKING: .done is no file', [f('cur/m.mail', drop), {'path': 'cur/m.done', 'type': kind, **more}], [], [got])
         tree(f'making-{kind}-content', 'MAKING: no file in the place of the content', [f('cur/m.mail', drop), {'path': 'cur/m.eml', 'type': kind, **more}, f('cur/m.envelope', env)], [], [got])

@@ -702,8 +702,7 @@ class Spool:
             self.leave(ident)
             return False
         if os.path.lexists(env):
-            if os.path.lexists(done):
-                remove(done)
+            self.remove_stale(done)
             return True
         if os.path.lexists(done):
             if self.done_fits(done, f):
@@ -719,6 +718,14 @@ class Spool:
             move(eml, self.path('bad', self.free_in_bad(ident) + '.eml'))
             self.sync('bad', 'cur')
         return False
+
+    def remove_stale(self, done):
+        """10.4: a directory that stays keeps no message from its delivery."""
+        try:
+            if os.path.lexists(done):
+                remove(done)
+        except Later:
+            pass
 
     def done_fits(self, done, f):
         try:
@@ -907,9 +914,12 @@ class Spool:
     def finish(self, ident):
         """9.5, but for step 4, which next does."""
         done = self.path('cur', ident + '.done')
-        os.rename(self.path('cur', ident + '.envelope'), done)
+        try:
+            os.rename(self.path('cur', ident + '.envelope'), done)
+            self.after.append((done, os.lstat(done)))
+        except IsADirectoryError:  # 10.4
+            os.unlink(self.path('cur', ident + '.envelope'))
         self.sync('cur', 'new')
-        self.after.append((done, os.lstat(done)))
         os.unlink(self.path('cur', ident + '.eml'))
 
     def end(self):
@@ -1009,9 +1019,10 @@ class Spool:
 
     def build(self, data, fresh):
         eml, envelope = self.path('cur', fresh + '.eml'), self.path('cur', fresh + '.envelope')
-        for part in (eml, envelope, self.path('cur', fresh + '.done')):
+        for part in (eml, envelope):
             if os.path.lexists(part):
                 remove(part)
+        self.remove_stale(self.path('cur', fresh + '.done'))
         now = datetime.datetime.fromtimestamp(int(self.clock()), datetime.timezone.utc)
         sender, recipients, content = parse_mail(data, now, fresh, socket.gethostname())
         c, e = self.path('tmp', new_id() + '.c'), self.path('tmp', new_id() + '.e')
