@@ -1,6 +1,7 @@
 package courier
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -40,8 +41,9 @@ func TestReportedOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	d.dirty = false
-	done := b.path("cur/" + id + ".done")
-	if err := os.Mkdir(done, 0o700); err != nil { // which a rename does not replace
+	// No rename replaces a file by a directory.
+	env, kept, done := b.path("cur/"+id+".envelope"), b.path("tmp/kept"), b.path("cur/"+id+".done")
+	if err := errors.Join(os.Rename(env, kept), os.Mkdir(env, 0o700), os.WriteFile(done, nil, 0o600)); err != nil {
 		t.Fatal(err)
 	}
 	for range 3 {
@@ -52,7 +54,7 @@ func TestReportedOnce(t *testing.T) {
 	if new := b.names("new"); len(new) != 2 {
 		t.Errorf("more or less than one report: %v", new)
 	}
-	if err := os.Remove(done); err != nil {
+	if err := errors.Join(os.Remove(done), os.Remove(env), os.Rename(kept, env)); err != nil {
 		t.Fatal(err)
 	}
 	if r := d.decide(); r.verdict != verdictFinished {
