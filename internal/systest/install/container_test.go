@@ -62,18 +62,7 @@ func TestContainer(t *testing.T) {
 	t.Parallel()
 	kit.Run(t, kit.Tree(".ci", "need"), "buildah", "busybox=busybox-static")
 	s := kit.NewSite(t)
-	tree := s.File("image")
-	kit.Run(t, "../../../contrib/container/rootfs", tree)
-	var files []string
-	err := filepath.WalkDir(tree, func(path string, d os.DirEntry, err error) error {
-		if err == nil && !d.IsDir() {
-			files = append(files, strings.TrimPrefix(path, tree))
-		}
-		return err
-	})
-	if got := strings.Join(files, " "); err != nil || got != "/etc/group /etc/passwd /usr/local/bin/smapq /usr/local/sbin/smap /usr/local/sbin/smapd" {
-		t.Fatalf("the image holds %s: %v", got, err)
-	}
+	tree := imageTree(t, s)
 	store := images{t, s.File("store")}
 	s.Mkdir(store.dir, 0o700, 0, 0)
 	store.build("smap", kit.ReadFile(t, "../../../contrib/container/Containerfile"), tree)

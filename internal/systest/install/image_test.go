@@ -18,18 +18,7 @@ import (
 func TestImage(t *testing.T) {
 	t.Parallel()
 	s := kit.NewSite(t)
-	image := s.File("image")
-	kit.Run(t, "../../../contrib/container/rootfs", image)
-	var files []string
-	err := filepath.WalkDir(image, func(path string, d os.DirEntry, err error) error {
-		if err == nil && !d.IsDir() {
-			files = append(files, strings.TrimPrefix(path, image))
-		}
-		return err
-	})
-	if got := strings.Join(files, " "); err != nil || got != "/etc/group /etc/passwd /usr/local/bin/smapq /usr/local/sbin/smap /usr/local/sbin/smapd" {
-		t.Fatalf("the image holds %s: %v", got, err)
-	}
+	image := imageTree(t, s)
 	volume := filepath.Join(image, "var/spool/smap")
 	s.Mkdir(filepath.Join(image, "mail"), 0o700, 65532, 65532) // what the Maildir's volume would be
 	s.Write(filepath.Join(image, "usr/local/etc/netperm-table"), "smap, smapd: directory /var/spool/smap\nsmap: hostname mail.example.com\n"+
@@ -62,4 +51,22 @@ func TestImage(t *testing.T) {
 	if !strings.Contains(smap.Log(), "landlock seccomp") {
 		t.Errorf("smap is not sandboxed: %s", smap.Log())
 	}
+}
+
+// imageTree makes the image's tree, and sees that it holds nothing else.
+func imageTree(t *testing.T, s *kit.Site) string {
+	t.Helper()
+	image := s.File("image")
+	kit.Run(t, "../../../contrib/container/rootfs", image)
+	var files []string
+	err := filepath.WalkDir(image, func(path string, d os.DirEntry, err error) error {
+		if err == nil && !d.IsDir() {
+			files = append(files, strings.TrimPrefix(path, image))
+		}
+		return err
+	})
+	if got := strings.Join(files, " "); err != nil || got != "/etc/group /etc/passwd /usr/local/bin/smapq /usr/local/sbin/smap /usr/local/sbin/smapd" {
+		t.Fatalf("the image holds %s: %v", got, err)
+	}
+	return image
 }
