@@ -31,7 +31,7 @@ func TestPython(t *testing.T) {
 		python = "/usr/bin/python3" // the others cannot read root's own one
 	}
 
-	kit.FeedShells(t, s, who, 2, 5)
+	kit.FeedShellsMode(t, s, who, 2, 5, "660") // the Python drainer moves by link
 	if out, err := kit.As(t, uid, gid, python, script, "drain", s.Spool, "/bin/sh", "-c",
 		fmt.Sprintf(`exec %s -f "$SENDER" -- "$RECIPIENTS"`, agent.Program)); err != nil {
 		t.Fatalf("%v: %s", err, out)

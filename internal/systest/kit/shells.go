@@ -10,11 +10,11 @@ import (
 )
 
 // feedScript feeds messages as SPOOL-FORMAT.md says it for a shell: ln refuses to replace, and its status decides.
-// Arguments: spool, number of messages, word that begins the ids, word that marks the messages.
+// Arguments: spool, number of messages, word that begins the ids, word that marks the messages, mode of the files.
 const feedScript = `#!/bin/sh
 set -eu
 umask 027
-spool=$1 count=$2 ids=$3 mark=$4
+spool=$1 count=$2 ids=$3 mark=$4 mode=$5
 n=0
 while [ "$n" -lt "$count" ]; do
 	n=$((n + 1))
@@ -23,7 +23,7 @@ while [ "$n" -lt "$count" ]; do
 	envelope=$(mktemp "$spool/tmp/feed.XXXXXX")
 	printf 'Spool-Format: 1\nSender: <%s-%s@client.test>\nRecipient: <bob@system.test>\nSize: %d\n\n' \
 		"$mark" "$n" "$(wc -c <"$content")" >"$envelope"
-	chmod 640 "$content" "$envelope"
+	chmod "$mode" "$content" "$envelope"
 	id=$ids-$n try=0
 	while :; do
 		if [ ! -e "$spool/new/$id.envelope" ] && ln "$content" "$spool/new/$id.eml" 2>/dev/null; then
@@ -65,6 +65,13 @@ done
 // FeedShells runs shells at once, each feeding count messages; the last two choose the same ids.
 func FeedShells(t *testing.T, s *Site, who Person, shells, count int) {
 	t.Helper()
+	FeedShellsMode(t, s, who, shells, count, "640")
+}
+
+// FeedShellsMode is FeedShells with files of another mode. A drainer that moves by link needs 660 where
+// fs.protected_hardlinks is 1.
+func FeedShellsMode(t *testing.T, s *Site, who Person, shells, count int, mode string) {
+	t.Helper()
 	script := s.Write(s.File("feed"), feedScript, 0o755)
 	group := GroupID(t, Feeders)
 	var wg sync.WaitGroup
@@ -74,7 +81,7 @@ func FeedShells(t *testing.T, s *Site, who Person, shells, count int) {
 			ids = fmt.Sprintf("shell%d", i-1)
 		}
 		wg.Go(func() {
-			out, err := As(t, who.Uid, group, "/bin/sh", script, s.Spool, fmt.Sprint(count), ids, fmt.Sprintf("mark%d", i))
+			out, err := As(t, who.Uid, group, "/bin/sh", script, s.Spool, fmt.Sprint(count), ids, fmt.Sprintf("mark%d", i), mode)
 			if err != nil || out != "" {
 				t.Errorf("feeder %d: %v: %s", i, err, out)
 			}
