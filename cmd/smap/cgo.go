@@ -2,6 +2,6 @@
 
 package main
 
-// builtWithCgo is true where this program may be linked with C, whose threads
-// Go cannot confine.
+// builtWithCgo is true if the program was built with cgo. Then C code can start
+// threads, and Go cannot confine those.
 const builtWithCgo = true

@@ -19,8 +19,8 @@ import (
 	"smap/spoolfmt"
 )
 
-// checks are what -t finds out beyond the table itself: what would make smap fail,
-// and what is unsafe.
+// checks are the checks of -t that look beyond the table: will smap fail, and is
+// anything unsafe?
 type checks struct {
 	t        *netperm.Table
 	uid, gid int
@@ -38,7 +38,7 @@ func (c *checks) warn(clause netperm.Clause, format string, args ...any) {
 	c.warnings = append(c.warnings, c.t.Errorf(clause, format, args...))
 }
 
-// all makes the checks as the user that smap becomes, and prints the warnings.
+// all runs the checks for the user that smap will run as, and prints the warnings.
 func (c *checks) all() (err error) {
 	if c.uid, c.gid, err = c.t.Identity(); err != nil {
 		return err
@@ -62,7 +62,7 @@ func (c *checks) all() (err error) {
 	return nil
 }
 
-// run makes all checks. hostname is the name that smap will have.
+// run runs all checks. hostname is the name that smap will use.
 func (c *checks) run(hostname string) {
 	c.spool()
 	c.logs()
@@ -73,7 +73,7 @@ func (c *checks) run(hostname string) {
 	}
 }
 
-// metricsFile looks whether the directory of that file can be written.
+// metricsFile checks that the directory of the metrics file is writable.
 func (c *checks) metricsFile() {
 	path := c.t.String(netperm.SmapMetrics)
 	if path == "" {
@@ -88,12 +88,12 @@ func (c *checks) metricsFile() {
 	}
 }
 
-// spool looks at the two boxes that smap writes into.
+// spool checks the two boxes that smap writes into.
 func (c *checks) spool() {
 	dir := c.t.String(netperm.Directory)
 	top, err := os.Stat(dir)
 	if err != nil || !top.IsDir() {
-		return // a warning of its own
+		return // Table.Spoolless warns about it
 	}
 	shared := top.Mode().Perm() == spoolfmt.SharedMode
 	for _, box := range []spoolfmt.Box{spoolfmt.Tmp, spoolfmt.New} {
@@ -119,7 +119,7 @@ func (c *checks) spool() {
 	}
 }
 
-// mend is the command that gives a spool the owner and the modes that it needs.
+// mend names the smapq command that sets the owner and the modes of the spool.
 func (c *checks) mend(shared bool) string {
 	command := "smapq -d " + c.t.String(netperm.Directory) + " init"
 	if shared || c.t.Has(netperm.UserID) {
@@ -128,7 +128,7 @@ func (c *checks) mend(shared bool) string {
 	return command + " mends that"
 }
 
-// logs finds out whether a syslog daemon listens, where one is needed.
+// logs checks that a syslog daemon listens, unless the log is stderr.
 func (c *checks) logs() {
 	if c.t.String(netperm.Log) == "stderr" {
 		return
@@ -145,10 +145,11 @@ func (c *checks) logs() {
 	c.warn(netperm.Log, "%w; under inetd smap serves nobody without one", err)
 }
 
-// soon is when a certificate that expires is worth a warning.
+// soon is how long before its expiry a certificate causes a warning.
 const soon = 14 * 24 * time.Hour
 
-// certificate looks at what clients will see of TLS.
+// certificate checks the mode of the key, and the dates and the host name of the
+// certificate. It notes the TLSA record for the DNS.
 func (c *checks) certificate(hostname string) {
 	if !c.t.Has(netperm.TLSCert) {
 		return
@@ -159,7 +160,7 @@ func (c *checks) certificate(hostname string) {
 	}
 	pair, err := tls.LoadX509KeyPair(c.t.String(netperm.TLSCert), key)
 	if err != nil {
-		return // an error of its own
+		return // startTLS reports it
 	}
 	leaf, err := x509.ParseCertificate(pair.Certificate[0])
 	if err != nil {
@@ -179,8 +180,8 @@ func (c *checks) certificate(hostname string) {
 	c.notes = append(c.notes, fmt.Sprintf("_25._tcp.%s. IN TLSA 3 1 1 %x", hostname, sha256.Sum256(leaf.RawSubjectPublicKeyInfo)))
 }
 
-// spoolError is why the spool could not be opened, with the path that it has for a
-// person: in the jail it is /.
+// spoolError rewords an error from opening the spool. In the chroot the spool is /;
+// the new text has its path outside the chroot.
 func spoolError(dir, opened string, err error) error {
 	text, found := strings.CutPrefix(err.Error(), "spool "+opened+": ")
 	if found {

@@ -11,19 +11,20 @@ import (
 	"smap/receiver"
 )
 
-// A setup is what the table says, in the form in which sessions use it.
+// A setup is the table in the form that sessions use.
 type setup struct {
 	table      *netperm.Table
 	config     receiver.Config
-	lookup     *lookup.Client                        // nil: the table asks for no look-ups
-	lookupLost func()                                // what to do when its child is gone
-	countLater bool                                  // slots will be asked once the client is known
-	slots      *slots                                // of a process for one connection; nil: none
-	wasRefused func(now time.Time) (n int, log bool) // of a server; see limiter
+	lookup     *lookup.Client                        // nil: no look-ups
+	lookupLost func()                                // called when the look-up child is gone
+	countLater bool                                  // a load balancer will name the client; then slots counts it
+	slots      *slots                                // only in a process for one connection
+	wasRefused func(now time.Time) (n int, log bool) // only in a server; see limiter
 }
 
 // configure reads the files that the table names and fills a receiver's
-// configuration. hostname is os.Hostname; server tells that many are served.
+// configuration. hostname is os.Hostname, or nil if no name is needed. server
+// is true for a process that serves many clients.
 func configure(t *netperm.Table, server bool, hostname func() (string, error), log *slog.Logger) (*setup, error) {
 	s := &setup{table: t, lookupLost: func() {}}
 	name := t.String(netperm.Hostname)

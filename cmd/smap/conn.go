@@ -13,7 +13,7 @@ import (
 
 const exitSoftware = 70
 
-// guardStderr replaces descriptor 2 where it is the same connection as
+// guardStderr replaces descriptor 2 by /dev/null if it is the same connection as
 // descriptor 0, as under inetd.
 func guardStderr() {
 	if !stderrIsClient() {
@@ -21,7 +21,7 @@ func guardStderr() {
 	}
 	null, err := unix.Open(os.DevNull, unix.O_WRONLY|unix.O_CLOEXEC, 0)
 	if err != nil || sockets.Dup(null, 2) != nil {
-		_ = unix.Close(2) // nothing there is better than the client
+		_ = unix.Close(2) // a closed descriptor is better than the client
 	}
 	_ = unix.Close(null) // nothing was written there
 }
@@ -34,14 +34,14 @@ func stderrIsClient() bool {
 	return sockets.Is(0) && in.Dev == log.Dev && in.Ino == log.Ino
 }
 
-// standardInput returns the connection on descriptor 0, which need not be a
-// socket: a terminal, a pair of pipes.
+// standardInput returns the connection on descriptor 0: a socket, or else a
+// terminal or a pipe, with the output on descriptor 1.
 func standardInput() visitor {
 	peer, err := unix.Getpeername(0)
 	if err != nil {
 		return visitor{conn: sockets.NewPair(0, 1)}
 	}
-	_ = unix.SetNonblock(0, true) // a file has deadlines only then
+	_ = unix.SetNonblock(0, true) // an os.File supports deadlines only if it does not block
 	return visitorOn(0, peer, os.NewFile(0, "client"))
 }
 
@@ -50,26 +50,25 @@ func sayUnavailable(conn receiver.Conn, hostname string) {
 	say(conn, receiver.Unavailable(hostname))
 }
 
-// say sends a client its only line, if it is still there.
+// say sends a client one line, the only one that it gets. It ignores errors.
 func say(conn receiver.Conn, line string) {
 	_ = conn.SetWriteDeadline(time.Now().Add(time.Second))
 	_, _ = io.WriteString(conn, line+"\r\n")
 }
 
-// lingering bounds how long, and how many octets, a client that was cut off may
-// still send.
+// For how long, and how many octets, linger reads.
 const (
 	lingering    = time.Second
 	lingerOctets = 256 << 10
 )
 
-// linger ends our side and reads on for a moment. Closing at once, with input
-// unread, would make the system reset the connection, and the client would
+// linger shuts down our side, and discards input for a moment. If we closed the
+// connection with unread input, the system would reset it, and the client might
 // never see our last reply.
 func linger(conn receiver.Conn) {
 	if f, ok := conn.(*os.File); !ok || sockets.CloseWrite(f) != nil {
-		return // no socket, or not connected any more
+		return // not a socket, or no longer connected
 	}
 	_ = conn.SetReadDeadline(time.Now().Add(lingering))
-	_, _ = io.CopyN(io.Discard, conn, lingerOctets) // ended, silent or reset: nothing is left to wait for
+	_, _ = io.CopyN(io.Discard, conn, lingerOctets) // after the end, a timeout or a reset there is nothing to wait for
 }

@@ -12,8 +12,8 @@ import (
 	"smap/spoolfmt/envelope"
 )
 
-// imprison gives up root and the file system, opens the spool, and gives up what
-// a feeder does not need.
+// imprison gives up root and the file system, opens the spool, and enters the
+// sandbox.
 func (s *setup) imprison(uid, gid int, server bool) (*spoolfmt.Spool, error) {
 	t, log := s.table, s.config.Log
 	dir, err := dropRoot(t, uid, gid, log, server)
@@ -27,29 +27,30 @@ func (s *setup) imprison(uid, gid int, server bool) (*spoolfmt.Spool, error) {
 	return spool, s.lockUp(spool, server)
 }
 
-// dropRoot returns where the spool is from then on.
+// dropRoot enters the chroot and changes the user. It returns the path that the
+// spool then has. Unless smap is root, it does neither.
 func dropRoot(t *netperm.Table, uid, gid int, log *slog.Logger, server bool) (string, error) {
 	dir := t.String(netperm.Directory)
 	if os.Geteuid() != 0 {
 		log.Info(eventStart, "note", "not root: no chroot, no change of user")
 		return dir, nil
 	}
-	if server { // for one connection it takes too long
-		_ = capability.EmptyBoundingSet() // where we may not, no_new_privs does as much
+	if server { // too slow for a process that serves one connection
+		_ = capability.EmptyBoundingSet() // if that fails, the sandbox's no_new_privs has the same effect
 	}
 	return "/", jail.Drop(dir, uid, gid)
 }
 
-// How many descriptors a process needs at most: some for itself; and for each
-// session a connection and the two files of a message, with some for clients
-// that are told to come later.
+// How many descriptors a process needs at most: openFiles for itself, and
+// perSession for each session. A session needs three: the connection and the two
+// files of a message. The fourth leaves room for clients that get 421.
 const openFiles, perSession = 64, 4
 
-// cgoNote is the warning about a program that cannot be confined.
+// cgoNote is the warning of a program that was built with cgo.
 const cgoNote = "smap was built with cgo and cannot confine its threads; build it with CGO_ENABLED=0, as make build does"
 
-// lockUp puts the process into its sandbox, as far as the table asks for one.
-// A process for one connection says nothing of a sandbox that is complete.
+// lockUp puts the process into the sandbox, unless the table turns that off.
+// A process for one connection does not log a complete sandbox.
 func (s *setup) lockUp(spool *spoolfmt.Spool, server bool) error {
 	t, log := s.table, s.config.Log
 	mode := t.String(netperm.Sandbox)
@@ -68,7 +69,7 @@ func (s *setup) lockUp(spool *spoolfmt.Spool, server bool) error {
 		Lock:    s.countLater,
 	}
 	if n := t.Int(netperm.MaxBytes); n > 0 {
-		needs.MaxFile = uint64(n) + envelope.MaxSize // also room for our header
+		needs.MaxFile = uint64(n) + envelope.MaxSize // with room for the header that smap adds
 	}
 	if server {
 		needs.MaxOpen += perSession * uint64(t.Int(netperm.MaxSessions)+reserved)

@@ -7,7 +7,7 @@ import (
 )
 
 // A limiter counts the sessions of a server: all, and those of each client. An
-// IPv6 /64 is one client, since a host that has one address of it has all.
+// IPv6 /64 is one client, since one host usually has all addresses of it.
 type limiter struct {
 	max, maxEach int
 	idle         func(bool)
@@ -19,19 +19,18 @@ type limiter struct {
 	logged  time.Time
 }
 
-// newLimiter returns a count of at most max sessions, maxEach of them of one
-// client. It calls idle with true when the last session has ended, and with false
-// when one begins after that.
+// newLimiter returns a limiter for at most max sessions, and at most maxEach of
+// one client. The limiter calls idle(false) when the first session begins, and
+// idle(true) when the last one has ended.
 func newLimiter(max, maxEach int, idle func(bool)) *limiter {
 	return &limiter{max: max, maxEach: maxEach, idle: idle, each: make(map[netip.Prefix]int)}
 }
 
-// refusedEvery is the least time between two log lines about clients that were
-// refused.
+// refusedEvery is the least time between two log lines about refused clients.
 const refusedEvery = time.Second
 
-// enter counts a session, unless there are as many as there may be. Those of hosts
-// that may relay have some room of their own.
+// enter counts a session, or returns false if the limit is reached. The limit is
+// higher for hosts that may relay; see reserved.
 func (l *limiter) enter(relay bool) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -50,7 +49,7 @@ func (l *limiter) enter(relay bool) bool {
 	return true
 }
 
-// leave ends what enter began.
+// leave ends the session that enter counted.
 func (l *limiter) leave() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -60,8 +59,8 @@ func (l *limiter) leave() {
 	}
 }
 
-// client counts a session of one client; done ends it. It is false where that
-// client has as many as it may have.
+// client counts a session of one client; done ends that session. ok is false if
+// the client has maxEach sessions already.
 func (l *limiter) client(addr netip.Addr) (done func(), ok bool) {
 	who := network(addr)
 	l.mu.Lock()
@@ -81,8 +80,8 @@ func (l *limiter) client(addr netip.Addr) (done func(), ok bool) {
 	}, true
 }
 
-// wasRefused returns how many clients have been refused, and whether it is time
-// to log that.
+// wasRefused returns how many clients were refused since the start, and whether
+// it is time to log that.
 func (l *limiter) wasRefused(now time.Time) (n int, log bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -93,7 +92,8 @@ func (l *limiter) wasRefused(now time.Time) (n int, log bool) {
 	return l.refused, true
 }
 
-// network is what counts as one client.
+// network returns the addresses that count as one client: the /64 of an IPv6
+// address, or one IPv4 address.
 func network(a netip.Addr) netip.Prefix {
 	bits := a.BitLen()
 	if a.Is6() {

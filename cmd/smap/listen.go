@@ -15,15 +15,15 @@ import (
 	"smap/netperm"
 )
 
-// drainTime is how long sessions may finish a message after TERM.
+// drainTime is how long sessions can go on after TERM to finish a message.
 const drainTime = 30 * time.Second
 
-// acceptPause is how long to wait for descriptors or memory to come back, or for
-// whatever else keeps a socket from accepting.
+// acceptPause is the wait after an error of accept, such as a lack of descriptors
+// or memory.
 const acceptPause = 100 * time.Millisecond
 
-// serveChild serves on the sockets that the parent gave us, until it says TERM
-// or is gone; with -idle also until nobody has come for a while.
+// serveChild serves on the sockets that it inherits from the parent. It ends when
+// the parent sends TERM or is gone; with -idle also after idle-exit without work.
 func serveChild(o options) int {
 	last := sockets.First + o.child
 	if o.relay {
@@ -49,7 +49,7 @@ func serveChild(o options) int {
 		accepting.Go(func() { server.accept(ctx, f) })
 	}
 	go func() {
-		_ = line.Ready() // a parent that is gone ends the next line
+		_ = line.Ready() // if the parent is gone, Await returns at once
 		line.Await()
 		stop()
 	}()
@@ -57,7 +57,8 @@ func serveChild(o options) int {
 	return server.drain()
 }
 
-// idling returns a function that ends the server after a time without work.
+// idling returns the idle function of a limiter. It calls stop after the time most
+// without a session.
 func idling(most time.Duration, stop func()) func(bool) {
 	timer := time.AfterFunc(most, stop)
 	return func(begin bool) {
@@ -71,7 +72,7 @@ func idling(most time.Duration, stop func()) func(bool) {
 
 func boundTo(f *os.File) string {
 	var at netip.AddrPort
-	if raw, err := f.SyscallConn(); err == nil { // Fd might take the deadlines away
+	if raw, err := f.SyscallConn(); err == nil { // Fd could make the socket block, without deadlines
 		_ = raw.Control(func(fd uintptr) { at = sockets.Local(int(fd)) })
 	}
 	return at.String()
@@ -84,8 +85,8 @@ type server struct {
 	running sync.WaitGroup
 }
 
-// accept serves one socket until ctx is done. Errors of accept pass: a client
-// that gave up, descriptors that others will return.
+// accept serves one socket until ctx is done. If it cannot accept a connection, it
+// tries again: a client can give up, and descriptors can run out for a while.
 func (s *server) accept(ctx context.Context, f *os.File) {
 	stop := context.AfterFunc(ctx, func() { _ = f.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
@@ -97,7 +98,7 @@ func (s *server) accept(ctx context.Context, f *os.File) {
 		var aerr error
 		err = raw.Read(func(l uintptr) bool {
 			if ctx.Err() != nil {
-				aerr = unix.ECANCELED // the next connections are for our successor
+				aerr = unix.ECANCELED // the next child accepts further connections
 				return true
 			}
 			fd, peer, aerr = sockets.Accept(int(l))
@@ -122,11 +123,11 @@ func (s *server) accept(ctx context.Context, f *os.File) {
 	}
 }
 
-// start begins a session, if there is room for one more. Without room it is over
-// at once, so that any number of clients hears of it quickly.
+// start begins a session if the limit allows it. Otherwise the client gets 421 at
+// once, without a goroutine, so that many clients get it quickly.
 func (s *server) start(ctx context.Context, v visitor, conn *os.File) {
 	if s.denied(v) {
-		_ = conn.Close() // it has nothing to wait for
+		_ = conn.Close() // the client has its reply, or is gone
 		return
 	}
 	if !s.enter(s.isRelay(v)) {
@@ -146,7 +147,7 @@ func (s *server) start(ctx context.Context, v visitor, conn *os.File) {
 	})
 }
 
-// drain waits for the sessions that finish a message.
+// drain waits until all sessions have ended, for drainTime at most.
 func (s *server) drain() int {
 	done := make(chan struct{})
 	go func() {

@@ -13,8 +13,9 @@ import (
 	"smap/netperm"
 )
 
-// openLog opens the log that the command line, else the table, else the occasion
-// asks for. t may be nil. Where the table does not require a log, there may be none.
+// openLog opens the log that -log names, else the table, else defaultLog. A child
+// with -relay logs through its parent. t can be nil. With "log-required no", lines
+// are lost until a syslog daemon answers.
 func openLog(o options, t *netperm.Table) (*slog.Logger, io.Closer, error) {
 	if o.relay {
 		return eventlog.Inherit(sockets.First+o.child, "smap")
@@ -35,7 +36,8 @@ func openLog(o options, t *netperm.Table) (*slog.Logger, io.Closer, error) {
 	return log, closer, err
 }
 
-// defaultLog is stderr where that is not the client: a terminal, tcpserver.
+// defaultLog is syslog if standard error is closed or /dev/null, else stderr.
+// Under inetd, guardStderr has closed it or made it /dev/null.
 func defaultLog() string {
 	var null, log unix.Stat_t
 	if unix.Stat(os.DevNull, &null) == nil && unix.Fstat(2, &log) == nil && (null.Dev != log.Dev || null.Ino != log.Ino) {
@@ -44,8 +46,8 @@ func defaultLog() string {
 	return "syslog"
 }
 
-// complain says what is wrong where there is no log: on standard error, and where
-// nobody sees that, on the console.
+// complain reports an error when there is no log: on standard error, or on the
+// console if defaultLog is syslog.
 func complain(err error) {
 	if defaultLog() == "stderr" {
 		fmt.Fprintln(os.Stderr, "smap:", err)
@@ -59,9 +61,9 @@ func complain(err error) {
 	_ = console.Close()
 }
 
-// crashesTo sends what the runtime says of its own death to the log.
+// crashesTo sends the output of a crash of Go's runtime to the log.
 func crashesTo(fd int) {
 	if fd >= 0 && defaultLog() == "syslog" {
-		_ = sockets.Dup(fd, 2) // else it goes nowhere, as before
+		_ = sockets.Dup(fd, 2) // after an error that output is lost
 	}
 }

@@ -1,5 +1,4 @@
-// Smap speaks SMTP with strangers and writes what they say into a spool. See
-// smap(8).
+// Smap receives mail by SMTP and writes it into a spool. See smap(8).
 package main
 
 import (
@@ -53,25 +52,25 @@ type options struct {
 	detach  bool
 	pidFile string
 
-	// What the process that -d starts is told.
+	// For the process that -d starts.
 	detached bool
 
-	// What a parent tells its child.
+	// From a parent to its child.
 	child  int  // how many sockets it inherits
-	idle   bool // it may leave when it has no work
-	relay  bool // the log is the socket after those
+	idle   bool // it ends when it has no work
+	relay  bool // the log is the next descriptor after those sockets
 	lookup bool // it is the look-up child
 
-	questions int // that a look-up child answers; 0 is any number
+	questions int // how many a look-up child answers; 0: no limit
 	sandbox   string
 }
 
 func main() {
-	// Under inetd descriptor 2 is the client: nothing of ours may go there.
+	// Under inetd descriptor 2 is the client, which must not get error messages.
 	guardStderr()
 	signal.Ignore(unix.SIGPIPE)
-	// What smap creates has its mode at once: after a power cut btrfs can have the mode of the creation, and a drainer that
-	// is not permitted to open a file leaves it.
+	// Files get their final mode when they are created: after a power cut on btrfs, a later change of mode can be lost.
+	// Then the drainer might not be allowed to open a message.
 	unix.Umask(0o007)
 	os.Exit(run(os.Args[1:]))
 }
@@ -156,7 +155,7 @@ func run(args []string) int {
 	return inherit(o)
 }
 
-// background does what -d says.
+// background starts smap again as a background process, for -d.
 func background(o options) int {
 	table, err := filepath.Abs(o.table)
 	pidFile, perr := filepath.Abs(o.pidFile)
@@ -171,8 +170,8 @@ func background(o options) int {
 	return detach.Start("smap", args, os.Stderr)
 }
 
-// inherit does what the descriptors ask for that inetd or systemd gave us: a
-// connection, or a socket to accept connections from.
+// inherit serves on the descriptors from inetd or systemd. Those are listening
+// sockets, or one connection.
 func inherit(o options) int {
 	if n := sockets.Passed(); n > 0 && !sockets.Is(0) {
 		if sockets.Listening(sockets.First) {
@@ -184,13 +183,13 @@ func inherit(o options) int {
 		}
 	}
 	if sockets.Listening(0) {
-		o.idle = true // inetd waits for the next client itself
+		o.idle = true // after our end, inetd waits for the next client
 		return serve(o, sockets.Inherit(0, 1))
 	}
 	return session(o)
 }
 
-// checkTable prints everything that is wrong with a table.
+// checkTable prints the errors and warnings of a table, for -t.
 func checkTable(path string) int {
 	if builtWithCgo {
 		fmt.Fprintln(os.Stderr, "smap: warning:", cgoNote)
@@ -222,11 +221,13 @@ func checkTable(path string) int {
 	return exitOK
 }
 
-// prepare does everything that needs root or the world outside the chroot, and
-// then leaves both: table, log and files first, then root and the file system,
-// then the spool, then the sandbox. Nothing has been read from a client by then.
-// A failure is logged, and the exit code is not exitOK. first decides, before all
-// that is costly, whether to go on; nil always does.
+// prepare does everything that needs root or files outside the chroot, before
+// anything is read from a client. The order is: table, log, files, look-up child;
+// chroot and change of user; spool; sandbox.
+//
+// prepare reports a failure itself; then the exit code is not exitOK. If first is
+// not nil, prepare calls it before the slow steps. If first returns false, prepare
+// stops and returns nil and exitOK.
 func prepare(o options, first func(*setup) bool) (*setup, int) {
 	t, err := netperm.Load(o.table, "smap")
 	log, closer, lerr := openLog(o, t)
@@ -239,7 +240,7 @@ func prepare(o options, first func(*setup) bool) (*setup, int) {
 		Keep()
 	}); ok {
 		crashesTo(c.Fd())
-		c.Keep() // to connect again is not for the jail
+		c.Keep() // in the jail it cannot connect again
 	}
 	sockets.CloseOthers(o.child + 2)
 	var s *setup
@@ -269,9 +270,9 @@ func prepare(o options, first func(*setup) bool) (*setup, int) {
 	return s, exitOK
 }
 
-// startLookup starts the child that finds out names and users, where the table
-// asks for them. If this is root, the child has a user of its own. The child of a
-// process for one connection answers one question.
+// startLookup starts the child that looks up names and ident users, if the table
+// asks for either. If smap is root, the child runs as another user. Unless server
+// is true, the child answers one question and ends.
 func startLookup(t *netperm.Table, server bool) (*lookup.Client, error) {
 	if !t.Bool(netperm.Names) && !t.Bool(netperm.Ident) {
 		return nil, nil
@@ -301,14 +302,15 @@ func session(o options) int {
 		say(v.conn, receiver.NoLog(name))
 		return code
 	case code != exitOK:
-		name, _ := os.Hostname() // the table's may be what is wrong
+		name, _ := os.Hostname() // the error can be in the table, so its hostname is not used
 		sayUnavailable(v.conn, name)
 		return code
 	case s == nil:
-		return exitOK // turned away
+		return exitOK // first has sent the reply
 	}
 	if !v.peer.IsValid() && sockets.Remote(0) {
-		// Reset before we could ask who it is: no local client, to whom no rule applies.
+		// The connection was reset before smap learned the address. Without an address
+		// the client would count as local, and no rule would apply to it.
 		s.config.Log.With("client", "unknown").Info(eventExit, "why", "vanished")
 		return exitOK
 	}
@@ -318,8 +320,8 @@ func session(o options) int {
 			os.Exit(exitSoftware)
 		}
 	}()
-	// TERM simply ends us, since the runtime takes long to begin to listen for it:
-	// nothing has been promised that is not in the spool.
+	// Nothing handles TERM, so it ends the process: Go takes long to install a handler.
+	// No mail is lost, since an accepted message is in the spool.
 	var count func(netip.Addr) (func(), bool)
 	if s.countLater {
 		count = s.takeClientSlot
@@ -328,7 +330,7 @@ func session(o options) int {
 	return exitOK
 }
 
-// panicked logs a fault of ours that would have ended the process.
+// panicked logs a panic in a session, and sends the client 421.
 func (s *setup) panicked(value any, conn receiver.Conn) {
 	s.config.Log.Error(eventPanic, "value", fmt.Sprint(value), "stack", string(debug.Stack()))
 	sayUnavailable(conn, s.config.Hostname)

@@ -16,22 +16,24 @@ import (
 // metricsEvery is the least time between two writes of the metrics file.
 const metricsEvery = 5 * time.Second
 
-// Rules of the table that the event refused names, and classes of replies.
+// Values of labels: the rules of the table that the event "refused" can name, and
+// the classes of replies.
 var (
 	refusalRules   = [...]string{"none", "local-domains", "relay-hosts"}
 	refusalClasses = [...]string{"4yz", "5yz"}
 )
 
-// metrics are what the parent of a server counts of the lines that its children
-// log. A child that was broken into can make the counts wrong, and no more.
+// metrics are counts that the parent of a server makes from the log lines of its
+// children. An attacker who controls a child can make the counts wrong, but gains
+// nothing else.
 type metrics struct {
 	log   *slog.Logger
 	began time.Time
 
 	mu      sync.Mutex
-	path    string // "": there is no file
+	path    string // "": the table names no file
 	changed bool
-	failed  bool // to write it, and the log knows
+	failed  bool // the last write failed, and that is logged
 
 	served, denied, busy     uint64 // connections
 	messages, octets         uint64
@@ -39,14 +41,14 @@ type metrics struct {
 	alerts, errors, sessions uint64
 }
 
-// follow writes another file from now on.
+// follow sets the path of the file. "" stops the writing.
 func (m *metrics) follow(path string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.path, m.changed = path, true
 }
 
-// wanted tells whether there is a file.
+// wanted tells whether the table names a metrics file.
 func (m *metrics) wanted() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -68,7 +70,7 @@ func (m *metrics) run(done <-chan struct{}) {
 	}
 }
 
-// write writes the file if something has changed.
+// write writes the file if a count or the path has changed.
 func (m *metrics) write() {
 	m.mu.Lock()
 	path, text := m.path, ""
@@ -94,14 +96,14 @@ func (m *metrics) write() {
 // A childMetrics counts the lines of one child.
 type childMetrics struct {
 	*metrics
-	open uint64 // sessions
-	busy uint64 // as the child counted last
+	open uint64 // sessions now
+	busy uint64 // refused= of the child's last busy event
 }
 
 // child returns a reader for the next child.
 func (m *metrics) child() eventlog.Reader { return &childMetrics{metrics: m} }
 
-// Line counts an event.
+// Line counts the event of one log line.
 func (c *childMetrics) Line(text string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -116,7 +118,7 @@ func (c *childMetrics) Line(text string) {
 		c.leave(min(c.open, 1))
 	case "message":
 		c.messages++
-		size, _ := strconv.ParseUint(last(text, " size="), 10, 63) // 0: no line of ours
+		size, _ := strconv.ParseUint(last(text, " size="), 10, 63) // 0 if the line has no valid size
 		c.octets += size
 	case "refused":
 		c.refused(text)
@@ -165,8 +167,9 @@ func (c *childMetrics) refused(text string) {
 	c.refusals[class][rule]++
 }
 
-// last is what follows the last place of a key in a line. A client cannot put one
-// there: keys with a quote are escaped in what it says, and others are at the end.
+// last returns the text after the last occurrence of a key in a line. A client
+// cannot forge it. If the key has a quote, the log escapes that in a client's text.
+// If it has none, its value is the last one of the line.
 func last(text, key string) string {
 	if i := strings.LastIndex(text, key); i >= 0 {
 		return text[i+len(key):]
@@ -174,7 +177,7 @@ func last(text, key string) string {
 	return ""
 }
 
-// exposition is the whole file in Prometheus' text format, version 0.0.4.
+// exposition returns the file's content in Prometheus' text format, version 0.0.4.
 func (m *metrics) exposition() string {
 	var b strings.Builder
 	family := func(name, kind, help string) { fmt.Fprintf(&b, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, kind) }

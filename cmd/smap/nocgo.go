@@ -2,5 +2,5 @@
 
 package main
 
-// builtWithCgo is false in what make build makes.
+// builtWithCgo is false if the program was built without cgo, as make build does.
 const builtWithCgo = false

@@ -19,10 +19,10 @@ import (
 	"smap/netperm"
 )
 
-// serve is the parent of the processes that serve on some sockets. It keeps the
-// sockets, and root, so that a new table, renewed keys or another program need
-// no new socket: on HUP it starts a new child and lets the old one finish its
-// sessions. It reads nothing from the network.
+// serve runs the parent of a server. Its children accept connections; it reads
+// nothing from the network. On HUP it starts a new child and lets the old one
+// finish its sessions. It keeps root and the sockets, so HUP is enough for a new
+// table, new keys or a new version of smap.
 func serve(o options, sockets []*os.File) int {
 	t, err := netperm.Load(o.table, "smap")
 	log, closer, lerr := openLog(o, t)
@@ -41,7 +41,7 @@ func serve(o options, sockets []*os.File) int {
 	if o.detached {
 		remove, err := detach.WritePid("smap", o.pidFile)
 		if err != nil {
-			fmt.Fprintln(os.Stderr, "smap:", err) // which the shell shows: see package detach
+			fmt.Fprintln(os.Stderr, "smap:", err) // the user sees it: see package detach
 			log.Error(eventCannotStart, "error", err)
 			return exitOS
 		}
@@ -72,7 +72,7 @@ func serve(o options, sockets []*os.File) int {
 	parent := supervise.Parent{
 		Log:   log,
 		Grace: drainTime + 10*time.Second,
-		Once:  o.idle, // a child without work ends, and so do we
+		Once:  o.idle, // when a child ends for lack of work, the parent ends too
 		Ready: func() {
 			if o.detached {
 				detach.Ready()
@@ -80,7 +80,7 @@ func serve(o options, sockets []*os.File) int {
 		},
 		Command: func() (*exec.Cmd, error) {
 			if !toSyslog && !counts.wanted() {
-				return childCommand(o, sockets, nil, nil) // it writes to standard error itself
+				return childCommand(o, sockets, nil, nil) // the child logs to standard error itself
 			}
 			return childCommand(o, sockets, relay, counts.child())
 		},
@@ -104,8 +104,8 @@ func serve(o options, sockets []*os.File) int {
 	return code
 }
 
-// childCommand starts this program, or what has been installed in its place,
-// with the sockets.
+// childCommand returns the command for a child that inherits the sockets. It runs
+// the installed program, which can be newer than this process.
 func childCommand(o options, sockets []*os.File, relay *eventlog.Relay, reader eventlog.Reader) (*exec.Cmd, error) {
 	program, err := os.Executable()
 	if err != nil {

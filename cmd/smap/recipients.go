@@ -15,7 +15,8 @@ import (
 )
 
 // knownRecipients opens the file of known recipients, if the table names one. A
-// server has it in memory, unless it is too large; others read the file.
+// server loads it into memory, unless it is too large. A process for one connection
+// searches the file.
 func knownRecipients(t *netperm.Table, server bool) (func() func(string) (bool, error), error) {
 	path := t.String(netperm.Recipients)
 	if path == "" {
@@ -47,7 +48,8 @@ func knownRecipients(t *netperm.Table, server bool) (func() func(string) (bool, 
 	}, nil
 }
 
-// loadSettled waits a moment for somebody who writes the file.
+// loadSettled loads the file. While the file is being written, it tries again for
+// about a second.
 func loadSettled(f *os.File) (*addrlist.Set, error) {
 	for i := 0; ; i++ {
 		set, err := addrlist.Load(f)
@@ -58,33 +60,33 @@ func loadSettled(f *os.File) (*addrlist.Set, error) {
 	}
 }
 
-// How often the parent of a server looks whether the file of recipients has
-// changed, and how long such a file must stay as it is before it is taken.
+// The parent of a server looks at the file of recipients every lookEvery. It reloads
+// a changed file after that has stayed the same for settleTime.
 const (
 	lookEvery  = time.Minute
 	settleTime = 10 * time.Second
 )
 
-// A watcher notices that a file has changed and is not being written.
+// A watcher calls reload after a file has changed, once nobody writes it any more.
 type watcher struct {
 	log    *slog.Logger
 	reload func()
 
 	mu   sync.Mutex
-	path string      // "": there is no file
-	used os.FileInfo // as it was when it was read
-	seen os.FileInfo // as it was at the last look, where that differs
+	path string      // "": the table names no file
+	used os.FileInfo // when the file was last loaded
+	seen os.FileInfo // at the last look, if it differs from used
 }
 
-// follow watches another file, which is read now.
+// follow sets the file to watch. The caller loads the file now.
 func (w *watcher) follow(path string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.path, w.seen = path, nil
-	w.used, _ = os.Stat(path) // nil: any file is new
+	w.used, _ = os.Stat(path) // nil: the next file that appears counts as changed
 }
 
-// run looks until done is closed.
+// run watches the file until done is closed.
 func (w *watcher) run(done <-chan struct{}) {
 	timer := time.NewTimer(lookEvery)
 	defer timer.Stop()
@@ -98,7 +100,7 @@ func (w *watcher) run(done <-chan struct{}) {
 	}
 }
 
-// look looks once, and returns how long to wait for the next look.
+// look checks the file once, and returns how long to wait before the next check.
 func (w *watcher) look() time.Duration {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -126,17 +128,17 @@ func (w *watcher) look() time.Duration {
 	return lookEvery
 }
 
-// sameFile tells whether neither the file nor its text was replaced.
+// sameFile tells whether two looks saw the same file with the same size and time.
 func sameFile(a, b os.FileInfo) bool {
 	return os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime())
 }
 
-// hangUp does what HUP does.
+// hangUp returns a function that has the effect of the signal HUP.
 func hangUp(signals chan<- os.Signal) func() {
 	return func() {
 		select {
 		case signals <- unix.SIGHUP:
-		default: // others are waiting, and one of them is a HUP or the end
+		default: // the queue is full, and each signal in it reloads or ends smap
 		}
 	}
 }

@@ -15,31 +15,34 @@ import (
 )
 
 // Processes for one connection count their sessions with locks on single octets
-// of a file, which end with the process however it ends. The octets mean:
+// of a file. The system removes the locks of a process that ends, even after a
+// crash. The octets mean:
 //
-//	0 to max+reserved          a session each
-//	clientBase+n*clientRange   sessions of one client, whose number is n
-//	keyLock                    somebody writes the key
+//	from 0                          all sessions: one octet each
+//	from clientBase+n*clientRange   sessions of client number n: one octet each
+//	keyLock                         a process writes the key
 //
-// A client's number is a hash with the key that the file begins with, so that
-// nobody can choose an address that has the same number as another.
+// A client's number is a hash of its address and of a random key, which is at the
+// start of the file. So an attacker cannot choose an address that has the number of
+// another client.
 const (
-	clientRange = 1 << 17 // more than maxperclient can be
+	clientRange = 1 << 17 // more than the maximum of maxperclient
 	clientBase  = 1 << 40
 	clientBits  = 44
 	keyLock     = 1 << 39
 	keySize     = 16
 )
 
-// slots is that file.
+// slots is the file with the locks.
 type slots struct {
 	f                  *os.File
 	key                [keySize]byte
 	sessions, eachHost int64
 }
 
-// takeSlots takes what the limits leave for a session of this process, and tells
-// whether it may go on. Behind a load balancer the client is not known yet.
+// takeSlots takes the slots for the session of this process. If a limit is reached,
+// it sends the client 421 and returns false. Behind a load balancer the client is
+// not known yet: takeClientSlot takes its slot later.
 func (s *setup) takeSlots(v visitor) bool {
 	if !v.peer.IsValid() {
 		return true
@@ -71,7 +74,8 @@ func (s *setup) takeClientSlot(addr netip.Addr) (done func(), ok bool) {
 	return func() {}, limit == ""
 }
 
-// openSlots opens the file, and makes it if need be. Nobody else may write there.
+// openSlots opens the file, or creates it. It fails if another user can write the
+// file.
 func openSlots(path string, sessions, each int64) (*slots, error) {
 	fd, err := unix.Open(path, unix.O_RDWR|unix.O_CREAT|unix.O_NOFOLLOW|unix.O_CLOEXEC|unix.O_NONBLOCK, 0o600)
 	if err != nil {
@@ -93,7 +97,7 @@ func openSlots(path string, sessions, each int64) (*slots, error) {
 	return s, nil
 }
 
-// readKey reads the key, or writes one into a file that is new.
+// readKey reads the key, or writes one into a new file.
 func (s *slots) readKey() error {
 	if n, _ := s.f.ReadAt(s.key[:], 0); n == keySize {
 		return nil
@@ -102,7 +106,7 @@ func (s *slots) readKey() error {
 	if err := unix.FcntlFlock(s.f.Fd(), unix.F_SETLKW, &lock); err != nil {
 		return err
 	}
-	n, err := s.f.ReadAt(s.key[:], 0) // others may have been here
+	n, err := s.f.ReadAt(s.key[:], 0) // another process can have written it
 	if n < keySize {
 		_, _ = rand.Read(s.key[:]) // it never fails
 		_, err = s.f.WriteAt(s.key[:], 0)
@@ -111,8 +115,8 @@ func (s *slots) readKey() error {
 	return errors.Join(err, unix.FcntlFlock(s.f.Fd(), unix.F_SETLK, &lock))
 }
 
-// enter takes a slot for this process. It returns the limit that has been reached,
-// or "".
+// enter takes a slot for this process. It returns "", or the name of the limit that
+// is reached.
 func (s *slots) enter(relay bool) (limit string, err error) {
 	most := s.sessions
 	if relay {
@@ -125,7 +129,7 @@ func (s *slots) enter(relay bool) (limit string, err error) {
 	return limitSessions, nil
 }
 
-// client takes a slot for a session of one client.
+// client takes a slot for a session of one client. It returns what enter returns.
 func (s *slots) client(addr netip.Addr) (limit string, err error) {
 	b, err := network(addr).MarshalBinary()
 	if err != nil {
@@ -140,8 +144,8 @@ func (s *slots) client(addr netip.Addr) (limit string, err error) {
 	return limitClient, nil
 }
 
-// lockOne locks one of n octets that nobody else has, and tells whether there is
-// one. It begins somewhere, since the first ones are taken.
+// lockOne locks one of n octets, and returns false if all are locked. It begins at
+// an octet that depends on the process id: the first octets would often be locked.
 func (s *slots) lockOne(base, n int64) (bool, error) {
 	begin := int64(os.Getpid()) % n
 	for i := range n {

@@ -11,8 +11,8 @@ import (
 	"smap/receiver"
 )
 
-// startTLS reads the keys that the table names, while they can be read, and
-// returns what makes a connection secure; nil without keys.
+// startTLS reads the certificate and the key, which the jail will hide. It returns a
+// function that starts TLS on a connection, or nil if the table names no certificate.
 func startTLS(t *netperm.Table) (func(receiver.Conn) (receiver.Conn, receiver.TLS, error), error) {
 	if !t.Has(netperm.TLSCert) {
 		return nil, nil
@@ -28,8 +28,8 @@ func startTLS(t *netperm.Table) (func(receiver.Conn) (receiver.Conn, receiver.TL
 	if err != nil {
 		return nil, t.Errorf(netperm.TLSCert, "%w", err)
 	}
-	// Some large senders close the connection when they are given a session
-	// ticket, and never try without TLS (golang.org/issue/70232).
+	// Some large senders close the connection when they get a session ticket, and
+	// never try without TLS (golang.org/issue/70232).
 	config := &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12, SessionTicketsDisabled: true}
 	return func(c receiver.Conn) (receiver.Conn, receiver.TLS, error) {
 		secure := tls.Server(plain{c}, config)
@@ -37,14 +37,14 @@ func startTLS(t *netperm.Table) (func(receiver.Conn) (receiver.Conn, receiver.TL
 			return nil, receiver.TLS{}, err
 		}
 		state := secure.ConnectionState()
-		// A version as mail headers have it: "TLSv1.3".
+		// Mail headers write "TLSv1.3", not "TLS 1.3".
 		version := strings.Replace(tls.VersionName(state.Version), "TLS ", "TLSv", 1)
 		return secure, receiver.TLS{Version: version, Cipher: tls.CipherSuiteName(state.CipherSuite)}, nil
 	}, nil
 }
 
-// plain is a connection as crypto/tls wants it. TLS uses neither its addresses
-// nor, since the session's end is ours, Close.
+// plain adds the methods that crypto/tls requires of a connection. TLS does not use
+// the addresses. Close does nothing: smap closes the connection itself.
 type plain struct{ receiver.Conn }
 
 func (plain) Close() error         { return nil }

@@ -14,33 +14,33 @@ import (
 	"smap/receiver"
 )
 
-// proxyTime is how long a load balancer may take to send its header, which comes
-// in one packet.
+// proxyTime is how long a load balancer can take to send its header, which fits
+// into one packet.
 const proxyTime = 5 * time.Second
 
-// A visitor is a connection before we know who it is.
+// A visitor is a connection whose client is not known yet.
 type visitor struct {
 	conn  receiver.Conn
-	peer  netip.AddrPort        // invalid when it is not from the network
-	local func() netip.AddrPort // our end
+	peer  netip.AddrPort        // invalid if it is not from the network
+	local func() netip.AddrPort // our address
 }
 
 func visitorOn(fd int, peer unix.Sockaddr, conn receiver.Conn) visitor {
 	return visitor{conn: conn, peer: sockets.Address(peer), local: func() netip.AddrPort { return sockets.Local(fd) }}
 }
 
-// Limits, as the log names them.
+// The names of limits in the log.
 const (
 	limitSessions = "maxsessions"
 	limitClient   = "maxperclient"
 )
 
-// reserved is how many sessions beyond maxsessions hosts in relay-hosts may have,
-// so that strangers cannot keep our own mail out.
+// reserved is how many sessions above maxsessions are kept for relay-hosts. So
+// strangers cannot block mail from our own hosts.
 const reserved = 16
 
-// meet finds out who the client is, and serves it if the table allows that. count
-// counts the sessions of one client; nil counts none.
+// meet identifies the client, and serves it if the table allows that. count counts
+// the sessions of one client; if it is nil, meet does not count.
 func (s *setup) meet(ctx context.Context, v visitor, count func(netip.Addr) (done func(), ok bool)) {
 	if !s.behindProxy(&v) {
 		return
@@ -70,8 +70,8 @@ func (s *setup) meet(ctx context.Context, v visitor, count func(netip.Addr) (don
 	linger(v.conn)
 }
 
-// denied tells whether a client is refused by its address alone, and tells it so.
-// Nothing is held for it: no session, no look-up.
+// denied tells whether the table refuses a client by its address alone. If so, it
+// sends the reply. Such a client takes no session and no look-up.
 func (s *setup) denied(v visitor) bool {
 	if !v.peer.IsValid() || s.isProxy(v) || !s.table.Denied(v.peer.Addr()) {
 		return false
@@ -85,23 +85,24 @@ func (s *setup) deny(v visitor, name string) {
 	say(v.conn, receiver.Denied(s.config.Hostname))
 }
 
-// isProxy tells whether a load balancer that the table trusts has come.
+// isProxy tells whether the connection comes from a host in proxy-hosts.
 func (s *setup) isProxy(v visitor) bool {
 	return v.peer.IsValid() && s.table.Match(netperm.ProxyHosts, netperm.Host{Addr: v.peer.Addr()})
 }
 
-// isRelay tells whether a host has come that may relay, whatever its name is.
+// isRelay tells whether the address is in relay-hosts. It does not look up a name.
 func (s *setup) isRelay(v visitor) bool {
 	return v.peer.IsValid() && s.table.Match(netperm.RelayHosts, netperm.Host{Addr: v.peer.Addr()})
 }
 
-// behindProxy puts the client in the place of a load balancer that the table
-// trusts. Others that send a PROXY header talk before their turn.
+// behindProxy reads the PROXY header of a host in proxy-hosts, and replaces the
+// address in v by that of the client. It returns false after a wrong header. From
+// other hosts, a PROXY header counts as an attack in the session.
 func (s *setup) behindProxy(v *visitor) bool {
 	if !s.isProxy(*v) {
 		return true
 	}
-	_ = v.conn.SetReadDeadline(time.Now().Add(proxyTime)) // a connection without deadlines has no peer
+	_ = v.conn.SetReadDeadline(time.Now().Add(proxyTime)) // it cannot fail: every connection from the network has deadlines
 	client, server, err := proxyproto.Read(v.conn)
 	if err != nil {
 		s.config.Log.Warn(eventProxy, "host", v.peer.Addr().String(), "error", err)
@@ -116,7 +117,7 @@ func (s *setup) behindProxy(v *visitor) bool {
 	return true
 }
 
-// turnAway tells a client to come again when there is more room.
+// turnAway sends a client 421 because of a limit, and logs that.
 func (s *setup) turnAway(v visitor, limit string) {
 	n, log := 1, true
 	if s.wasRefused != nil {
@@ -128,13 +129,15 @@ func (s *setup) turnAway(v visitor, limit string) {
 	sayUnavailable(v.conn, s.config.Hostname)
 }
 
-// admit tells whether a client may talk to us at all, and whether it may relay.
+// admit tells whether the table permits a client. It sets whether the client can
+// relay, and whether its lines can end without CR.
 func (s *setup) admit(c *receiver.Client) bool {
 	if !c.Addr.IsValid() { // a person at a terminal, or a pipe
 		return true
 	}
 	host := netperm.Host{Addr: c.Addr, Name: c.Name}
-	// A balancer that does not say for whom it speaks may speak for a stranger.
+	// A load balancer that did not name its client cannot relay: the client can be a
+	// stranger.
 	c.Relay = s.table.Match(netperm.RelayHosts, host) && !s.table.Match(netperm.ProxyHosts, netperm.Host{Addr: c.Addr})
 	c.Lenient = s.table.Match(netperm.LenientHosts, host)
 	return s.table.Permit(host).Allowed
