@@ -25,7 +25,7 @@ const (
 	eventTrouble    = "trouble"     // the system is at fault, not a message
 	eventHealed     = "healed"      // that trouble is over
 	eventBusy       = "busy"        // a message has been locked for unusually long
-	eventIgnored    = "ignored"     // a name in the spool stands for no message
+	eventIgnored    = "ignored"     // a file in the spool is not part of a message
 	eventWatchLost  = "watch-lost"  // the system sends no events of the spool
 	eventWatchBack  = "watch-back"  // these events come again
 	eventSpoolMoved = "spool-moved" // the spool's directory was replaced, and is open again

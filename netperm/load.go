@@ -95,9 +95,9 @@ func (t *Table) Spoolless() []*Error {
 }
 
 // CheckFiles checks every file and program that the table names for its program,
-// as [CheckFile] does: anyone who can change one controls the program. What the
-// words of an agent name is for the program to check. The error is an [Errors]
-// with the lines of their clauses.
+// as [CheckFile] does, because a user who can change such a file controls the
+// program. It leaves out the files that an agent's words name; the program checks
+// those. The error is an [Errors] with the lines of their clauses.
 func (t *Table) CheckFiles() error {
 	var errs Errors
 	check := func(r *rule, err error) {

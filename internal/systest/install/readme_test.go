@@ -79,7 +79,7 @@ func TestReadme(t *testing.T) {
 		t.Errorf("smap -t && smapd -t say %s", out)
 	}
 
-	// smap, and who can be reached.
+	// smap receives: a message for a known recipient gets 250.
 	port := kit.FreePort(t)
 	listen := strings.Fields(strings.Replace(doc.block("smap -listen :25"), ":25", kit.Local(port), 1))
 	kit.StartCommand(t, r.Command("/usr/local/sbin/smap", append(listen[1:], "-log", "stderr")...))

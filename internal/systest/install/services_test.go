@@ -12,7 +12,7 @@ import (
 	"smap/internal/systest/kit"
 )
 
-// rcSubr stands in for the systems' own: it runs what the script says, the check first, and says what it would start.
+// rcSubr replaces the system's own rc.subr. It runs the script's check, and prints the command that the script would start.
 const (
 	rcSubr = `load_rc_config() { :; }
 run_rc_command() { $start_precmd && [ -r "$required_files" ] && echo "starts: $command ${rc_flags-} $(eval echo \"\$${name}_flags\") $command_args"; }

@@ -14,7 +14,7 @@ import (
 )
 
 // TestRecipients has contrib/recipes/recipients list what Exim and OpenSMTPD take, and compares that with what they answer:
-// smap must refuse nobody whom the server takes, and know nobody who is not there.
+// smap must know every address that the server accepts, and no other.
 func TestRecipients(t *testing.T) {
 	t.Parallel()
 	for name, f := range map[string]func(*testing.T, *kit.Site) (*kit.Root, int, *exec.Cmd){"exim": listExim, "opensmtpd": listOpenSMTPD} {
