@@ -18,7 +18,7 @@ help:
 	@echo 'make demo         one message through the spool, without root, in a directory of its own'
 	@echo 'make test         formatting, vet, lints, builds for the other systems, all unit tests'
 	@echo 'make test-system  as root on a Debian machine to throw away: real clients, inetds and mail servers'
-	@echo 'make test-long    as root: the package in a Debian with systemd, from install to purge; the image in containers by buildah'
+	@echo 'make test-long    as root: the package in a Debian with systemd, from install to purge; the image in containers by buildah; the pictures'
 	@echo 'make bench        speed, latency and memory beside their floors and Postfix'
 	@echo 'make fuzz         every fuzz target for FUZZTIME (now $(FUZZTIME))'
 	@echo 'make model        every state of the spool protocol, within bounds, and each check left out in turn'
@@ -84,7 +84,7 @@ test-system: build
 # What takes too long, or installs too much, for every change.
 test-long: build
 	@.ci/need root
-	$(GO) test -tags 'system long' -count=1 -timeout 30m -v -run 'TestSystemd$$|TestContainer$$' ./internal/systest/install
+	$(GO) test -tags 'system long' -count=1 -timeout 30m -v -run 'TestSystemd$$|TestContainer$$|TestScreens$$' ./internal/systest/install
 
 bench: build
 	@.ci/need root postfix inetd=openbsd-inetd gcc mkfs.ext4=e2fsprogs strace
