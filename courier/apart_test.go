@@ -3,6 +3,7 @@ package courier
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"sync/atomic"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"smap/courier/agent"
+	"smap/spoolfmt/envelope"
 )
 
 // unreachedOnce is an agent that cannot be reached the first time it is called for
@@ -143,4 +145,47 @@ func TestHintedScans(t *testing.T) {
 	if l.d.intake.wanted() || l.side.nextScan != now.Add(hintedScan) {
 		t.Errorf("wanted %v, the next scan in %v", l.d.intake.wanted(), l.side.nextScan.Sub(now))
 	}
+}
+
+// TestClientsApart: messages that hang for their client leave slots for others, although
+// they are for different domains: its address is read from the envelope.
+func TestClientsApart(t *testing.T) {
+	t.Parallel()
+	var got tally
+	var hanging atomic.Int32
+	release := make(chan struct{})
+	b := newBench(t, keyed{func(ctx context.Context, job *agent.Job) ([]agent.Result, error) {
+		if job.Envelope.Get("Client-Address") == "192.0.2.66" {
+			hanging.Add(1)
+			select {
+			case <-release:
+			case <-ctx.Done():
+			}
+		}
+		return got.Deliver(ctx, job)
+	}})
+	b.cfg.MaxChildren = 4
+	const messages = 20
+	feed := func(n int, client string) {
+		env, err := envelope.New(envelope.Path{Address: "a@example.com"}, []envelope.Path{{Address: fmt.Sprintf("b@d%d.test", n)}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := env.Set("Client-Address", client); err != nil {
+			t.Fatal(err)
+		}
+		b.commit(env, fmt.Sprintf("%d of %s\n", n, client))
+	}
+	for n := range messages {
+		feed(n, "192.0.2.66")
+	}
+	b.run()
+	b.eventually("they hang", func() bool { return hanging.Load() == 3 })
+	feed(0, "192.0.2.1")
+	b.eventually("another client's message", func() bool { return got.len() == 1 })
+	if n := hanging.Load(); n != 3 {
+		t.Errorf("%d of 4 slots are one client's", n)
+	}
+	close(release)
+	b.eventually("all", func() bool { return got.len() == messages+1 })
 }

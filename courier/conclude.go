@@ -249,7 +249,7 @@ func (d *delivery) left() []place {
 	for _, to := range d.env.Pending() {
 		name := d.cfg.laneFor(d.own, to.Address)
 		if d.parts[name] == nil && !placed(left, name) {
-			left = append(left, place{lane: name, key: d.keyers[name](to.Address)})
+			left = append(left, place{lane: name, keys: d.keyers[name](to.Address, d.env.Get(fieldClient))})
 		}
 	}
 	return left

@@ -17,11 +17,11 @@ func (d *dispatcher) configure(cfg *Config) {
 		lanes = append(lanes, l)
 	}
 	d.lanes, d.turn = lanes, 0
-	d.keyers = make(map[string]func(string) string) // a new one: the old one may be in use beside the loop
+	d.keyers = make(keyers) // a new one: the old one may be in use beside the loop
 	for _, l := range d.lanes {
-		d.keyers[l.name] = func(string) string { return "" }
+		d.keyers[l.name] = func(_, _ string) agent.Keys { return agent.Keys{} }
 		if k, ok := l.agent.(agent.Keyer); ok {
-			d.keyers[l.name] = k.Key
+			d.keyers[l.name] = k.Keys
 		}
 	}
 }

@@ -93,7 +93,7 @@ type delivery struct {
 	parts   map[string]*part
 	ended   []*part
 
-	keyers       map[string]func(to string) string
+	keyers       keyers
 	claim        *spoolfmt.Claim
 	env          *envelope.Envelope
 	unreportable bool               // the envelope takes no fields of our own: see reportable

@@ -21,13 +21,16 @@ type dispatcher struct {
 	looking bool     // the one slot for looks is in use
 	sorting bool
 	known   map[string]*known
-	spool   gate                              // shut while the spool cannot be written
-	turn    int                               // the lane that is asked first
-	keyers  map[string]func(to string) string // what makes keys of recipients, by lane
+	spool   gate // shut while the spool cannot be written
+	turn    int  // the lane that is asked first
+	keyers  keyers
 
 	aged  []start // messages whose age is a reason to act
 	aging []start // messages whose age is to be looked at
 }
+
+// keyers are what makes the keys of messages, by lane.
+type keyers map[string]func(to, client string) agent.Keys
 
 // known is what is known of a message that waits in a lane or is worked on.
 type known struct {
@@ -84,7 +87,7 @@ func (d *dispatcher) toSort(now time.Time) []item {
 	}
 	if l, ok := d.only(len(batch)); ok {
 		for _, it := range batch {
-			d.put(l, it, "")
+			d.put(l, it, agent.Keys{})
 		}
 		return nil
 	}
@@ -113,11 +116,11 @@ func (d *dispatcher) hungry() bool {
 	return false
 }
 
-// A place is a lane that a message has recipients for, and the key of the first of
+// A place is a lane that a message has recipients for, and the keys of the first of
 // them.
 type place struct {
 	lane string
-	key  string
+	keys agent.Keys
 }
 
 // sorted takes the lanes of a message in.
@@ -128,18 +131,18 @@ func (d *dispatcher) sorted(it item, places []place) {
 	}
 	for _, p := range places {
 		if l := d.lane(p.lane); l != nil {
-			d.put(l, it, p.key)
+			d.put(l, it, p.keys)
 		}
 	}
 }
 
 // put queues a message in a lane, once.
-func (d *dispatcher) put(l *lane, it item, key string) {
+func (d *dispatcher) put(l *lane, it item, keys agent.Keys) {
 	k := d.known[it.name]
 	if k != nil && slices.Contains(k.queued, l) {
 		return
 	}
-	it.key = key
+	it.keys = keys
 	if !l.put(it) {
 		return
 	}
@@ -236,7 +239,7 @@ func (d *dispatcher) refused(s start, now time.Time) {
 
 func (d *dispatcher) putBack(s start) {
 	if slices.Contains(d.lanes, s.lane) {
-		d.put(s.lane, s.item, s.item.key)
+		d.put(s.lane, s.item, s.item.keys)
 		d.owe(s.lane, s.item.name, true)
 	}
 }

@@ -1,6 +1,7 @@
 package courier
 
 import (
+	"slices"
 	"time"
 
 	"smap/courier/agent"
@@ -23,7 +24,7 @@ type lane struct {
 
 	ready   [2]queue // new mail, deferred mail
 	turn    int      // whose turn it is
-	blocked map[string]*queue
+	blocked map[string]*[2]queue
 	waits   waitlist
 	size    int  // messages in ready, blocked and waits
 	more    bool // messages were turned away
@@ -39,7 +40,7 @@ func newLane(name string) *lane {
 	if name != "" {
 		what = "lane " + name
 	}
-	return &lane{name: name, blocked: make(map[string]*queue), keys: make(map[string]int), gate: gate{what: what}}
+	return &lane{name: name, blocked: make(map[string]*[2]queue), keys: make(map[string]int), gate: gate{what: what}}
 }
 
 // title is the lane's name in metrics.
@@ -110,14 +111,23 @@ func (l *lane) next(now time.Time) (item, bool) {
 		}
 		for !l.ready[k].empty() {
 			it := l.ready[k].pop()
-			if it.key == "" || l.keys[it.key]+l.keys[""] < l.share() {
+			switch {
+			case l.taken(it.keys.Client):
+				l.block(it, it.keys.Client, it.keys.To)
+			case l.taken(it.keys.To):
+				l.block(it, it.keys.To, it.keys.Client)
+			default:
 				l.begin(it)
 				return it, true
 			}
-			l.block(it)
 		}
 	}
 	return item{}, false
+}
+
+// taken tells whether the deliveries of a key have its share of the slots.
+func (l *lane) taken(key string) bool {
+	return key != "" && l.keys[key]+l.keys[""] >= l.share()
 }
 
 func (l *lane) begin(it item) {
@@ -126,18 +136,25 @@ func (l *lane) begin(it item) {
 	if it.cur {
 		l.deferred++
 	}
-	l.keys[it.key]++
+	l.keys[it.keys.To]++
+	if it.keys.Client != "" {
+		l.keys[it.keys.Client]++
+	}
 	l.gate.start(it.name)
 }
 
-// block keeps a message until a delivery of its key has ended.
-func (l *lane) block(it item) {
-	q := l.blocked[it.key]
+// block keeps a message until a delivery of a key has ended. If its other key is free,
+// another message of that takes part instead.
+func (l *lane) block(it item, key, other string) {
+	q := l.blocked[key]
 	if q == nil {
-		q = &queue{}
-		l.blocked[it.key] = q
+		q = &[2]queue{}
+		l.blocked[key] = q
 	}
-	q.insert(it)
+	q[kind(it)].insert(it)
+	if !l.taken(other) {
+		l.unblock(other)
+	}
 }
 
 // end gives the slot of a message back.
@@ -147,12 +164,21 @@ func (l *lane) end(it item) {
 		l.deferred--
 	}
 	l.gate.end(it.name)
-	l.keys[it.key]--
-	if l.keys[it.key] == 0 {
-		delete(l.keys, it.key)
+	l.endKey(it.keys.To)
+	if it.keys.Client != "" {
+		l.endKey(it.keys.Client)
 	}
-	if it.key != "" {
-		l.unblock(it.key)
+}
+
+// endKey takes in that a delivery of a key has ended. One whose key was not known kept
+// all of them waiting.
+func (l *lane) endKey(key string) {
+	l.keys[key]--
+	if l.keys[key] == 0 {
+		delete(l.keys, key)
+	}
+	if key != "" {
+		l.unblock(key)
 		return
 	}
 	for key := range l.blocked {
@@ -160,15 +186,19 @@ func (l *lane) end(it item) {
 	}
 }
 
-// unblock lets one message of a key take part again.
+// unblock lets one message of a key take part again, and one of each kind: new mail does
+// not wait for deferred mail that has its share.
 func (l *lane) unblock(key string) {
 	q := l.blocked[key]
 	if q == nil {
 		return
 	}
-	next := q.pop()
-	l.ready[kind(next)].insert(next)
-	if q.empty() {
+	for kind := range q {
+		if !q[kind].empty() {
+			l.ready[kind].insert(q[kind].pop())
+		}
+	}
+	if q[0].empty() && q[1].empty() {
 		delete(l.blocked, key)
 	}
 }
@@ -217,7 +247,7 @@ func (l *lane) each(f func(item)) {
 		}
 	}
 	for _, q := range l.blocked {
-		for _, it := range q.items {
+		for _, it := range slices.Concat(q[0].items, q[1].items) {
 			f(it)
 		}
 	}

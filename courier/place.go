@@ -53,7 +53,7 @@ func (d *dispatcher) place(r *result, now time.Time) {
 // waits queues a message in the lanes whose agent could not be reached for it.
 func (d *dispatcher) waits(r *result, owed bool, now time.Time) {
 	for _, p := range r.unreached {
-		it := item{at: r.item.at, name: r.item.name, cur: true, key: p.item.key}
+		it := item{at: r.item.at, name: r.item.name, cur: true, keys: p.item.keys}
 		if k := d.known[it.name]; k != nil && slices.Contains(k.queued, p.lane) || !slices.Contains(d.lanes, p.lane) {
 			continue
 		}
@@ -71,7 +71,7 @@ func (d *dispatcher) leave(it item, places []place, owed bool) {
 		if l == nil {
 			continue
 		}
-		d.put(l, it, p.key)
+		d.put(l, it, p.keys)
 		d.owe(l, it.name, owed)
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+
+	"smap/courier/agent"
 )
 
 // queueLimit bounds what one scan keeps in memory. The rest stays on disk, and the
@@ -15,8 +17,8 @@ const queueLimit = 32768
 type item struct {
 	at   int64
 	name string
-	cur  bool   // it was in cur/, not in new/
-	key  string // of its mail in a lane
+	cur  bool       // it was in cur/, not in new/
+	keys agent.Keys // in a lane
 }
 
 func compareItems(a, b item) int {

@@ -17,7 +17,7 @@ func TestRefusedPartIsOwed(t *testing.T) {
 	d.configure(&cfg)
 	it := item{name: "a.envelope", cur: true}
 	for _, l := range d.lanes {
-		d.put(l, it, "")
+		d.put(l, it, agent.Keys{})
 		d.owe(l, it.name, true)
 	}
 	first, ok1 := d.next(now)

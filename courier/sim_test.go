@@ -30,7 +30,8 @@ type simulation struct {
 type simMessage struct {
 	name    string
 	lane    string
-	key     string
+	key     string // of its recipient
+	client  string
 	locked  bool
 	cur     bool
 	arrived time.Time
@@ -148,7 +149,7 @@ func (s *simulation) dispatch() {
 			d.sorting = false
 			for _, it := range batch {
 				if m := s.disk[it.name]; m != nil {
-					d.sorted(it, []place{{m.lane, m.key}})
+					d.sorted(it, []place{{m.lane, agent.Keys{To: m.key, Client: m.client}}})
 				}
 			}
 		})

@@ -111,6 +111,44 @@ func TestKeyLeavesASlot(t *testing.T) {
 	}
 }
 
+// TestClientLeavesASlot: a client that the server behind never greets does not take a
+// lane's last slots, although each of its messages is for another domain.
+func TestClientLeavesASlot(t *testing.T) {
+	s := newSimulation(t, "proxy")
+	silent := 0
+	s.behave["proxy"] = func(m *simMessage) (time.Duration, *part, verdict) {
+		if m.client == "192.0.2.66" {
+			silent++
+			return 5 * time.Minute, &part{tried: true}, verdictDeferred
+		}
+		return 10 * time.Millisecond, &part{tried: true}, verdictFinished
+	}
+	for i := range 100 {
+		s.feed(&simMessage{name: fmt.Sprintf("h%03d.envelope", i), lane: "proxy", key: fmt.Sprintf("d%d.test", i), client: "192.0.2.66"})
+	}
+	s.run(time.Second)
+	l := s.l.d.lanes[1]
+	if silent != l.share() || l.running != silent {
+		t.Errorf("%d of 100 messages of one client started, %d run in %d slots", silent, l.running, l.slots)
+	}
+	const others = 50
+	before := s.starts
+	for i := range others {
+		s.feed(&simMessage{name: fmt.Sprintf("g%03d.envelope", i), lane: "proxy", key: fmt.Sprintf("d%d.test", i), client: fmt.Sprintf("192.0.2.%d", i)})
+	}
+	s.run(time.Second)
+	if n := len(s.waits["proxy"]); n != others {
+		t.Errorf("%d of %d messages of other clients were delivered within a second", n, others)
+	}
+	if n := s.starts - before; n > others {
+		t.Errorf("%d starts for %d messages", n, others)
+	}
+	s.run(3 * time.Hour)
+	if silent < 100 {
+		t.Errorf("%d of 100 messages of the client were tried", silent)
+	}
+}
+
 // TestWorkIsBounded: an event costs the same with ten messages in memory and with
 // ten thousand.
 func TestWorkIsBounded(t *testing.T) {

@@ -16,7 +16,7 @@ import (
 type sorter struct {
 	cfg   *Config
 	spool *spoolfmt.Spool
-	keys  map[string]func(to string) string // by lane
+	keys  keyers
 	buf   []byte
 }
 
@@ -33,6 +33,7 @@ type sorted struct {
 func (s *sorter) sort(it item, aging bool, now time.Time) sorted {
 	id, kind := spoolfmt.SplitName(it.name)
 	var to []envelope.Path
+	var client string
 	var own, aged bool
 	if kind == spoolfmt.KindDrop {
 		to = s.drop(it)
@@ -44,6 +45,7 @@ func (s *sorter) sort(it item, aging bool, now time.Time) sorted {
 		case err == nil:
 			it.cur = it.cur || box == spoolfmt.Cur
 			to, own = env.Pending(), isOwn(s.spool, box, id, env)
+			client = env.Get(fieldClient)
 			aged = aging && s.aged(env, box, id, now)
 		}
 	}
@@ -51,7 +53,7 @@ func (s *sorter) sort(it item, aging bool, now time.Time) sorted {
 	for _, p := range to {
 		lane := s.cfg.laneFor(own, p.Address)
 		if !placed(r.places, lane) {
-			r.places = append(r.places, place{lane: lane, key: s.keys[lane](p.Address)})
+			r.places = append(r.places, place{lane: lane, keys: s.keys[lane](p.Address, client)})
 		}
 	}
 	if len(r.places) == 0 {
@@ -59,6 +61,9 @@ func (s *sorter) sort(it item, aging bool, now time.Time) sorted {
 	}
 	return r
 }
+
+// fieldClient is the field of an envelope that has the client's address.
+const fieldClient = "Client-Address"
 
 func placed(places []place, lane string) bool {
 	for _, p := range places {

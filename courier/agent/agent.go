@@ -115,11 +115,16 @@ type Grouper interface {
 	Group(to envelope.Path) string
 }
 
-// A Keyer is an agent whose mail for some recipients may hang together, such as the
-// mail for one domain.
+// A Keyer is an agent whose mail may hang together, such as the mail for one domain.
 type Keyer interface {
-	// Key returns what that mail has in common.
-	Key(to string) string
+	// Keys returns what such mail has in common, of a recipient and the client's address.
+	Keys(to, client string) Keys
+}
+
+// Keys are what messages may hang together by, each an opaque text.
+type Keys struct {
+	To     string // the recipient's; empty is not known
+	Client string // the client's; empty is none
 }
 
 // HasLimits tells whether an agent bounds its calls itself, by limits that progress

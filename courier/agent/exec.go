@@ -67,8 +67,8 @@ func (a *Exec) MaxRecipients() int {
 	return 0
 }
 
-// Key returns the recipient: a script may hang for one of them.
-func (a *Exec) Key(to string) string { return strings.ToLower(to) }
+// Keys returns the recipient: a script may hang for one of them.
+func (a *Exec) Keys(to, _ string) Keys { return Keys{To: strings.ToLower(to)} }
 
 // Close does nothing.
 func (a *Exec) Close() error { return nil }

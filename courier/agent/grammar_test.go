@@ -146,16 +146,24 @@ func TestXOAUTH2(t *testing.T) {
 }
 
 // TestKeys: what may hang together is a domain for SMTP, a mailbox for LMTP and for a
-// script.
+// script; with proxy also the mail of a client.
 func TestKeys(t *testing.T) {
 	for _, c := range []struct {
 		a    Keyer
-		want string
+		want Keys
 	}{
-		{&Remote{}, "x.test"}, {&Remote{LMTP: true}, "ann@x.test"}, {&Exec{}, "ann@x.test"},
+		{&Remote{}, Keys{To: "x.test"}}, {&Remote{LMTP: true}, Keys{To: "ann@x.test"}}, {&Exec{}, Keys{To: "ann@x.test"}},
+		{&Remote{Proxy: true}, Keys{"x.test", "client 192.0.2.1/32"}}, {&Remote{LMTP: true, Proxy: true}, Keys{"ann@x.test", "client 192.0.2.1/32"}},
 	} {
-		if got := c.a.Key("Ann@X.test"); got != c.want {
+		if got := c.a.Keys("Ann@X.test", "192.0.2.1"); got != c.want {
 			t.Errorf("%T: %q, want %q", c.a, got, c.want)
+		}
+	}
+	for client, want := range map[string]string{
+		"local": "", "": "", "::ffff:192.0.2.1": "client 192.0.2.1/32", "2001:db8::1:2:3:4": "client 2001:db8::/64", "fe80::1%eth0": "client fe80::/64",
+	} {
+		if got := (&Remote{Proxy: true}).Keys("a@x.test", client).Client; got != want {
+			t.Errorf("%s: %q, want %q", client, got, want)
 		}
 	}
 }

@@ -41,6 +41,22 @@ func proxyHeader(client string, to net.Addr) []byte {
 	return append(head, body...)
 }
 
+// clientKey names a client for Keys: its address or, since one host usually has all
+// addresses of it, its IPv6 /64. It is empty where proxyHeader names no client.
+func clientKey(client string) string {
+	from, err := netip.ParseAddr(client)
+	if err != nil {
+		return ""
+	}
+	from = from.Unmap().WithZone("")
+	bits := from.BitLen()
+	if from.Is6() {
+		bits = 64
+	}
+	p, _ := from.Prefix(bits) // these lengths always fit
+	return "client " + p.String()
+}
+
 // A clientError is a server's refusal of the client that we named: it is about one
 // message, and other mail goes on.
 type clientError struct {

@@ -87,14 +87,17 @@ func newRemote(addresses, port string) (*Remote, error) {
 	return r, err
 }
 
-// Key returns what may hang together: the mail for a domain or, with LMTP, for one
-// mailbox.
-func (o *Remote) Key(to string) string {
-	if o.LMTP {
-		return strings.ToLower(to)
+// Keys returns what may hang together: the mail for a domain or, with LMTP, for one
+// mailbox; and with Proxy the mail from one client, which the server may keep waiting.
+func (o *Remote) Keys(to, client string) Keys {
+	k := Keys{To: strings.ToLower(to)}
+	if !o.LMTP {
+		_, k.To = envelope.SplitAddress(k.To)
 	}
-	_, domain := envelope.SplitAddress(to)
-	return strings.ToLower(domain)
+	if o.Proxy {
+		k.Client = clientKey(client)
+	}
+	return k
 }
 
 // MaxRecipients returns 0.
