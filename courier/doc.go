@@ -42,7 +42,8 @@
 // New and deferred mail start in turn (TestLaneTurns, TestDueAmongNew). What one
 // message meets shuts no gate (TestGate). A locked message costs a lane one look
 // (TestLockedCostNothing). The work of an event does not grow with the backlog
-// (TestWorkIsBounded). Memory is bounded: at most 8,192 messages in each lane, 1,024
+// (TestWorkIsBounded). The loop answers while the disk does not, also during a stop
+// (TestStalledDisk). Memory is bounded: at most 8,192 messages in each lane, 1,024
 // among the looks, and 32,768 in each queue of the intake; a scan finds the others when
 // there is room. While an agent cannot be reached, the slot of the looks serves messages
 // whose age alone is a reason to act (TestUnreachedExpires).

@@ -106,8 +106,12 @@ func (l *loop) finish() error {
 	l.side.w.close()
 	l.kill(errStopping)
 	for l.out > 0 {
-		then := <-l.inbox
-		then(time.Now())
+		select {
+		case then := <-l.inbox:
+			then(time.Now())
+		case pong := <-l.c.ping:
+			close(pong)
+		}
 	}
 	errs := append(l.lost, l.side.home.spool.Close(), l.cfg.close())
 	if l.cfg.Metrics != "" {
