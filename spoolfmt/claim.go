@@ -129,8 +129,14 @@ func (c *Claim) takeFromNew() error {
 		}
 	}
 	for _, name := range []string{eml, c.id + KindDone.Suffix()} {
-		if taken, err := s.exists(Cur, name); err != nil || taken {
+		there, err := s.statIfThere(Cur, name)
+		if err != nil || isRegular(&there) {
 			return cmp.Or(err, ErrBlocked)
+		}
+		if there.Ino != 0 && name == eml {
+			if err := s.oddAside(Cur, c.id, KindContent); err != nil {
+				return err
+			}
 		}
 	}
 	taking, err := s.exists(Cur, env)
@@ -204,13 +210,16 @@ func (c *Claim) recover() error {
 		s.log.Info(eventRecovered, "file", "cur/"+eml, "what", "removed: the message is done")
 		return cmp.Or(s.endDone(Cur, c.id), ErrGone)
 	case state == doneOdd:
-		if err := s.removeOdd(Cur, done); err != nil {
+		err := s.removeOdd(Cur, done)
+		if err == nil {
+			s.log.Warn(eventRecovered, "file", "cur/"+done, "what", "removed: it does not fit the content")
+			return ErrBusy
+		}
+		if !notEmpty(err) { // else it stays, and counts as none
 			return fmt.Errorf("cur/%s: %w", done, err)
 		}
-		s.log.Warn(eventRecovered, "file", "cur/"+done, "what", "removed: it does not fit the content")
-		return ErrBusy
 	}
-	if pair, err := s.exists(New, eml); err != nil || pair {
+	if near, err := s.statIfThere(New, eml); err != nil || isRegular(&near) {
 		return cmp.Or(err, ErrGone)
 	}
 	if err := c.moveFromNew(env, ErrGone, ErrBusy); err != nil {

@@ -122,6 +122,11 @@ func (s *Spool) ended(id string) error {
 	if there, err := s.statIfThere(Cur, eml); err != nil || there.Ino != 0 && isRegular(&there) {
 		return cmp.Or(err, ErrBusy)
 	}
+	if f != nil {
+		if _, err := s.olderNames(Cur, id); err != nil {
+			return err
+		}
+	}
 	if err := s.syncBoxes(Cur); err != nil {
 		return err
 	}

@@ -67,7 +67,7 @@ func (s *Spool) RecoverDrop(name string) (*Claim, error) {
 	}
 	for _, file := range made { // a power cut may leave either without the other
 		if err == nil {
-			err = ignoreNotExist(s.removeOdd(Cur, file))
+			err = s.removeHalf(id, file)
 		}
 	}
 	if err == nil {
@@ -97,6 +97,17 @@ func (s *Spool) beside(id string) (names []string, whole bool, err error) {
 		return nil, false, err
 	}
 	return names, done == doneFits || f.whole() && isRegular(&f.env) && isRegular(&f.content), nil
+}
+
+// removeHalf removes a file of a message that is not made yet. A directory with
+// something in it goes to bad.
+func (s *Spool) removeHalf(id, file string) error {
+	err := ignoreNotExist(s.removeOdd(Cur, file))
+	if notEmpty(err) {
+		_, kind := SplitName(file)
+		return s.oddAside(Cur, id, kind)
+	}
+	return err
 }
 
 // lockDrop opens, locks and verifies a drop. One that is no regular file it sets

@@ -165,7 +165,7 @@ func (c *Claim) asideLone(reason string) error {
 // this: it may be another message's content.
 func (c *Claim) moveOddFile(name string) error {
 	eml := c.id + KindContent.Suffix()
-	for _, b := range []Box{Cur, New} {
+	for _, b := range []Box{New, Cur} {
 		st, err := c.s.lstat(b, eml)
 		if err != nil || isRegular(&st) {
 			continue
@@ -178,6 +178,19 @@ func (c *Claim) moveOddFile(name string) error {
 		return c.s.syncBoxes(Bad, b)
 	}
 	return nil
+}
+
+// oddAside moves what is no regular file, and is in a message's way, to bad.
+func (s *Spool) oddAside(box Box, id string, kind Kind) error {
+	name := id + kind.Suffix()
+	_, err := s.intoBad(id, func(free string) error {
+		return s.sys.move(s.dirs[box], name, s.dirs[Bad], free+kind.Suffix())
+	})
+	if err := ignoreNotExist(err); err != nil {
+		return fmt.Errorf("move %s/%s: %w", box, name, err)
+	}
+	s.log.Warn(eventRecovered, "file", box.String()+"/"+name, "what", "no regular file, in the way of a message: set aside")
+	return s.syncBoxes(Bad, box)
 }
 
 // reasonInBad writes the reason into an envelope that is in bad already.

@@ -151,6 +151,7 @@ func rules() []rule {
 		{"9.1", "lock the content", func(s *Spool) { s.sys.lock = func(int) error { return nil } }, "TestStates"},
 		{"9.1", "cur/<id>.eml exists: stop", blind("takeFromNew", Cur, ".eml"), "TestStates"},
 		{"9.1", "cur/<id>.done exists: stop", blind("takeFromNew", Cur, ".done"), "TestStates"},
+		{"9.1", "cur/<id>.eml is something else: move it", stays("oddAside", ".eml"), "TestVectors"},
 		{"9.1", "cur/<id>.envelope does not exist", blind("takeFromNew", Cur, ".envelope"), ""},
 		{"9.1", "move the envelope", stays("takeFromNew", ".envelope"), "TestStates"},
 		{"9.1", "move the content", stays("takeFromNew", ".eml"), ""},
@@ -253,7 +254,7 @@ func rules() []rule {
 				return move(a, from, b, to)
 			}
 		}, ""},
-		{"10.2", "new has the envelope, and no content", blind("recover", New, ".eml"), "TestOddInNewBlocked"},
+		{"10.2", "new has the envelope, and no content", blind("recover", New, ".eml"), "TestPairInNewBlocked"},
 		{"10.2", "LOST and HALF: move the content", stays("orphan", ".eml"), ""},
 		{"10.2", "LOST and HALF: no envelope in new", blind("envelopeNear", New, ".envelope"), "TestSweep"},
 		{"10.2", "LOST and HALF: no envelope in cur", blind("envelopeNear", Cur, ".envelope"), "TestSweepKeepsOrphanOfKnownEnvelope"},
@@ -268,6 +269,7 @@ func rules() []rule {
 		{"10.3", "ALONE: sync bad, new and cur", unsynced("asideLone", "rewriteAside"), "TestOrder"},
 		{"10.3", "ENDED: no drop", blind("ended", Cur, ".mail"), "TestOrder"},
 		{"10.3", "ENDED: no content", blind("ended", Cur, ".eml"), "TestOrder"},
+		{"10.3", "ENDED: remove older names", oneName("ended"), "TestVectors"},
 		{"10.3", "ENDED: sync cur", unsynced("ended"), "TestOrder"},
 		{"10.3", "ENDED: remove .done", keeps("ended", ".done"), ""},
 
@@ -275,6 +277,7 @@ func rules() []rule {
 		{"A.3", "step 3: sync new", unsyncedBox("placeDraft", New), "TestOrder"},
 		{"A.3", "step 4: sync cur", unsyncedBox("removeDrop", Cur), "TestOrder"},
 		{"A.3", "step 5: remove the drop", keeps("removeDrop", ".mail"), ""},
+		{"A.3", "MAKING: move a directory away", stays("removeHalf", ""), "TestVectors"},
 		{"A.3", "MADE: with an envelope", blind("beside", Cur, ".envelope"), "TestVectors"},
 		{"A.3", "MADE: with .done", blind("beside", Cur, ".done"), "TestVectors"},
 	}

@@ -6,22 +6,18 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // What mutants that survived have shown to be untested.
 
-// TestOddInNewBlocked: what is no file, in new, does not bring its envelope beside
-// a content in cur that is another message's.
-func TestOddInNewBlocked(t *testing.T) {
+// TestPairInNewBlocked: a message in new does not lose its envelope to a content in
+// cur that is another message's.
+func TestPairInNewBlocked(t *testing.T) {
 	x := newTestSpool(t)
-	if err := unix.Mkfifo(filepath.Join(x.dir, "new/x.eml"), 0o640); err != nil {
-		t.Fatal(err)
-	}
+	x.put("new/x.eml", "\n")
 	x.put("new/x.envelope", envelopeText(1))
 	x.put("cur/x.eml", "\n")
-	x.cannotClaim("x", ErrBusy)
+	x.cannotClaim("x", ErrBlocked)
 	x.has("cur/x.eml", "new/x.eml", "new/x.envelope")
 }
 

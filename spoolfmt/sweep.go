@@ -182,9 +182,14 @@ func (s *Spool) envelopeNear(box Box, id string, odd bool) (bool, error) {
 		near = near[:2]
 	case box == Cur:
 		near[2].box, near[2].kind = Cur, KindDone
-		if pair, err := s.exists(New, id+KindContent.Suffix()); err != nil {
+		if st, err := s.statIfThere(Cur, id+KindDone.Suffix()); err != nil {
 			return false, err
-		} else if pair { // the envelope in new is another message's
+		} else if !isRegular(&st) { // it counts as none
+			near = near[:2]
+		}
+		if pair, err := s.statIfThere(New, id+KindContent.Suffix()); err != nil {
+			return false, err
+		} else if isRegular(&pair) { // the envelope in new is another message's
 			near = near[1:]
 		}
 	}

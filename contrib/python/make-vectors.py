@@ -486,6 +486,16 @@ def done_trees():
     tree('deleting', 'DELETING is for a person', [f('bad/m.eml'), f('bad/m.done', ENV)], ['bad/m.eml', 'bad/m.done'])
 
 
+    link = twin('new/m.envelope', 'cur/m.done')
+    tree('ended-link', 'ENDED, and its envelope has its old name in new', [{**CD, 'hours': 37}, link], [], minutes=2)
+    tree('ended-link-bad', 'and in bad', [CD, twin('bad/m.envelope', 'cur/m.done')], [])
+    tree('done-link-bad', 'DONE, and its envelope has a name in bad', [CC, CD, twin('bad/m.envelope', 'cur/m.done')], [])
+    full = {'path': 'cur/m.done', 'type': 'dir'}
+    tree('split-done-full', 'and SPLIT', [full, f('cur/m.done/x'), CC, E], [full], [GOT])
+    tree('lost-done-full', 'and LOST', [full, f('cur/m.done/x'), f('cur/m.eml', hours=37)], [full, 'bad/m.eml'], minutes=2)
+    tree('done-way-full', '.done is a directory with something in it, and a message of that id is in new', [full, f('cur/m.done/x'), C, E], [full], [GOT])
+
+
 def half_trees():
     for box in ('new', 'cur'):
         tree(f'{box}-content', 'a content alone waits', [f(f'{box}/m.eml', hours=1)], [f'{box}/m.eml'], minutes=2)
@@ -556,6 +566,13 @@ def malformed_trees():
              [{'path': 'bad/m.eml', **shown}, 'bad/m.envelope', f('cur/m.envelope', ENV.replace('a@', 'other@'))])
         tree(f'{kind}-content-beside', 'and a message of that id in cur, which is delivered first', [{'path': 'new/m.eml', **odd}, E, CC, f('cur/m.envelope', ENV.replace('a@', 'other@'))],
              aside, [{**GOT, 'sender': 'other@example.com'}])
+        way = {'path': 'cur/m.eml', **odd}
+        tree(f'{kind}-content-way', 'in the way of a message that is in new', [way, C, E], [{'path': 'bad/m.eml', **shown}], [GOT])
+        tree(f'{kind}-content-way-taking', 'in the way of TAKING', [way, C, CE], [{'path': 'bad/m.eml', **shown}], [GOT])
+        tree(f'{kind}-content-way-split', 'it counts as no content: SPLIT', [{'path': 'new/m.eml', **odd, 'hours': 37}, E, CC], [{'path': 'bad/m.eml', **shown}], [GOT], minutes=2)
+        other = 'fifo' if kind == 'dir' else 'dir'
+        tree(f'{kind}-content-way-two', 'two such things and one envelope: it goes with the one in new', [{'path': 'new/m.eml', **odd}, {'path': 'cur/m.eml', 'type': other}, E],
+             [*aside, {'path': 'cur/m.eml', 'type': other}])
         tree(f'{kind}-envelope', 'no file in the place of the envelope', [C, {'path': 'new/m.envelope', **odd}], ['bad/m.eml', {'path': 'bad/m.envelope', **shown}])
         tree(f'{kind}-drop', 'no file in the place of the drop', [{'path': 'new/m.mail', **odd}], ['bad/m.envelope', {'path': 'bad/m.mail', **shown}])
 
@@ -605,6 +622,10 @@ def drop_trees():
     tree('making-dangling-done', 'MAKING: .done is a link to nothing', [f('cur/m.mail', drop), {'path': 'cur/m.done', 'type': 'symlink', 'to': '/nothing'}], [], [got])
     tree('made-text-done', 'MADE, and a .done that is no envelope', [f('cur/m.mail', drop), f('cur/m.eml', drop), f('cur/m.envelope', env), f('cur/m.done', 'hello\n')], [], [got])
     full = {'path': 'cur/m.done', 'type': 'dir'}
+    for suffix, beside in (('eml', CE), ('envelope', f('cur/m.eml', drop))):
+        way = f'cur/m.{suffix}'
+        tree(f'making-{suffix}-dir', 'MAKING: a directory with something in it is in the way', [f('cur/m.mail', drop), {'path': way, 'type': 'dir'}, f(way + '/x'), beside],
+             [{'path': f'bad/m.{suffix}', 'type': 'dir'}], [got])
     tree('making-dir-full', 'MAKING: .done is a directory with something in it', [f('cur/m.mail', drop), full, f('cur/m.done/x')], [full], [got])
     for kind, more in (('symlink', {'to': '/etc/passwd'}), ('fifo', {}), ('dir', {})):
         tree(f'making-{kind}-done', 'MAKING: .done is no file', [f('cur/m.mail', drop), {'path': 'cur/m.done', 'type': kind, **more}], [], [got])

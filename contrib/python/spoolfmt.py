@@ -562,7 +562,7 @@ class Spool:
         c, e = self.path('tmp', private + '.c'), self.path('tmp', private + '.e')
         write_new(c, content)
         write_new(e, marshal(make_envelope(sender, recipients, content)))
-        with open(c, 'rb') as held, open(e, 'rb') as env:
+        with open(c, 'rb') as held, open(e, 'r+b') as env:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
             while True:
                 ident = new_id()
@@ -582,7 +582,7 @@ class Spool:
                 os.fsync(env.fileno())
                 self.sync('new')
             except OSError:
-                os.truncate(self.path('new', ident + '.envelope'), 0)
+                os.ftruncate(env.fileno(), 0)
                 raise
             fcntl.flock(held, fcntl.LOCK_UN)
             os.fchmod(env.fileno(), stat.S_IMODE(os.fstat(env.fileno()).st_mode))
@@ -651,13 +651,13 @@ class Spool:
             try:
                 f = self.lock(self.path(box, ident + '.eml'))
             except Odd:
-                self.aside_odd(ident, box)
+                self.alone_odd(ident)
                 continue
             except Later:
                 continue
             if f is None:
                 continue
-            try:
+            try:  # closing f unlocks it: then comes cur
                 if step(ident, f):
                     return f
             except (Later, FileNotFoundError, FileExistsError):
@@ -672,20 +672,20 @@ class Spool:
 
     def from_new(self, ident, f):
         eml, env, cur = ident + '.eml', ident + '.envelope', self.path('cur', ident + '.eml')
+        if regular(cur) or regular(self.path('cur', ident + '.done')):
+            return False
         if os.path.lexists(cur):
-            if not same(cur, self.path('new', eml)):
-                return False
-        else:
-            if self.has('cur', ident + '.done'):
-                return False
-            try:
-                if not self.has('cur', env):
-                    move(self.path('new', env), self.path('cur', env))
-                move(self.path('new', eml), cur)
-                self.verify(f, cur)
-            except (FileNotFoundError, FileExistsError):
-                return False
+            self.aside_odd(ident, 'cur', '.eml')
+        if not self.has('cur', env):
+            move(self.path('new', env), self.path('cur', env))
+        move(self.path('new', eml), cur)
+        self.verify(f, cur)
         return self.recover(ident, f)
+
+    def aside_odd(self, ident, box, suffix):
+        """What is no regular file, and in a message's way."""
+        move(self.path(box, ident + suffix), self.path('bad', self.free_in_bad(ident) + suffix))
+        self.sync('bad', box)
 
     # 10.2
 
@@ -697,7 +697,7 @@ class Spool:
         for older, newer in ((self.path('new', ident + '.eml'), eml), (new_env, env), (new_env, done)):
             if same(older, newer):
                 os.unlink(older)
-        if self.in_bad(ident, eml, env):
+        if self.in_bad(ident, eml, env if os.path.lexists(env) else done):
             self.sync('bad')
             self.leave(ident)
             return False
@@ -709,9 +709,12 @@ class Spool:
                 self.sync('new', 'cur')
                 os.unlink(eml)
                 self.sync('cur')
-            remove(done)
-            return os.path.lexists(eml) and self.recover(ident, f)
-        if os.path.lexists(new_env) and not self.has('new', ident + '.eml'):
+            self.remove_stale(done)
+            if not os.path.lexists(eml):
+                return False
+            if not os.path.lexists(done):
+                return self.recover(ident, f)
+        if os.path.lexists(new_env) and not regular(self.path('new', ident + '.eml')):
             move(new_env, env)
             return self.recover(ident, f)
         if self.ripe(eml, 'lost'):
@@ -840,7 +843,7 @@ class Spool:
             if held:
                 held.close()
 
-    def aside_odd(self, ident, where):
+    def alone_odd(self, ident):
         """10.4"""
         for box in ('new', 'cur'):
             if self.has(box, ident + '.envelope'):
@@ -848,10 +851,12 @@ class Spool:
                     name = self.aside_alone(ident, box, odd=True)
                 except (Later, FileNotFoundError):
                     return
-                odd = stat_or_none(self.path(where, ident + '.eml'))
-                if name and odd and not stat.S_ISREG(odd.st_mode):
-                    move(self.path(where, ident + '.eml'), self.path('bad', name + '.eml'))
-                    self.sync('bad', where)
+                for where in ('new', 'cur'):
+                    odd = stat_or_none(self.path(where, ident + '.eml'))
+                    if name and odd and not stat.S_ISREG(odd.st_mode):
+                        move(self.path(where, ident + '.eml'), self.path('bad', name + '.eml'))
+                        self.sync('bad', where)
+                        return
                 return
 
     def ended(self, ident):
@@ -864,6 +869,11 @@ class Spool:
             held = None
         try:
             if not regular(eml):
+                older = self.path('new', ident + '.envelope')
+                if held and same(older, done):
+                    os.unlink(older)
+                if held:
+                    self.in_bad(ident, None, done)
                 self.sync('cur')
                 remove(done)
         finally:
@@ -1020,8 +1030,11 @@ class Spool:
     def build(self, data, fresh):
         eml, envelope = self.path('cur', fresh + '.eml'), self.path('cur', fresh + '.envelope')
         for part in (eml, envelope):
-            if os.path.lexists(part):
-                remove(part)
+            try:
+                if os.path.lexists(part):
+                    remove(part)
+            except Later:  # a directory with something in it
+                self.aside_odd(fresh, 'cur', part[part.rindex('.'):])
         self.remove_stale(self.path('cur', fresh + '.done'))
         now = datetime.datetime.fromtimestamp(int(self.clock()), datetime.timezone.utc)
         sender, recipients, content = parse_mail(data, now, fresh, socket.gethostname())
