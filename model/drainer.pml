@@ -403,6 +403,7 @@ lone_done:
 	atomic { if :: mem[CD] == e :: else -> goto back fi };
 #endif
 	atomic { if :: mem[CC] == 0 :: else -> goto back fi };
+	atomic { if :: mem[NE] == e && mem[CD] == e -> put(NE, 0) :: else fi };   /* B */
 #ifndef NO_ENDED_SYNC
 	sync_cur();
 #endif

@@ -998,6 +998,8 @@ class Spool:
             with f:
                 f.seek(0)
                 data = f.read(os.fstat(f.fileno()).st_size)
+                if box == 'cur':
+                    self.one_name(path, ident)
                 if box == 'new':
                     if any(same(path, self.path('cur', n)) for n in os.listdir(self.path('cur')) if n.endswith('.mail')):
                         os.unlink(path)  # B
@@ -1019,6 +1021,14 @@ class Spool:
             write_new(self.path('bad', free + '.envelope'), f'Set-Aside: {self.reason_line(e)}\n'.encode())
             self.sync('bad', box)
             return None
+
+    def one_name(self, path, ident):
+        """B, for a drop in cur"""
+        others = [self.path('new', n) for n in os.listdir(self.path('new')) if n.endswith('.mail')]
+        for other in others + [self.path('bad', n + '.mail') for n in self.bad_names(ident)]:
+            if same(path, other):
+                os.unlink(other)
+                self.sync('bad')
 
     def is_envelope(self, path):
         try:
@@ -1063,7 +1073,7 @@ class Spool:
         """One pass; agent(env, content) returns True when it took the message. Tells whether anything was done."""
         before = self.names()
         self.sweep()
-        for box in ('new', 'cur'):
+        for box in ('cur', 'new'):
             for name in sorted(os.listdir(self.path(box))):
                 if split_name(name)[1] == '.mail':
                     self.take_drop(box, split_name(name)[0])
