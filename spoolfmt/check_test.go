@@ -120,6 +120,11 @@ func TestCheckFinds(t *testing.T) {
 		{"split", func(x *testSpool) { x.put("cur/a.eml", "hello\n"); x.put("new/a.envelope", envelopeText(6)) }, "new/a.envelope 7", "cur/a.eml cur/a.envelope"},
 		{"done", func(x *testSpool) { x.put("cur/a.eml", "hello\n"); x.put("cur/a.done", envelopeText(6)) }, "cur/a.eml 7", "nothing"},
 		{"ended", func(x *testSpool) { x.put("cur/a.done", envelopeText(6)) }, "cur/a.done 7", "nothing"},
+		{"taking, and a FIFO in the way", func(x *testSpool) {
+			x.put("new/a.eml", "hello\n")
+			x.put("cur/a.envelope", envelopeText(6))
+			unix.Mkfifo(filepath.Join(x.dir, "cur/a.eml"), 0o600)
+		}, "cur/a.envelope 7", "bad/a.eml cur/a.eml cur/a.envelope"},
 		{"undone", func(x *testSpool) { pair(x, "cur"); x.put("cur/a.done", envelopeText(6)) }, "cur/a.envelope 7", "cur/a.eml cur/a.envelope"},
 		{"a done in new", func(x *testSpool) { x.put("new/a.done", "x") }, "new/a.done 2.1", ""},
 		{"deleting", func(x *testSpool) { x.put("bad/a.eml", "hello\n"); x.put("bad/a.done", envelopeText(6)) }, "bad/a.done 9.7", "nothing"},

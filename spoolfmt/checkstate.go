@@ -149,6 +149,8 @@ func (k *checker) lookEnvelope(f *Finding, id string, st *unix.Stat_t, buf []byt
 		return f.say("2.1", "%s: %v", eml, err)
 	case b == Cur && k.has(Cur, id, KindDrop):
 		return nil // MADE is found by its drop
+	case !isRegular(&content) && (b == Cur && k.hasContent(New, id) || b == New && k.hasContent(Cur, id)):
+		return k.lookApart(f, id, st) // what is here counts as no content
 	case !isRegular(&content):
 		return f.say("10.4", "%s is not a regular file; the message can only be set aside", eml)
 	case !isRegular(st):
@@ -223,6 +225,12 @@ func (k *checker) lookApart(f *Finding, id string, st *unix.Stat_t) *Finding {
 		return f.say("7", "SPLIT: its content is in cur, and nobody works on it")
 	}
 	return f.waits("10.3", k.now, st, "ALONE: its content is gone")
+}
+
+// hasContent tells whether a box has a regular file in the place of a content.
+func (k *checker) hasContent(b Box, id string) bool {
+	st, err := k.s.statIfThere(b, id+KindContent.Suffix())
+	return err == nil && isRegular(&st)
 }
 
 // readContent checks a content against its envelope. An error is trouble with the
