@@ -2,21 +2,22 @@ package agent
 
 import (
 	"encoding/pem"
+	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"crypto/tls"
 	"crypto/x509"
 
 	"github.com/google/go-cmp/cmp"
 )
 
 // pemOf is a certificate with its key, as a file has them.
-func pemOf(t *testing.T) []byte {
+func pemOf(t *testing.T, cert tls.Certificate) []byte {
 	t.Helper()
-	cert, _ := certificate(t)
 	key, err := x509.MarshalPKCS8PrivateKey(cert.PrivateKey)
 	if err != nil {
 		t.Fatal(err)
@@ -26,7 +27,8 @@ func pemOf(t *testing.T) []byte {
 }
 
 func TestParse(t *testing.T) {
-	both := pemOf(t)
+	cert, _ := certificate(t)
+	both := pemOf(t, cert)
 	o := Options{Hostname: "me.test", ReadFile: func(name string) ([]byte, error) {
 		switch name {
 		case "/auth":
@@ -120,27 +122,63 @@ func TestTokens(t *testing.T) {
 	}
 }
 
-// TestXOAUTH2: the token goes to the server as Google and Microsoft have it, and what
-// they say of a bad one is heard to its end.
+// TestXOAUTH2: the token, of a file or a program, goes to the server as Google and
+// Microsoft have it, and what they say of a bad one is heard to its end.
 func TestXOAUTH2(t *testing.T) {
+	dir := t.TempDir()
+	file, program := filepath.Join(dir, "token"), filepath.Join(dir, "program")
+	if err := os.WriteFile(file, []byte("tok\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(program, []byte("#!/bin/sh\necho tok\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
 	const delivery = "\nC: MAIL\nS: 250 ok\nC: RCPT\nS: 250 ok\nC: DATA\nS: 354 go\nC: x\nC: .\nS: 250 taken\nWAIT"
 	for answer, good := range map[string]bool{
 		"S: 235 ok" + delivery: true,
 		"S: 334 eyJzdGF0dXMiOiI0MDAifQ==\nC: $\nS: 535 5.7.8 bad token\nWAIT": false,
 	} {
-		a := scripted(t, "S: 220 mx.test\nC: EHLO\nS: 250-mx.test\nS: 250 AUTH PLAIN XOAUTH2\nC: AUTH XOAUTH2 dXNlcj11AWF1dGg9QmVhcmVyIHRvawEB$\n"+
-			answer)
-		file := filepath.Join(t.TempDir(), "token")
-		if err := os.WriteFile(file, []byte("tok\n"), 0o600); err != nil {
+		for word, value := range map[string]string{"oauth2": file, "oauth2-program": program} {
+			server := scripted(t, "S: 220 mx.test\nC: EHLO\nS: 250-mx.test\nS: 250 AUTH PLAIN XOAUTH2\nC: AUTH XOAUTH2 dXNlcj11AWF1dGg9QmVhcmVyIHRvawEB$\n"+
+				answer)
+			a, err := Parse([]string{"smtp", server.servers[0].address, word, "u", value}, Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			r, err := a.Deliver(t.Context(), job(t, "x\n", "b@x.test"))
+			if good && (err != nil || r[0].Outcome != Delivered) {
+				t.Errorf("%s: %+v %v", word, r, err)
+			}
+			if !good && (err == nil || !strings.Contains(err.Error(), "AUTH: 535 5.7.8 bad token")) {
+				t.Errorf("%s: %+v %v", word, r, err)
+			}
+			if err := a.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+}
+
+// TestNoToken: a server that does not offer XOAUTH2 does not get the token in another way,
+// and a program that fails is trouble with the agent.
+func TestNoToken(t *testing.T) {
+	dir := t.TempDir()
+	program := filepath.Join(dir, "program")
+	if err := os.WriteFile(program, []byte("#!/bin/sh\necho tok\nexit 1\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for offer, want := range map[string]string{
+		"PLAIN LOGIN": `the server does not offer AUTH XOAUTH2; it offers "PLAIN LOGIN"`,
+		"XOAUTH2":     "oauth2: " + program + ": exit status 1",
+	} {
+		server := scripted(t, "S: 220 mx.test\nC: EHLO\nS: 250-mx.test\nS: 250 AUTH "+offer)
+		a, err := Parse([]string{"smtp", server.servers[0].address, "oauth2-program", "u", program}, Options{})
+		if err != nil {
 			t.Fatal(err)
 		}
-		a.User, a.Token = "u", FileToken(file)
-		r, err := a.Deliver(t.Context(), job(t, "x\n", "b@x.test"))
-		if good && (err != nil || r[0].Outcome != Delivered) {
-			t.Errorf("%+v %v", r, err)
-		}
-		if !good && (err == nil || !strings.Contains(err.Error(), "AUTH: 535 5.7.8 bad token")) {
-			t.Errorf("%+v %v", r, err)
+		var start *StartError
+		if _, err := a.Deliver(t.Context(), job(t, "x\n", "b@x.test")); !errors.As(err, &start) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %q", err, want)
 		}
 	}
 }

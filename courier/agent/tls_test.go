@@ -301,6 +301,7 @@ func TestSMTPTLSMayFallsBack(t *testing.T) {
 // table.
 func TestClientCertificate(t *testing.T) {
 	cert, roots := certificate(t)
+	both := pemOf(t, cert)
 	for _, shown := range []bool{true, false} {
 		l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{cert}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: roots})
 		if err != nil {
@@ -316,15 +317,15 @@ func TestClientCertificate(t *testing.T) {
 				go plaintextOnly(conn)
 			}
 		}()
-		a, err := NewSMTP(l.Addr().String())
+		words := []string{"smtp", l.Addr().String(), "tls", "implicit", "ca", "/pem"}
+		if shown {
+			words = append(words, "cert", "/pem")
+		}
+		a, err := Parse(words, Options{ReadFile: func(string) ([]byte, error) { return both, nil }})
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer a.Close()
-		a.TLS, a.Roots = TLSImplicit, roots
-		if shown {
-			a.Certificates = []tls.Certificate{cert}
-		}
 		r, err := a.Deliver(t.Context(), job(t, "x\n", "b@x.test"))
 		if delivered := err == nil && r[0].Outcome == Delivered; delivered != shown {
 			t.Errorf("certificate shown %v: %+v %v", shown, r, err)
