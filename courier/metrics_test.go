@@ -1,6 +1,8 @@
 package courier
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"math"
 	"os"
@@ -156,6 +158,85 @@ func TestMetrics(t *testing.T) {
 	}
 	if age := got[`smapd_oldest_seconds{box="cur"}`]; age < 3590 || age > 3700 {
 		t.Errorf("the oldest in cur is %v s old", age)
+	}
+}
+
+// TestMetricsLanes: each lane has rows of its own, also one that is paused or whose agent
+// cannot be reached, and replies are counted by lane and class.
+func TestMetricsLanes(t *testing.T) {
+	t.Parallel()
+	replies := map[string]string{"good@x.test": "250 2.0.0 ok", "busy@x.test": "450 4.2.1 later", "bad@x.test": "550 5.1.1 no", "bad@y.test": "554 5.7.1 no"}
+	server := agentFunc(func(_ context.Context, job *agent.Job) ([]agent.Result, error) {
+		var results []agent.Result
+		for _, to := range job.Recipients {
+			r := agent.Result{Reply: replies[to.Address], Text: "x"}
+			switch r.Reply[0] {
+			case '2':
+				r.Outcome = agent.Delivered
+			case '5':
+				r.Outcome = agent.Failed
+			}
+			results = append(results, r)
+		}
+		return results, nil
+	})
+	b := newBench(t, server)
+	b.cfg.Metrics, b.cfg.Shut = filepath.Join(t.TempDir(), "smapd.prom"), ShutFile(b.dir)
+	down := agentFunc(func(context.Context, *agent.Job) ([]agent.Result, error) {
+		return nil, &agent.StartError{Agent: "test", Err: errors.New("connection refused")}
+	})
+	b.cfg.Lanes = []Lane{{Name: "other", Agent: server, MaxChildren: 3}, {Name: "down", Agent: down}, {Name: "paused", Agent: server, MaxChildren: -1}}
+	for lane, pattern := range map[string]string{"other": "y.test", "down": "down.test", "paused": "paused.test"} {
+		p, err := ParsePattern(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.cfg.Routes = append(b.cfg.Routes, Route{Lane: lane, Patterns: []Pattern{p}})
+	}
+	b.message("x\n", "good@x.test", "busy@x.test", "bad@x.test")
+	b.message("x\n", "good@x.test")
+	b.message("x\n", "bad@y.test")
+	for range 3 {
+		b.message("x\n", "a@down.test")
+	}
+	b.message("x\n", "a@paused.test")
+	b.run()
+	b.eventually("all were tried", func() bool {
+		return b.log.count("msg=deferred") == 1 && b.log.count("msg=finished") == 1 && b.log.count("msg=aside") == 1 && b.exists("smapd-shut.json")
+	})
+	b.halt()
+	data, err := os.ReadFile(b.cfg.Metrics)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := exposed(t, string(data))
+	for name, want := range map[string]float64{
+		`smapd_lane_recipients_total{lane="default",outcome="delivered"}`: 2,
+		`smapd_lane_recipients_total{lane="default",outcome="retry"}`:     1,
+		`smapd_lane_recipients_total{lane="default",outcome="failed"}`:    1,
+		`smapd_lane_recipients_total{lane="other",outcome="delivered"}`:   0,
+		`smapd_lane_recipients_total{lane="other",outcome="failed"}`:      1,
+		`smapd_lane_replies_total{lane="default",class="2yz"}`:            2,
+		`smapd_lane_replies_total{lane="default",class="4yz"}`:            1,
+		`smapd_lane_replies_total{lane="default",class="5yz"}`:            1,
+		`smapd_lane_replies_total{lane="other",class="2yz"}`:              0,
+		`smapd_lane_replies_total{lane="other",class="5yz"}`:              1,
+		`smapd_lane_slots{lane="default"}`:                                8,
+		`smapd_lane_slots{lane="other"}`:                                  3,
+		`smapd_lane_slots{lane="paused"}`:                                 0,
+		`smapd_lane_shut{lane="default"}`:                                 0,
+		`smapd_lane_shut{lane="other"}`:                                   0,
+		`smapd_lane_shut{lane="down"}`:                                    1,
+		`smapd_lane_shut{lane="paused"}`:                                  0,
+		`smapd_lane_waiting{lane="other"}`:                                0,
+		`smapd_lane_waiting{lane="down"}`:                                 3,
+		`smapd_lane_waiting{lane="paused"}`:                               1,
+		`smapd_lane_running{lane="down"}`:                                 0,
+		`smapd_running`:                                                   0,
+	} {
+		if v, ok := got[name]; !ok || v != want {
+			t.Errorf("%s is %v, want %v", name, v, want)
+		}
 	}
 }
 
