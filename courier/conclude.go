@@ -279,6 +279,7 @@ func (d *delivery) setAside(file, reason string) result {
 	if err := d.claim.SetAside(reason); err != nil {
 		return d.unwritten(err)
 	}
+	d.written()
 	d.ev.aside(d.claim.ID(), file, reason)
 	r := result{item: d.item, verdict: verdictAside, reason: reason}
 	if d.own {

@@ -104,6 +104,7 @@ type delivery struct {
 	counted      bool               // Attempts has been counted up
 	broken       error              // an outcome could not be recorded: no more calls
 	refused      []refusedOutcome   // outcomes that the envelope did not take
+	unlogged     []func()           // failures that are logged when they are written down
 	last         string             // why recipients still wait
 	feeding      error              // why a report could not be fed
 	count        counts

@@ -170,7 +170,13 @@ func (d *delivery) record() bool {
 }
 
 // written notes that all that is known is on the disk.
-func (d *delivery) written() { d.dirty, d.seen = false, false }
+func (d *delivery) written() {
+	d.dirty, d.seen = false, false
+	for _, log := range d.unlogged {
+		log()
+	}
+	d.unlogged = nil
+}
 
 // attempt makes one call of the agent and notes what came of it. False ends the
 // part.
@@ -258,7 +264,12 @@ func (d *delivery) note(p *part, to string, r agent.Result, now time.Time) {
 		if o.Text == "" {
 			o.Text = "refused"
 		}
-		d.ev.failed(d.claim.ID(), to, p.agent.Name(), r.Text)
+		log := func() { d.ev.failed(d.claim.ID(), to, p.agent.Name(), r.Text) }
+		if d.tight { // it may cost another attempt, and another one
+			d.unlogged = append(d.unlogged, log)
+		} else {
+			log()
+		}
 	default:
 		d.last = r.Text
 		return

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"os"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"smap/courier/agent"
 )
@@ -99,5 +101,30 @@ func TestRefusedOnFullDisk(t *testing.T) {
 	b.eventually("the good mail", func() bool { return b.log.count("to=<good@x.test>") == 20 })
 	if err := os.Remove(b.path("filler")); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestRefusedLoggedOnce: a failure that cannot be written down costs another attempt, and a
+// line in the log only when it is written.
+func TestRefusedLoggedOnce(t *testing.T) {
+	var calls atomic.Int32
+	b, fill := fullDisk(t, agentFunc(func(_ context.Context, job *agent.Job) ([]agent.Result, error) {
+		calls.Add(1)
+		return job.Same(agent.Result{Outcome: agent.Failed, Text: "550 no"}), nil
+	}))
+	b.cfg.Schedule.Retry = []time.Duration{time.Millisecond}
+	b.message("x\n", "bad@x.test")
+	fill()
+	b.run()
+	b.eventually("several attempts", func() bool { return calls.Load() >= 3 })
+	if n := b.log.count("msg=failed"); n != 0 {
+		t.Errorf("%d lines before it was written", n)
+	}
+	if err := os.Remove(b.path("filler")); err != nil {
+		t.Fatal(err)
+	}
+	b.eventually("set aside", func() bool { return b.log.count("msg=aside") == 1 })
+	if n := b.log.count("msg=failed"); n != 1 {
+		t.Errorf("%d lines after it was written", n)
 	}
 }

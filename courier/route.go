@@ -57,15 +57,22 @@ func ParsePattern(s string) (Pattern, error) {
 }
 
 // Match tells whether the pattern matches an address of an envelope.
-func (p Pattern) Match(address string) bool {
-	local, domain := envelope.SplitAddress(address)
-	local, domain = lower(envelope.UnquoteLocal(local)), lower(domain)
+func (p Pattern) Match(address string) bool { return p.match(addressParts(address)) }
+
+// match matches the parts of an address that addressParts returns.
+func (p *Pattern) match(local, domain string) bool {
 	switch {
 	case p.anyLocal, p.prefix && strings.HasPrefix(local, p.local), local == p.local:
 	default:
 		return false
 	}
 	return p.anyDomain || domain == p.domain || p.below && strings.HasSuffix(domain, "."+p.domain)
+}
+
+// addressParts returns the two parts of an address as patterns have them.
+func addressParts(address string) (local, domain string) {
+	local, domain = envelope.SplitAddress(address)
+	return lower(envelope.UnquoteLocal(local)), lower(domain)
 }
 
 // lower lowers ASCII letters only.
@@ -118,9 +125,13 @@ const defaultLane = "default"
 // Lane returns the name of the lane that mail for an address takes: that of the
 // first route that matches, or the empty name.
 func (c *Config) Lane(address string) string {
+	if len(c.Routes) == 0 {
+		return ""
+	}
+	local, domain := addressParts(address)
 	for _, r := range c.Routes {
-		for _, p := range r.Patterns {
-			if p.Match(address) {
+		for i := range r.Patterns {
+			if r.Patterns[i].match(local, domain) {
 				return r.Lane
 			}
 		}

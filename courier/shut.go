@@ -73,13 +73,19 @@ func ReadShut(dir string) (*Shut, error) {
 	return s, nil
 }
 
-// Why returns why a message waits, empty where its lanes are not shut.
+// maxWhy bounds the recipients of a message that Why looks at: each is matched against all
+// patterns.
+const maxWhy = 100
+
+// Why returns why a message waits, empty where the lanes of its first recipients are not
+// shut.
 func (s *Shut) Why(env *envelope.Envelope) string {
 	if s == nil {
 		return ""
 	}
 	own := s.Reports && marked(env)
-	for _, to := range env.Pending() {
+	pending := env.Pending()
+	for _, to := range pending[:min(len(pending), maxWhy)] {
 		name := reportLane
 		if !own {
 			name = s.routes.Lane(to.Address)

@@ -148,6 +148,19 @@ func TestShutCosts(t *testing.T) {
 	if n := testing.AllocsPerRun(10, func() { s.Why(env) }); n > 20 {
 		t.Errorf("%v allocations for a message", n)
 	}
+	many := []envelope.Path{}
+	for i := range maxWhy {
+		many = append(many, envelope.Path{Address: fmt.Sprintf("ann%d@example.com", i)})
+	}
+	for n, want := range map[int]string{maxWhy - 1: "down", maxWhy: ""} {
+		env, err := envelope.New(envelope.Path{}, append(many[:n:n], envelope.Path{Address: "user999@example.com"}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := s.Why(env); got != want {
+			t.Errorf("recipient %d waits because of %q, want %q", n+1, got, want)
+		}
+	}
 	g.why = errors.New("another reason")
 	write()
 	cfg := *l.cfg

@@ -74,8 +74,8 @@ func (s *setup) takeClientSlot(addr netip.Addr) (done func(), ok bool) {
 	return func() {}, limit == ""
 }
 
-// openSlots opens the file, or creates it. It fails if another user can write the
-// file.
+// openSlots opens the file, or creates it. It fails if another user can read or
+// write the file: a reader knows the key, and can lock octets too.
 func openSlots(path string, sessions, each int64) (*slots, error) {
 	fd, err := unix.Open(path, unix.O_RDWR|unix.O_CREAT|unix.O_NOFOLLOW|unix.O_CLOEXEC|unix.O_NONBLOCK, 0o600)
 	if err != nil {
@@ -86,8 +86,8 @@ func openSlots(path string, sessions, each int64) (*slots, error) {
 	err = unix.Fstat(fd, &st)
 	switch {
 	case err != nil:
-	case st.Mode&unix.S_IFMT != unix.S_IFREG || int(st.Uid) != os.Geteuid() || st.Mode&0o022 != 0:
-		err = fmt.Errorf("must be a regular file of user %d that no other user can write (mode 0600)", os.Geteuid())
+	case st.Mode&unix.S_IFMT != unix.S_IFREG || int(st.Uid) != os.Geteuid() || st.Mode&0o077 != 0:
+		err = fmt.Errorf("must be a regular file of user %d that no other user can read or write (chmod 600)", os.Geteuid())
 	default:
 		err = s.readKey()
 	}

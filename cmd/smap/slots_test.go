@@ -140,15 +140,17 @@ func TestInetdNoFile(t *testing.T) {
 	}
 }
 
-// TestSlotsDistrust: a file that others can write is none of ours.
+// TestSlotsDistrust: a file that others can read or write is none of ours.
 func TestSlotsDistrust(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "sessions")
-	if err := errors.Join(os.WriteFile(path, nil, 0o600), os.Chmod(path, 0o622)); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := openSlots(path, 1, 1); err == nil {
-		t.Error("a file that others can write was taken")
+	for _, mode := range []os.FileMode{0o620, 0o602, 0o640, 0o604} {
+		if err := errors.Join(os.WriteFile(path, nil, 0o600), os.Chmod(path, mode)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := openSlots(path, 1, 1); err == nil || !strings.Contains(err.Error(), "chmod 600") {
+			t.Errorf("a file of mode %o: %v", mode, err)
+		}
 	}
 	if err := os.Symlink(path, path+"2"); err != nil {
 		t.Fatal(err)
