@@ -300,6 +300,34 @@ func TestGate(t *testing.T) {
 	}
 }
 
+// TestProbeBesideSlow: a delivery that started before the gate was shut, and takes long,
+// stops no probe.
+func TestProbeBesideSlow(t *testing.T) {
+	l, now := testLane(3), time.Now()
+	for i := range 4 {
+		l.put(item{at: now.UnixNano() + int64(i), name: fmt.Sprint("m", i)})
+	}
+	var met []item
+	for range 3 {
+		it, ok := l.next(now)
+		if !ok {
+			t.Fatal("does not start")
+		}
+		met = append(met, it)
+	}
+	for _, it := range met[1:] { // the first one is slow
+		l.gate.trouble(it.name, errors.New("down"), now)
+		l.end(it)
+		l.unreached(it, now)
+	}
+	if _, ok := l.next(now); ok || !l.gate.shut {
+		t.Fatal("the gate is open")
+	}
+	if it, ok := l.next(l.wake(now)); !ok || it.name != "m3" {
+		t.Errorf("the probe is %v %v", it, ok)
+	}
+}
+
 // TestProbesTakeTurns: while a gate is shut, each probe is another message: one that
 // will never get through does not keep the others from trying.
 func TestProbesTakeTurns(t *testing.T) {

@@ -1,6 +1,8 @@
 package courier
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"net/mail"
 	"os"
@@ -241,6 +243,42 @@ func TestDelayReport(t *testing.T) {
 	b.reports(a)
 	if len(a.reports) != 2 || !b.empty() {
 		t.Errorf("%d reports, cur %v", len(a.reports), b.names("cur"))
+	}
+}
+
+// TestDelayUnreached: a sender hears of a delay also while the agent cannot be reached,
+// before its gate is shut and after that; once.
+func TestDelayUnreached(t *testing.T) {
+	t.Parallel()
+	for _, messages := range []int{1, 5} {
+		b, a := newReporter(t)
+		b.cfg.BounceAgent = a
+		b.cfg.Agent = agentFunc(func(context.Context, *agent.Job) ([]agent.Result, error) {
+			return nil, &agent.StartError{Agent: "test", Err: errors.New("535 wrong password")}
+		})
+		b.cfg.Wakeup = 50 * time.Millisecond
+		old := time.Now().Add(-5 * time.Hour)
+		for range messages {
+			id := b.send("x\n", "a@example.com", "b@x.test NOTIFY=DELAY")
+			if err := os.Chtimes(b.path("new/"+id+".eml"), old, old); err != nil {
+				t.Fatal(err)
+			}
+		}
+		b.run()
+		b.eventually("reported", func() bool { return b.log.count("kind=delay") == messages && b.log.count("msg=finished") == messages })
+		for range 3 {
+			b.c.Rescan()
+			b.nothing(100*time.Millisecond, "two looks at the age of all messages")
+		}
+		b.halt()
+		if len(a.reports) != messages {
+			t.Errorf("%d reports for %d messages", len(a.reports), messages)
+		}
+		for _, r := range a.reports {
+			if p := r.parse(t); p.rcpts[0].Get("Action") != "delayed" || !strings.Contains(p.words, "535 wrong password") {
+				t.Errorf("%v %q", p.rcpts, p.words)
+			}
+		}
 	}
 }
 

@@ -77,6 +77,24 @@ func (s *slowServer) serve(conn net.Conn) {
 	}
 }
 
+// TestStandardLimits: what RFC 5321 4.5.3.2 wants at least, and bounds on the whole; and
+// that a stop, 20 seconds and the end of an agent, is shorter than the minute after which
+// smapd's parent kills.
+func TestStandardLimits(t *testing.T) {
+	want := limits{greeting: 5 * time.Minute, command: 5 * time.Minute, data: 2 * time.Minute, block: 3 * time.Minute,
+		final: 10 * time.Minute, open: 15 * time.Minute, call: time.Hour}
+	a, err := NewSMTP("mx.test")
+	if err != nil || a.limits != want {
+		t.Errorf("%+v, want %+v; %v", a.limits, want, err)
+	}
+	if d := a.limits.whole(100 << 20); d > 30*time.Hour {
+		t.Errorf("a tarpit keeps 100 MiB for %v", d)
+	}
+	if end := killGrace + stayGrace; end > 10*time.Second {
+		t.Errorf("the end of an agent takes %v", end)
+	}
+}
+
 // TestSlowLine: a message that takes many times as long as any limit is delivered,
 // once: each limit is for one step, and progress renews it.
 func TestSlowLine(t *testing.T) {
