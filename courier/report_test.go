@@ -179,10 +179,17 @@ func TestReportUTF8(t *testing.T) {
 	a.results["bad"] = agent.Result{Outcome: agent.Failed, Text: "kein Empfänger", Remote: "mx.test"}
 	b.send("x\n", "a@example.com ENVID=+C3+A4", "bad@x.test ORCPT=rfc822;+C3+A4@x.test")
 	got = b.reports(a)
+	got[0].parse(t)
 	_, status, _ := strings.Cut(got[0].content, "message/delivery-status")
 	status, _, _ = strings.Cut(status, "message/rfc822")
 	if !ascii(status) || !strings.Contains(status, "kein Empf?nger") {
 		t.Errorf("%q", status)
+	}
+
+	b, a = newReporter(t)
+	b.send("Subject: x\n\nGrüße\n", "a@example.com RET=FULL", "bad@x.test")
+	if p := b.reports(a)[0].parse(t); !strings.Contains(p.returned, "Grüße") {
+		t.Errorf("returned %q", p.returned)
 	}
 }
 

@@ -92,6 +92,8 @@ func (c caught) parse(t *testing.T) parsed {
 	if err != nil || kind != "multipart/report" || params["report-type"] != "delivery-status" {
 		t.Fatalf("Content-Type %q %v: %v", kind, params, err)
 	}
+	_, body, _ := strings.Cut(c.content, "\n\n")
+	checkEncoding(t, m.Header.Get("Content-Transfer-Encoding"), body)
 	p := parsed{header: m.Header}
 	for r := multipart.NewReader(m.Body, params["boundary"]); ; {
 		part, err := r.NextRawPart()
@@ -109,6 +111,7 @@ func (c caught) parse(t *testing.T) parsed {
 		if err != nil {
 			t.Fatal(err)
 		}
+		checkEncoding(t, part.Header.Get("Content-Transfer-Encoding"), string(body))
 		switch p.kinds = append(p.kinds, kind); len(p.kinds) {
 		case 1:
 			p.words = string(body)
@@ -122,6 +125,18 @@ func (c caught) parse(t *testing.T) parsed {
 		t.Fatalf("parts %v\n%s", p.kinds, c.content)
 	}
 	return p
+}
+
+// checkEncoding compares what a part says of its octets with them.
+func checkEncoding(t *testing.T, says, body string) {
+	t.Helper()
+	want := "8bit"
+	if ascii(body) {
+		want = "7bit"
+	}
+	if says != want {
+		t.Errorf("Content-Transfer-Encoding %q, want %q: %q", says, want, body)
+	}
 }
 
 // fields reads the blocks of the part for programs.
