@@ -23,6 +23,7 @@ type Claim struct {
 	lone        *lone    // instead of locked, an envelope without a content
 	copy        *os.File // private copy of another user's content
 	inMemory    int64    // octets of the copy that memory holds, because the disk is full
+	content     Info
 	env         *envelope.Envelope
 	envIno      unix.Stat_t // the envelope file that env was read from
 	room        *room       // reserved for the next Record
@@ -79,8 +80,7 @@ func (s *Spool) claimIn(box Box, id string) (*Claim, error) {
 	err = s.lockVerified(f, box, name)
 	if err == nil && box == New {
 		err = c.takeFromNew()
-	}
-	if err == nil {
+	} else if err == nil {
 		err = c.recover()
 	}
 	if err != nil {
@@ -128,11 +128,16 @@ func (c *Claim) takeFromNew() error {
 			return err
 		}
 	}
+	if drop, err := s.exists(Cur, c.id+KindDrop.Suffix()); err != nil || drop {
+		return cmp.Or(err, ErrBlocked)
+	}
+	odd := false
 	for _, name := range []string{eml, c.id + KindDone.Suffix()} {
 		there, err := s.statIfThere(Cur, name)
 		if err != nil || isRegular(&there) {
 			return cmp.Or(err, ErrBlocked)
 		}
+		odd = odd || there.Ino != 0
 		if there.Ino != 0 && name == eml {
 			if err := s.oddAside(Cur, c.id, KindContent); err != nil {
 				return err
@@ -148,7 +153,31 @@ func (c *Claim) takeFromNew() error {
 			return err
 		}
 	}
-	return c.moveFromNew(eml, ErrBusy, ErrBusy)
+	if err := c.moveFromNew(eml, ErrBusy, ErrBusy); err != nil {
+		return err
+	}
+	if taking || odd || linked(&content) {
+		return c.recover()
+	}
+	return c.taken()
+}
+
+// taken verifies a message whose files both have just been moved to cur: the files moved
+// by name, and what counts is the inode that is locked. Of what recover looks for, only
+// an older name of the envelope can be there.
+func (c *Claim) taken() error {
+	content, err := c.s.verified(c.locked, Cur, c.id+KindContent.Suffix())
+	if err != nil {
+		return err
+	}
+	here, err := c.s.statIfThere(Cur, c.id+KindEnvelope.Suffix())
+	if err != nil {
+		return err
+	}
+	if linked(&content) || linked(&here) || here.Ino == 0 {
+		return c.recover()
+	}
+	return nil
 }
 
 // moveFromNew moves a file to cur. gone is the error where it is not in new any

@@ -142,6 +142,39 @@ func (c *Claim) recordOne(now time.Time) error {
 	return c.Record(now)
 }
 
+// TestDropKeepsItsID: a message in new that has the id of a drop in cur waits until the
+// drop is delivered. In cur its files would look as if they were the drop's message, and
+// the drop would be removed.
+func TestDropKeepsItsID(t *testing.T) {
+	x := newTestSpool(t)
+	x.put("cur/m.mail", testMail)
+	x.put("new/m.eml", "x\n")
+	x.put("new/m.envelope", envelopeText(2))
+	x.cannotClaim("m", ErrBlocked)
+	x.has("new/m.eml", "new/m.envelope", "cur/m.mail")
+	for _, want := range []string{testMailContent, "x\n"} {
+		c, err := x.RecoverDrop("m.mail")
+		if errors.Is(err, ErrGone) {
+			c, err = x.Claim("m")
+		}
+		if err == nil {
+			err = c.Load()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := whole(c.Content()); err != nil || got != want {
+			t.Errorf("content %q, want %q", got, want)
+		}
+		if err := errors.Join(c.Finish(), x.flushAll()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := x.namesIn("new", "cur", "bad"); len(got) != 0 {
+		t.Errorf("left: %q", got)
+	}
+}
+
 // TestDropMadeAgain makes each step of making a message fail once. Then the drop
 // is there still, and the next attempt makes the message.
 func TestDropMadeAgain(t *testing.T) {

@@ -149,6 +149,7 @@ func rules() []rule {
 		{"2.4", "every sync", func(s *Spool) { s.sys.fsync = func(int) error { return nil } }, ""},
 
 		{"9.1", "lock the content", func(s *Spool) { s.sys.lock = func(int) error { return nil } }, "TestStates"},
+		{"9.1", "cur/<id>.mail exists: leave", blind("takeFromNew", Cur, ".mail"), "TestDropKeepsItsID"},
 		{"9.1", "cur/<id>.eml exists: stop", blind("takeFromNew", Cur, ".eml"), "TestStates"},
 		{"9.1", "cur/<id>.done exists: stop", blind("takeFromNew", Cur, ".done"), "TestStates"},
 		{"9.1", "cur/<id>.eml is something else: move it", stays("oddAside", ".eml"), "TestVectors"},

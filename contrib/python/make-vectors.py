@@ -613,6 +613,7 @@ def drop_trees():
     tree('making', 'MAKING', [f('cur/m.mail', drop)], [], [got])
     tree('making-content', 'MAKING, with a content', [f('cur/m.mail', drop), f('cur/m.eml', 'half')], [], [got])
     tree('making-envelope', 'MAKING, with an envelope', [f('cur/m.mail', drop), CE], [], [got])
+    tree('making-same-id', 'MAKING, and a message in new has its id: both are delivered', [f('cur/m.mail', drop), C, E], [], [got, GOT])
     tree('made', 'MADE', [f('cur/m.mail', drop), f('cur/m.eml', drop), f('cur/m.envelope', env)], [], [got])
     tree('made-done', 'a power cut brought back a drop whose message is done', [f('cur/m.mail', drop), f('cur/m.eml', drop), f('cur/m.done', env)], [])
     tree('made-ended', 'and whose content is gone', [f('cur/m.mail', drop), f('cur/m.done', env)], [])

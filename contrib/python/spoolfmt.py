@@ -672,7 +672,7 @@ class Spool:
 
     def from_new(self, ident, f):
         eml, env, cur = ident + '.eml', ident + '.envelope', self.path('cur', ident + '.eml')
-        if regular(cur) or regular(self.path('cur', ident + '.done')):
+        if self.has('cur', ident + '.mail') or regular(cur) or regular(self.path('cur', ident + '.done')):
             return False
         if os.path.lexists(cur):
             self.aside_odd(ident, 'cur', '.eml')
