@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"smap/courier/agent"
-	"smap/spoolfmt"
 	"smap/spoolfmt/envelope"
 )
 
@@ -258,7 +257,7 @@ func (d *delivery) left() []place {
 // arrived returns when the message came.
 func (d *delivery) arrived(now time.Time) time.Time {
 	if d.arrival.IsZero() {
-		d.arrival = arrival(d.spool, spoolfmt.Cur, d.claim.ID(), d.env, now)
+		d.arrival = arrival(d.claim.ContentInfo(), d.env, now)
 	}
 	return d.arrival
 }

@@ -174,7 +174,7 @@ func (d *delivery) work(ctx context.Context) result {
 	if d.start.why != nil {
 		d.last = d.start.why.Error()
 	}
-	d.own = isOwn(d.spool, spoolfmt.Cur, d.claim.ID(), d.env)
+	d.own = isOwn(d.claim.ContentInfo(), d.env)
 	if d.first == nil && d.start.aging == nil {
 		return d.giveBack(result{verdict: verdictFree})
 	}

@@ -20,7 +20,8 @@ type loop struct {
 	chores *chores
 
 	inbox      chan func(now time.Time)
-	out        int // works beside the loop that have not come back
+	works      chan func() func(now time.Time) // to goroutines that have nothing to do
+	out        int                             // works beside the loop that have not come back
 	deliveries map[string]*delivery
 	once       onceSet // trouble that was logged
 	lost       []error // outcomes that could not be written
@@ -34,27 +35,36 @@ func newLoop(c *Courier) *loop {
 	ev := events{cfg.Log}
 	l := &loop{
 		c: c, cfg: &cfg, ev: ev, d: newDispatcher(), side: newSpoolSide(c.spool, ev), chores: newChores(),
-		inbox: make(chan func(time.Time), 64), deliveries: make(map[string]*delivery),
+		inbox: make(chan func(time.Time), 64), works: make(chan func() func(time.Time)), deliveries: make(map[string]*delivery),
 	}
 	l.d.configure(l.cfg)
 	l.agents, l.kill = context.WithCancelCause(context.Background())
 	return l
 }
 
-// beside runs work that may wait. What it returns runs in the loop.
+// beside runs work that may wait. What it returns runs in the loop. A goroutine that has
+// ended its work takes the next: the stack of a new one would have to grow for each
+// delivery.
 func (l *loop) beside(work func() func(now time.Time)) {
 	l.out++
-	go func() {
-		then := work()
-		l.inbox <- func(now time.Time) {
-			l.out--
-			then(now)
-		}
-	}()
+	select {
+	case l.works <- work:
+	default:
+		go func() {
+			for ok := true; ok; work, ok = <-l.works {
+				then := work()
+				l.inbox <- func(now time.Time) {
+					l.out--
+					then(now)
+				}
+			}
+		}()
+	}
 }
 
 func (l *loop) run(ctx context.Context) error {
 	defer l.kill(nil)
+	defer close(l.works)
 	l.ev.start(l.cfg)
 	timer := time.NewTimer(0)
 	defer timer.Stop()

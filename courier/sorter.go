@@ -44,9 +44,11 @@ func (s *sorter) sort(it item, aging bool, now time.Time) sorted {
 			return sorted{item: it}
 		case err == nil:
 			it.cur = it.cur || box == spoolfmt.Cur
-			to, own = env.Pending(), isOwn(s.spool, box, id, env)
-			client = env.Get(fieldClient)
-			aged = aging && s.aged(env, box, id, now)
+			to, client = env.Pending(), env.Get(fieldClient)
+			if aging || marked(env) {
+				content, _ := s.spool.Stat(box, id+spoolfmt.KindContent.Suffix()) // without one, the claim says what is wrong
+				own, aged = isOwn(content, env), aging && s.aged(env, content, now)
+			}
 		}
 	}
 	r := sorted{item: it, aged: aged}
@@ -118,32 +120,28 @@ func marked(env *envelope.Envelope) bool {
 }
 
 // isOwn tells whether a courier fed this message: the field alone proves nothing,
-// since any feeder can write it, but the owner of the file does.
-func isOwn(sp *spoolfmt.Spool, box spoolfmt.Box, id string, env *envelope.Envelope) bool {
-	if !marked(env) {
-		return false
-	}
-	info, err := sp.Stat(box, id+spoolfmt.KindContent.Suffix())
-	return err == nil && int(info.UID) == os.Geteuid()
+// since any feeder can write it, but the owner of the content's file does.
+func isOwn(content spoolfmt.Info, env *envelope.Envelope) bool {
+	return marked(env) && content.Inode != 0 && int(content.UID) == os.Geteuid()
 }
 
 // aged tells whether a message is so old that something is due, even if no agent can
 // be reached.
-func (s *sorter) aged(env *envelope.Envelope, box spoolfmt.Box, id string, now time.Time) bool {
-	age := now.Sub(arrival(s.spool, box, id, env, now))
+func (s *sorter) aged(env *envelope.Envelope, content spoolfmt.Info, now time.Time) bool {
+	age := now.Sub(arrival(content, env, now))
 	return age >= s.cfg.Schedule.maxAge() || age >= delayAfter && delayWanted(s.cfg, env)
 }
 
-// arrival returns when a message came: what its feeder wrote, unless the file is
-// older. A feeder's clock that is ahead does not make it younger than now. A message
+// arrival returns when a message came: what its feeder wrote, unless the content's file
+// is older. A feeder's clock that is ahead does not make it younger than now. A message
 // that an operator requeued came when it was requeued.
-func arrival(sp *spoolfmt.Spool, box spoolfmt.Box, id string, env *envelope.Envelope, now time.Time) time.Time {
+func arrival(content spoolfmt.Info, env *envelope.Envelope, now time.Time) time.Time {
 	at := now
 	if t := env.RequeuedAt(); !t.IsZero() && t.Before(now) {
 		return t
 	}
-	if info, err := sp.Stat(box, id+spoolfmt.KindContent.Suffix()); err == nil && info.ModTime.Before(now) {
-		at = info.ModTime
+	if content.Inode != 0 && content.ModTime.Before(now) {
+		at = content.ModTime
 	}
 	if t := env.ReceivedAt(); !t.IsZero() && t.Before(at) {
 		at = t

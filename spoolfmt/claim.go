@@ -23,7 +23,7 @@ type Claim struct {
 	lone        *lone    // instead of locked, an envelope without a content
 	copy        *os.File // private copy of another user's content
 	inMemory    int64    // octets of the copy that memory holds, because the disk is full
-	content     Info
+	content     Info     // as Load found it
 	env         *envelope.Envelope
 	envIno      unix.Stat_t // the envelope file that env was read from
 	room        *room       // reserved for the next Record

@@ -15,6 +15,9 @@ import (
 // Envelope returns what Load read. Changes to it last when they are recorded.
 func (c *Claim) Envelope() *envelope.Envelope { return c.env }
 
+// ContentInfo returns what the file system said of the content when Load read it.
+func (c *Claim) ContentInfo() Info { return c.content }
+
 // EnvelopePath returns the path of the envelope's file.
 func (c *Claim) EnvelopePath() string { return c.s.paths[Cur] + "/" + c.id + KindEnvelope.Suffix() }
 
@@ -90,6 +93,7 @@ func (c *Claim) Load() error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", c.path(KindContent), err)
 	}
+	c.content = infoOf(&content)
 	if err := c.readEnvelope(&content); err != nil {
 		return err
 	}

@@ -69,13 +69,17 @@ func (s *Spool) Stat(b Box, name string) (Info, error) {
 	if err != nil {
 		return Info{}, &fs.PathError{Op: "stat", Path: b.String() + "/" + name, Err: err}
 	}
+	return infoOf(&st), nil
+}
+
+func infoOf(st *unix.Stat_t) Info {
 	return Info{
 		Size:       st.Size,
 		ModTime:    time.Unix(st.Mtim.Unix()),
 		ChangeTime: time.Unix(st.Ctim.Unix()),
-		Regular:    isRegular(&st),
+		Regular:    isRegular(st),
 		Links:      uint64(st.Nlink),
 		UID:        st.Uid,
 		Inode:      uint64(st.Ino),
-	}, nil
+	}
 }
