@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"reflect"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -17,6 +18,7 @@ import (
 type stalledDisk struct {
 	stalls func(call, name string) bool
 	goOn   chan struct{}
+	works  atomic.Bool // it does not stall yet
 
 	mu    sync.Mutex
 	first error // of the first call that would stall
@@ -47,7 +49,7 @@ func (s *stalledDisk) call(call string, args []reflect.Value) error {
 	if len(args) > 1 && args[1].Kind() == reflect.String {
 		name = args[1].String()
 	}
-	if !s.stalls(call, name) {
+	if s.works.Load() || !s.stalls(call, name) {
 		return nil
 	}
 	s.mu.Lock()
@@ -74,20 +76,36 @@ func (s *stalledDisk) stalled() bool {
 func TestStalledDisk(t *testing.T) {
 	t.Parallel()
 	sync := func(call, _ string) bool { return call == "fsync" || call == "syncfs" }
-	send := func(to ...string) func(*bench, *loop) { return func(b *bench, _ *loop) { b.message("x\n", to...) } }
+	scan := func(call, name string) bool { return call == "open" && name == "." }
+	send := func(to ...string) func(*bench, *loop, *stalledDisk) {
+		return func(b *bench, _ *loop, _ *stalledDisk) { b.message("x\n", to...) }
+	}
 	logs := func(line string) func(*bench) bool { return func(b *bench) bool { return b.log.count(line) == 1 } }
 	for _, c := range []struct {
 		name   string
 		stalls func(call, name string) bool
 		first  error // of the first call, which does not stall
-		start  func(*bench, *loop)
+		start  func(*bench, *loop, *stalledDisk)
 		end    func(*bench) bool // what comes when the disk goes on
 	}{
-		{"digest", sync, nil, func(_ *bench, l *loop) { l.chores.digest.add(time.Now().Add(-time.Hour), "x", "a reason") }, logs("to=<admin@x.test>")},
+		{"digest", sync, nil, func(_ *bench, l *loop, _ *stalledDisk) {
+			l.chores.digest.add(time.Now().Add(-time.Hour), "x", "a reason")
+		}, logs("to=<admin@x.test>")},
 		{"report", sync, nil, send("bad@x.test"), logs("to=<a@example.com>")},
 		{"record", sync, nil, send("wait@x.test", "good@x.test"), logs("msg=deferred")},
 		{"held record", sync, syscall.EIO, send("wait@x.test", "good@x.test"), logs("msg=deferred")},
-		{"scan", func(call, name string) bool { return call == "open" && name == "." }, nil, send("good@x.test"), logs("to=<good@x.test>")},
+		{"scan", scan, nil, send("good@x.test"), logs("to=<good@x.test>")},
+		{"rescan", scan, nil, func(b *bench, l *loop, disk *stalledDisk) {
+			disk.works.Store(true)
+			b.message("x\n", "good@x.test")
+			go func() { // a small box was read in the loop when the scan before was short
+				for b.log.count("to=<good@x.test>") == 0 {
+					time.Sleep(time.Millisecond)
+				}
+				disk.works.Store(false)
+				l.c.Rescan()
+			}()
+		}, (*bench).empty},
 		{"flush", sync, nil, send("good@x.test"), (*bench).empty},
 	} {
 		for _, stop := range []bool{false, true} {
@@ -101,7 +119,7 @@ func TestStalledDisk(t *testing.T) {
 				}
 				disk := newStalledDisk(co.spool, c.stalls, c.first)
 				l := newLoop(co)
-				c.start(b, l)
+				c.start(b, l, disk)
 				ctx, cancel := context.WithCancel(t.Context())
 				defer cancel()
 				done := make(chan error, 1)
