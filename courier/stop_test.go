@@ -15,7 +15,8 @@ import (
 func TestStopFlushes(t *testing.T) {
 	l := idleLoop(t)
 	synctest.Test(t, func(t *testing.T) {
-		l.c.ping, l.inbox = nil, make(chan func(time.Time), 64)
+		l.c.ping, l.inbox, l.works = nil, make(chan func(time.Time), 64), make(chan func() func(time.Time))
+		defer close(l.works)
 		l.cfg.StopGrace = time.Minute
 		l.deliveries["hangs.envelope"] = nil
 		l.chores.wantFlush(time.Now())
