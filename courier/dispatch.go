@@ -142,7 +142,10 @@ func (d *dispatcher) put(l *lane, it item, keys agent.Keys) {
 	if k != nil && slices.Contains(k.queued, l) {
 		return
 	}
-	it.keys = keys
+	it.keys = nil
+	if keys != (agent.Keys{}) {
+		it.keys = &keys
+	}
 	if !l.put(it) {
 		return
 	}
@@ -239,7 +242,7 @@ func (d *dispatcher) refused(s start, now time.Time) {
 
 func (d *dispatcher) putBack(s start) {
 	if slices.Contains(d.lanes, s.lane) {
-		d.put(s.lane, s.item, s.item.keys)
+		d.put(s.lane, s.item, s.item.hangs())
 		d.owe(s.lane, s.item.name, true)
 	}
 }

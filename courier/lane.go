@@ -111,11 +111,12 @@ func (l *lane) next(now time.Time) (item, bool) {
 		}
 		for !l.ready[k].empty() {
 			it := l.ready[k].pop()
+			keys := it.hangs()
 			switch {
-			case l.taken(it.keys.Client):
-				l.block(it, it.keys.Client, it.keys.To)
-			case l.taken(it.keys.To):
-				l.block(it, it.keys.To, it.keys.Client)
+			case l.taken(keys.Client):
+				l.block(it, keys.Client, keys.To)
+			case l.taken(keys.To):
+				l.block(it, keys.To, keys.Client)
 			default:
 				l.begin(it)
 				return it, true
@@ -136,9 +137,10 @@ func (l *lane) begin(it item) {
 	if it.cur {
 		l.deferred++
 	}
-	l.keys[it.keys.To]++
-	if it.keys.Client != "" {
-		l.keys[it.keys.Client]++
+	keys := it.hangs()
+	l.keys[keys.To]++
+	if keys.Client != "" {
+		l.keys[keys.Client]++
 	}
 	l.gate.start(it.name)
 }
@@ -164,9 +166,10 @@ func (l *lane) end(it item) {
 		l.deferred--
 	}
 	l.gate.end(it.name)
-	l.endKey(it.keys.To)
-	if it.keys.Client != "" {
-		l.endKey(it.keys.Client)
+	keys := it.hangs()
+	l.endKey(keys.To)
+	if keys.Client != "" {
+		l.endKey(keys.Client)
 	}
 }
 

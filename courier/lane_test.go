@@ -61,7 +61,7 @@ func TestKeyTurns(t *testing.T) {
 	l, now := testLane(2), time.Now()
 	for i := range 10 {
 		for _, cur := range []bool{true, false} {
-			l.put(item{at: int64(i), name: fmt.Sprint(cur, i), cur: cur, keys: agent.Keys{To: "box"}})
+			l.put(item{at: int64(i), name: fmt.Sprint(cur, i), cur: cur, keys: &agent.Keys{To: "box"}})
 		}
 	}
 	started := map[bool]int{}
@@ -125,7 +125,7 @@ func TestTwoKeys(t *testing.T) {
 		w := keyWalk{t: t, l: testLane(slots), rng: rand.New(rand.NewPCG(1, uint64(slots))), now: time.Now()}
 		const messages = 5000
 		for i := range messages {
-			w.l.put(item{at: int64(i), name: fmt.Sprint(i), cur: w.rng.IntN(2) == 0, keys: agent.Keys{To: w.key("to"), Client: w.key("client")}})
+			w.l.put(item{at: int64(i), name: fmt.Sprint(i), cur: w.rng.IntN(2) == 0, keys: &agent.Keys{To: w.key("to"), Client: w.key("client")}})
 			w.start()
 			for len(w.running) > 0 && (w.l.size > 50 || w.rng.IntN(3) == 0) {
 				w.end()
@@ -174,9 +174,9 @@ func (w *keyWalk) start() {
 	}
 	with := map[string]int{}
 	for _, it := range w.running {
-		with[it.keys.To]++
-		if it.keys.Client != "" {
-			with[it.keys.Client]++
+		with[it.hangs().To]++
+		if it.hangs().Client != "" {
+			with[it.hangs().Client]++
 		}
 	}
 	full := func(key string) bool { return key != "" && with[key]+with[""] >= w.l.share() }
@@ -189,7 +189,7 @@ func (w *keyWalk) start() {
 		return
 	}
 	w.l.each(func(it item) {
-		if !full(it.keys.To) && !full(it.keys.Client) && (!it.cur || w.l.deferred < w.l.share()) {
+		if !full(it.hangs().To) && !full(it.hangs().Client) && (!it.cur || w.l.deferred < w.l.share()) {
 			w.t.Fatalf("%+v waits beside %+v in %d slots", it, w.running, w.l.slots)
 		}
 	})

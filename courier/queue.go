@@ -17,8 +17,16 @@ const queueLimit = 32768
 type item struct {
 	at   int64
 	name string
-	cur  bool       // it was in cur/, not in new/
-	keys agent.Keys // in a lane
+	cur  bool        // it was in cur/, not in new/
+	keys *agent.Keys // in a lane; nil is not known, and costs less where a million wait
+}
+
+// hangs returns what the message hangs together by with others.
+func (it item) hangs() agent.Keys {
+	if it.keys == nil {
+		return agent.Keys{}
+	}
+	return *it.keys
 }
 
 func compareItems(a, b item) int {
