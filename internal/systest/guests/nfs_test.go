@@ -181,6 +181,8 @@ func (n *nfs) compare(version, kind string) (row string) {
 				t.Errorf("%s came with another content", words[2])
 			case "kills":
 				kills++
+			case "orderly":
+				t.Error("a smapd that was to be killed ended in an orderly way")
 			case "failed":
 				t.Errorf("a client failed: %s", line)
 			}

@@ -186,6 +186,9 @@ func (c *nfsDrainer) drain(ctx context.Context) error {
 		killAll(smapd.Process.Pid)
 		_ = smapd.Wait() // killed
 		for line := range strings.Lines(log.String()) {
+			if strings.Contains(line, "smapd: stopped") {
+				fmt.Println("guest: orderly smapd") // it was not killed, but asked
+			}
 			if strings.Contains(line, "trouble") || strings.Contains(line, "recovered") || strings.Contains(line, "aside") {
 				fmt.Print("guest: log ", line)
 			}
@@ -194,12 +197,15 @@ func (c *nfsDrainer) drain(ctx context.Context) error {
 	return nil
 }
 
-// killAll kills a smapd and its child, which would else outlive it for a moment.
+// killAll kills a smapd and its child, which would else end in an orderly way. Any thread of smapd may have started it.
 func killAll(pid int) {
-	b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid)) // none is an answer too
-	for word := range strings.FieldsSeq(string(b)) {
-		if child, err := strconv.Atoi(word); err == nil {
-			_ = syscall.Kill(child, syscall.SIGKILL) // may have ended
+	threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid)) // none is an answer too
+	for _, thread := range threads {
+		b, _ := os.ReadFile(thread) // a thread may have ended
+		for word := range strings.FieldsSeq(string(b)) {
+			if child, err := strconv.Atoi(word); err == nil {
+				_ = syscall.Kill(child, syscall.SIGKILL) // may have ended
+			}
 		}
 	}
 	_ = syscall.Kill(pid, syscall.SIGKILL) // may have ended
