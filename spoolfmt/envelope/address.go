@@ -133,7 +133,7 @@ func domain(s string) (at int, reason string) {
 	if len(s) > MaxDomain {
 		return MaxDomain, fmt.Sprintf("domain of more than %d octets", MaxDomain)
 	}
-	for at < len(s) || at == 0 || s[at-1] == '.' {
+	for at <= len(s) {
 		label, _, _ := strings.Cut(s[at:], ".")
 		switch i := badLabel(label); {
 		case label == "":
@@ -143,9 +143,7 @@ func domain(s string) (at int, reason string) {
 		case len(label) > maxLabel:
 			return at + maxLabel, fmt.Sprintf("label of more than %d octets", maxLabel)
 		}
-		if at += len(label) + 1; at > len(s) {
-			break
-		}
+		at += len(label) + 1
 	}
 	return 0, ""
 }
@@ -165,10 +163,7 @@ func badLabel(label string) int {
 // dangerous returns the dangerous beginning of a local part, or "". A program that
 // takes backslashes off twice must not find one either: none of them counts.
 func dangerous(local string) string {
-	plain := strings.TrimPrefix(local, `"`)
-	if plain != local {
-		plain = strings.ReplaceAll(plain, `\`, "")
-	}
+	plain := strings.ReplaceAll(strings.TrimPrefix(local, `"`), `\`, "")
 	for _, d := range []string{"-", "|", "/"} {
 		if strings.HasPrefix(plain, d) {
 			return d

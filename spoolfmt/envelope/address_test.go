@@ -91,6 +91,12 @@ func TestCheckAddress(t *testing.T) {
 		{"a\xc0\xaf@b", false},     // overlong
 		{"a\xed\xa0\x80@b", false}, // surrogate
 		{"a@b\xe2\x82", false},
+		{"\xffa@b", false},
+		{"\u00c0@b", true}, // its second octet is 0x80
+		{"a@\u00c0.test", true},
+		{`"a"bc`, false},
+		{"a@[12", false},
+		{"a@[~]", true},
 
 		{local(MaxLocalPart) + "@b", true},
 		{local(MaxLocalPart+1) + "@b", false},
@@ -162,6 +168,8 @@ func TestSplitAddress(t *testing.T) {
 		{`"a@b"@c`, `"a@b"`, "c", "a@b"},
 		{`"a\"b\\"@[::1]`, `"a\"b\\"`, "[::1]", `a"b\`},
 		{`""@c`, `""`, "c", ""},
+		{"a b@c", "a b@c", "", "a b@c"}, // not an address
+		{`a\`, `a\`, "", `a\`},
 	}
 	for _, tt := range tests {
 		local, domain := SplitAddress(tt.address)
@@ -170,6 +178,20 @@ func TestSplitAddress(t *testing.T) {
 		}
 		if got := UnquoteLocal(local); got != tt.plain {
 			t.Errorf("UnquoteLocal(%q) = %q, want %q", local, got, tt.plain)
+		}
+	}
+}
+
+// A person counts octets from 1.
+func TestAddressErrorPlace(t *testing.T) {
+	for _, tt := range []struct{ address, place string }{
+		{"ab\x01@c", "octet 3"},
+		{"a b@c", "octet 2"},
+		{"a@b c", "octet 4"},
+		{"a@[1 2]", "octet 5"},
+	} {
+		if err := CheckAddress(tt.address); err == nil || !strings.HasSuffix(err.Error(), tt.place) {
+			t.Errorf("CheckAddress(%q) = %v, want %s", tt.address, err, tt.place)
 		}
 	}
 }

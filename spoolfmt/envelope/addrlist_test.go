@@ -39,6 +39,7 @@ func TestAddressList(t *testing.T) {
 		{"a b", nil},
 		{"a@b c@d", nil},
 		{"a (x) b", nil},
+		{"a(x)b", nil},
 		{`"a" b`, nil},
 		{"<a@b> c", nil},
 		{"<a@b> <c@d>", nil},
