@@ -42,9 +42,8 @@ type addressList struct {
 	group bool
 
 	plain   strings.Builder // the element's words without blanks and comments
-	gap     bool            // blanks or a comment since the last word
 	join    bool            // the last word ended in "." or "@"
-	spaced  bool            // there are two words with a blank between them
+	spaced  bool            // there are two words
 	angle   string
 	angled  bool
 	trailed bool // words after the brackets
@@ -64,9 +63,8 @@ func (l *addressList) read() error {
 		var err error
 		switch c := l.text[0]; c {
 		case ' ', '\t':
-			l.gap, l.text = true, l.text[1:]
+			l.text = l.text[1:]
 		case '(':
-			l.gap = true
 			l.text, err = skipComment(l.text)
 		case '<':
 			err = l.brackets()
@@ -114,7 +112,7 @@ func (l *addressList) closeGroup() error {
 func (l *addressList) end() error {
 	defer l.reset()
 	switch {
-	case l.angled && l.trailed:
+	case l.trailed:
 		return errTwoAngles
 	case l.angled:
 		return l.found(l.angle)
@@ -128,7 +126,7 @@ func (l *addressList) end() error {
 
 func (l *addressList) reset() {
 	l.plain.Reset()
-	l.gap, l.join, l.spaced, l.angle, l.angled, l.trailed = false, false, false, "", false, false
+	l.join, l.spaced, l.angle, l.angled, l.trailed = false, false, "", false, false
 }
 
 // word takes one word: a quoted string, a domain literal, or a run of other
@@ -142,13 +140,13 @@ func (l *addressList) word() error {
 	if l.angled {
 		l.trailed = true
 	}
-	// Blanks are allowed around "." and "@", and nowhere else in an address.
+	// Words of one address meet at "." and "@", with or without blanks.
 	glued := l.join || word[0] == '.' || word[0] == '@'
-	if l.plain.Len() > 0 && l.gap && !glued {
+	if l.plain.Len() > 0 && !glued {
 		l.spaced = true
 	}
 	l.plain.WriteString(word)
-	l.gap, l.join = false, word[len(word)-1] == '.' || word[len(word)-1] == '@'
+	l.join = word[len(word)-1] == '.' || word[len(word)-1] == '@'
 	return nil
 }
 
@@ -206,9 +204,8 @@ func (l *addressList) brackets() error {
 			return errMisplaced(rest)
 		default:
 			var word string
-			if word, rest, err = cutWord(rest, " \t(<,:;\"[>])\\@"); err == nil {
-				b.WriteString(word)
-			}
+			word, rest, err = cutWord(rest, " \t(<,:;\"[>])\\@")
+			b.WriteString(word)
 		}
 		if err != nil {
 			return err
@@ -219,11 +216,8 @@ func (l *addressList) brackets() error {
 
 // withoutRoute drops "@a,@b:" before an address.
 func withoutRoute(s string) string {
-	if !strings.HasPrefix(s, "@") {
-		return s
-	}
-	if _, address, ok := strings.Cut(s, ":"); ok {
-		return address
+	if strings.HasPrefix(s, "@") {
+		_, s, _ = strings.Cut(s, ":")
 	}
 	return s
 }

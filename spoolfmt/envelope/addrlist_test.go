@@ -1,6 +1,7 @@
 package envelope
 
 import (
+	"errors"
 	"slices"
 	"testing"
 )
@@ -61,6 +62,13 @@ func TestAddressList(t *testing.T) {
 		{"x: a@b", nil},
 		{"x: y: a@b;", nil},
 		{":a@b;", nil},
+		{"A <a@b>: c;", nil},
+		{"x: a b;", nil},
+		{"x: -x@b;", nil},
+		{"<x:a@b>", nil},
+		{`"a"b`, nil},
+		{`a"b"@c`, nil},
+		{"a[1]", nil},
 		{"a@b;", nil},
 		{"<a@b>: c;", nil},
 		{"<@x>", nil},
@@ -81,5 +89,27 @@ func TestAddressList(t *testing.T) {
 		if err != nil || !slices.Equal(got, tt.want) {
 			t.Errorf("%q: %q, %v, want %q", tt.value, got, err, tt.want)
 		}
+	}
+}
+
+func TestAddressListErrors(t *testing.T) {
+	for _, tt := range []struct {
+		value string
+		want  error
+	}{
+		{"<a@b", errUnclosed},
+		{`<"a>`, errUnclosed},
+		{"<a(b>", errUnclosed},
+		{"<a@b> <c@d>", errTwoAngles},
+		{"<a@b> c", errTwoAngles},
+		{"a(x)b", errTwoWords},
+		{"x: a@b", errGroup},
+	} {
+		if _, err := ParseAddressList(tt.value); !errors.Is(err, tt.want) {
+			t.Errorf("%q: %v, want %v", tt.value, err, tt.want)
+		}
+	}
+	if _, err := ParseAddressList("<a;b>"); err == nil || err.Error() != errMisplaced(";").Error() {
+		t.Errorf("<a;b>: %v", err)
 	}
 }

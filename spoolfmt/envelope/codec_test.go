@@ -2,7 +2,10 @@ package envelope
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"strings"
 	"testing"
@@ -32,6 +35,14 @@ func TestEnvelopeChanges(t *testing.T) {
 		e.SetOutcome("b@example.org", Outcome{Status: StatusDelivered, Time: now, Text: "ok\r\nForged: x"}),
 		e.SetOutcome("c@example.org", Outcome{Status: StatusFailed, Time: now}),
 		e.Set("Last-Error", "x"), e.Set("Attempts", "3"),
+	}
+	other := testEnvelope(t)
+	other.Requeue(now) // with recipients that are pending
+	if err := other.SetOutcome("b@example.org", Outcome{Status: StatusFailed, Time: now, Text: "550 no"}); err != nil {
+		t.Fatal(err)
+	}
+	if o := other.Recipients()[0].Outcome; o.Text != "550 no" || len(other.Pending()) != 1 {
+		t.Errorf("outcome %+v, pending %v", o, other.Pending())
 	}
 	for i, err := range steps {
 		if err != nil {
@@ -84,6 +95,44 @@ Attempts: 3
 	}
 }
 
+func TestContentCheck(t *testing.T) {
+	const abc, crc = "abc\n", "c24acf11"
+	sum := fmt.Sprintf("%x", sha256.Sum256([]byte(abc)))
+	for _, tt := range []struct {
+		size                  int64
+		crc, sum, text, fault string
+	}{
+		{4, "", "", abc, ""},
+		{4, fmt.Sprintf("%08x", crc32.Checksum([]byte(abc), ChecksumTable())), sum, abc, ""},
+		{4, crc, "", abc, "content does not match CRC32C"},
+		{4, "", strings.Repeat("0", 64), abc, "content does not match SHA256"},
+		{5, "", "", abc, "content has 4 octets, Size says 5"},
+		{3, "", "", abc, "content has more than the 3 octets that Size says"},
+		{4, "", "", "\rbc\n", "content holds CR at octet 1"},
+		{4, "", "", "a\x00c\n", "content holds NUL at octet 2"},
+	} {
+		e := testEnvelope(t)
+		e.SetSize(tt.size)
+		if err := errors.Join(e.Set("CRC32C", tt.crc), e.Set("SHA256", tt.sum)); err != nil {
+			t.Fatal(err)
+		}
+		check, found := e.NewContentCheck(), ""
+		_, err := check.Write([]byte(tt.text[:1]))
+		if err == nil {
+			_, err = check.Write([]byte(tt.text[1:]))
+		}
+		if err == nil {
+			err = check.End()
+		}
+		if err != nil {
+			found = err.Error()
+		}
+		if found != tt.fault {
+			t.Errorf("%q: %q, want %q", tt.text, found, tt.fault)
+		}
+	}
+}
+
 func TestMarshalRefuses(t *testing.T) {
 	if _, err := testEnvelope(t).Marshal(); err == nil {
 		t.Error("an envelope without Size")
@@ -95,6 +144,19 @@ func TestMarshalRefuses(t *testing.T) {
 		if _, err := New(Path{}, []Path{bad}); err == nil {
 			t.Errorf("recipient %v", bad)
 		}
+	}
+	long := Path{Address: "b"}
+	for _, keyword := range []string{"A", "B"} { // a line may be too long, and each parameter right
+		long.Params = append(long.Params, Param{Keyword: keyword, Value: strings.Repeat("x", MaxLine/2), HasValue: true})
+	}
+	if _, err := New(Path{}, []Path{long}); err == nil {
+		t.Error("a recipient's line over the limit")
+	}
+	if _, err := New(long, []Path{{Address: "b"}}); err == nil {
+		t.Error("a sender's line over the limit")
+	}
+	if e, err := New(Path{}, []Path{{Address: "b"}, {Address: "b"}}); err != nil || len(e.Pending()) != 1 {
+		t.Errorf("one address twice: %v", err)
 	}
 	if _, err := New(Path{Address: "|x"}, []Path{{Address: "b"}}); err == nil {
 		t.Error("a dangerous sender")

@@ -10,6 +10,7 @@ import (
 )
 
 func TestReadDrop(t *testing.T) {
+	many := strings.Repeat("To: b\n", MaxRecipients+1)
 	for _, tt := range []struct {
 		name, in   string
 		sender, to string // to: separated by blanks
@@ -30,6 +31,8 @@ func TestReadDrop(t *testing.T) {
 		{"resent", "From: a\nTo: b\nResent-From: r\nResent-To: s\n\n", "r", "s", "From: a\nTo: b\nResent-From: r\nResent-To: s\n\n", ""},
 		{"resent sender", "From: a\nResent-From: r\nResent-Sender: q\nResent-Cc: s\n\n", "q", "s", "From: a\nResent-From: r\nResent-Sender: q\nResent-Cc: s\n\n", ""},
 		{"not resent", "From: a\nTo: b\nResent-From: r\n\n", "a", "b", "From: a\nTo: b\nResent-From: r\n\n", ""},
+		{"odd names", "From: a\nTo: b\n!~: x\n\n", "a", "b", "From: a\nTo: b\n!~: x\n\n", ""},
+		{"one recipient many times", "From: a\n" + many + "\n", "a", "b", "From: a\n" + many + "\n", ""},
 		{"folded", "From: a\nTo: \"x\n y\" <b@\n\tc>\n\n", "a", "b@c", "From: a\nTo: \"x\n y\" <b@\n\tc>\n\n", ""},
 		{"body without LF", "From: a\nTo: b\n\nx\ny", "a", "b", "From: a\nTo: b\n\n", "x\ny\n"},
 		{"CR LF", "From: a\r\nTo: b\r\n\r\nx\r\n\r\ny", "a", "b", "From: a\nTo: b\n\n", "x\n\ny\n"},
@@ -40,6 +43,9 @@ func TestReadDrop(t *testing.T) {
 		{"no sender", "To: b\n\n", "", "", "", "fails"},
 		{"no recipient", "From: a\nTo: x:;\n\n", "", "", "", "fails"},
 		{"empty sender", "Sender:\nFrom: a\nTo: b\n\n", "", "", "", "fails"},
+		{"null sender elsewhere", "Sender: <>\nFrom: a\nTo: b\n\n", "", "", "", "fails"},
+		{"empty sender, then another", "Sender:\nSender: a\nTo: b\n\n", "", "", "", "fails"},
+		{"bad sender after a good one", "Sender: a, b c\nFrom: z\nTo: b\n\n", "", "", "", "fails"},
 		{"bad sender", "Sender: a b\nFrom: a\nTo: b\n\n", "", "", "", "fails"},
 		{"bad recipient", "From: a\nTo: b\nCc: a b\n\n", "", "", "", "fails"},
 		{"no name", "From: a\n: x\nTo: b\n\n", "", "", "", "fails"},
@@ -97,6 +103,8 @@ func TestDropFaultPlaces(t *testing.T) {
 		"From: a\nTo: b\n\nxy\x00\n":      "line 4, column 3: NUL",
 		"From: a\r\nTo: b\r\n\r\nx\r":     "line 4, column 2: CR without LF",
 		"From: a\r\nTo: b\r\n\r\nx\r\r\n": "line 4, column 2: CR without LF",
+		"Sender:\nTo: b\nSender: a\n\n":   "line 1, column 1: no address of a sender",
+		"From: a\nTo: b c\nTo: d e\n\n":   "line 2, column 1: " + errTwoWords.Error(),
 	} {
 		for _, how := range []func(io.Reader) io.Reader{whole, iotest.OneByteReader, iotest.HalfReader} {
 			if _, _, err := ReadDrop(how(strings.NewReader(text)), io.Discard, Missing{}); err == nil || err.Error() != want {
@@ -140,6 +148,19 @@ func TestDropHeaderTrouble(t *testing.T) {
 			t.Errorf("writing %d octets: %v", n, err)
 		}
 	}
+	add := Missing{Date: time.Date(2026, 11, 3, 21, 4, 13, 0, time.UTC), MessageID: "id@host"}
+	for _, text := range []string{text, "From: a\nTo: b", "From: a\nTo: b\n\nx"} {
+		var out strings.Builder
+		if _, _, err := ReadDrop(strings.NewReader(text), &out, add); err != nil {
+			t.Fatal(err)
+		}
+		for n := range out.Len() {
+			w := &fullWriter{left: n}
+			if _, _, err := ReadDrop(strings.NewReader(text), w, add); !errors.Is(err, io.ErrShortWrite) || errors.As(err, &bad) {
+				t.Errorf("writing %d octets of %q: %v", n, out.String(), err)
+			}
+		}
+	}
 	r = iotest.TimeoutReader(iotest.OneByteReader(strings.NewReader(text)))
 	if _, err := Read(r); !errors.Is(err, iotest.ErrTimeout) || errors.As(err, &bad) {
 		t.Errorf("reading an envelope: %v", err)
@@ -154,4 +175,16 @@ func (w *fullWriter) Write(p []byte) (int, error) {
 		return 0, io.ErrShortWrite
 	}
 	return len(p), nil
+}
+
+// A reader may return the last octets and the end at once. A fault in these
+// octets comes next, not the end.
+func TestFaultAtTheEnd(t *testing.T) {
+	for _, text := range []string{"a\r\nb\r", "a\nb\x00", "a\nb\r\n"} {
+		lines := &lineReader{r: iotest.DataErrReader(strings.NewReader(text)), line: 1}
+		var bad *ParseError
+		if _, err := io.ReadAll(lines); !errors.As(err, &bad) {
+			t.Errorf("%q: %v, want a ParseError", text, err)
+		}
+	}
 }

@@ -45,11 +45,14 @@ func TestCheckID(t *testing.T) {
 			t.Errorf("CheckID(%q): %#v is not a full IDError", tt.id, err)
 		}
 	}
+	if err := CheckID("a/.eml"); err == nil || !strings.HasSuffix(err.Error(), `octet 2, "/", is not allowed`) {
+		t.Errorf("%v", err)
+	}
 }
 
 func TestNewID(t *testing.T) {
 	now := time.Date(2026, 11, 23, 21, 4, 13, 123456789, time.FixedZone("", 3600))
-	seen := map[string]bool{}
+	seen, ends := map[string]bool{}, map[string]bool{}
 	for range 1000 {
 		id := NewID(now)
 		if err := CheckID(id); err != nil {
@@ -63,6 +66,10 @@ func TestNewID(t *testing.T) {
 			t.Fatalf("%q twice", id)
 		}
 		seen[id] = true
+		ends[random[13:]] = true
+	}
+	if len(ends) < 100 {
+		t.Errorf("1000 ids have %d endings: the last bits are not random", len(ends))
 	}
 	if a, b := NewID(now), NewID(now.Add(time.Microsecond)); a >= b {
 		t.Errorf("%q does not sort before the later %q", a, b)

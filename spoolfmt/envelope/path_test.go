@@ -188,6 +188,18 @@ func TestKnownParams(t *testing.T) {
 }
 
 // What is put together must not be read as something else.
+func TestXtext(t *testing.T) {
+	for s, want := range map[string]bool{
+		"!~": true, "+00+99+AA+FF": true, strings.Repeat("x", 12): true,
+		"": false, " ": false, "\x7f": false, "a=b": false, "\u00e4": false, strings.Repeat("x", 13): false,
+		"+": false, "+A": false, "+G0": false, "+0G": false, "+@0": false, "+0@": false, "+/0": false, "+:0": false, "+a0": false,
+	} {
+		if got := isXtext(s, 12); got != want {
+			t.Errorf("isXtext(%q) = %v", s, got)
+		}
+	}
+}
+
 func TestNewInjection(t *testing.T) {
 	good := []Path{{Address: "a@b"}}
 	for _, p := range []Path{
