@@ -2,6 +2,7 @@ package envelope
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"testing"
@@ -10,7 +11,7 @@ import (
 )
 
 func TestReadDrop(t *testing.T) {
-	many := strings.Repeat("To: b\n", MaxRecipients+1)
+	many := strings.Repeat("To: b\nTo: c\n", MaxRecipients)
 	for _, tt := range []struct {
 		name, in   string
 		sender, to string // to: separated by blanks
@@ -32,7 +33,7 @@ func TestReadDrop(t *testing.T) {
 		{"resent sender", "From: a\nResent-From: r\nResent-Sender: q\nResent-Cc: s\n\n", "q", "s", "From: a\nResent-From: r\nResent-Sender: q\nResent-Cc: s\n\n", ""},
 		{"not resent", "From: a\nTo: b\nResent-From: r\n\n", "a", "b", "From: a\nTo: b\nResent-From: r\n\n", ""},
 		{"odd names", "From: a\nTo: b\n!~: x\n\n", "a", "b", "From: a\nTo: b\n!~: x\n\n", ""},
-		{"one recipient many times", "From: a\n" + many + "\n", "a", "b", "From: a\n" + many + "\n", ""},
+		{"two recipients many times", "From: a\n" + many + "\n", "a", "b c", "From: a\n" + many + "\n", ""},
 		{"folded", "From: a\nTo: \"x\n y\" <b@\n\tc>\n\n", "a", "b@c", "From: a\nTo: \"x\n y\" <b@\n\tc>\n\n", ""},
 		{"body without LF", "From: a\nTo: b\n\nx\ny", "a", "b", "From: a\nTo: b\n\n", "x\ny\n"},
 		{"CR LF", "From: a\r\nTo: b\r\n\r\nx\r\n\r\ny", "a", "b", "From: a\nTo: b\n\n", "x\n\ny\n"},
@@ -60,6 +61,7 @@ func TestReadDrop(t *testing.T) {
 		{"CR LF, then LF at the end", "From: a\r\nTo: b\r\n\r\nx\n", "", "", "", "fails"},
 		{"CR at the end", "From: a\r\nTo: b\r\n\r\nx\r", "", "", "", "fails"},
 		{"CR in the body", "From: a\nTo: b\n\nx\ry\n", "", "", "", "fails"},
+		{"CR begins a line", "From: a\r\nTo: b\r\n\r\n\rx\r\n", "", "", "", "fails"},
 		{"CR alone", "From: a\r\nTo: b\r\n\r\nx\ry\r\n", "", "", "", "fails"},
 		{"two CR", "From: a\r\nTo: b\r\n\r\nx\r\r\n", "", "", "", "fails"},
 		{"NUL in the body", "From: a\nTo: b\n\n\x00\n", "", "", "", "fails"},
@@ -106,7 +108,7 @@ func TestDropFaultPlaces(t *testing.T) {
 		"Sender:\nTo: b\nSender: a\n\n":   "line 1, column 1: no address of a sender",
 		"From: a\nTo: b c\nTo: d e\n\n":   "line 2, column 1: " + errTwoWords.Error(),
 	} {
-		for _, how := range []func(io.Reader) io.Reader{whole, iotest.OneByteReader, iotest.HalfReader} {
+		for _, how := range []func(io.Reader) io.Reader{whole, iotest.OneByteReader, iotest.HalfReader, iotest.DataErrReader} {
 			if _, _, err := ReadDrop(how(strings.NewReader(text)), io.Discard, Missing{}); err == nil || err.Error() != want {
 				t.Errorf("%q: %v, want %s", text, err, want)
 			}
@@ -185,6 +187,40 @@ func TestFaultAtTheEnd(t *testing.T) {
 		var bad *ParseError
 		if _, err := io.ReadAll(lines); !errors.As(err, &bad) {
 			t.Errorf("%q: %v, want a ParseError", text, err)
+		}
+	}
+	lines := &lineReader{r: new(troubled), line: 1}
+	if got, err := io.ReadAll(lines); string(got) != "x" || !errors.Is(err, io.ErrClosedPipe) {
+		t.Errorf("%q, %v: the reader's error is lost", got, err)
+	}
+}
+
+// troubled returns an octet and an error once, then the end.
+type troubled struct{ was bool }
+
+func (r *troubled) Read(p []byte) (int, error) {
+	if r.was {
+		return 0, io.EOF
+	}
+	r.was = true
+	return copy(p, "x"), io.ErrClosedPipe
+}
+
+// All fields that name recipients count together.
+func TestDropRecipients(t *testing.T) {
+	for n := range 2 {
+		var b strings.Builder
+		b.WriteString("From: a\nCc: extra\n")
+		for i := range MaxRecipients - 1 + n {
+			fmt.Fprintf(&b, "To: b%d\n", i)
+		}
+		_, to, err := ReadDrop(strings.NewReader(b.String()), io.Discard, Missing{})
+		var bad *ParseError
+		switch {
+		case n == 0 && (err != nil || len(to) != MaxRecipients):
+			t.Errorf("%d recipients: %v", len(to), err)
+		case n == 1 && !errors.As(err, &bad):
+			t.Errorf("one recipient too many: %v", err)
 		}
 	}
 }

@@ -49,7 +49,7 @@ func (t *lineReader) fail(at int, err error) {
 // up to a fault.
 func (t *lineReader) convert(p []byte) int {
 	out := p[:0]
-	for len(p) > 0 && t.fault == nil {
+	for len(p) > 0 {
 		line, rest, ends := bytes.Cut(p, []byte{'\n'})
 		text, err := t.check(line, ends)
 		if err != nil {
