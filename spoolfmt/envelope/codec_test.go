@@ -13,16 +13,44 @@ import (
 )
 
 func TestParseErrorPlaces(t *testing.T) {
+	const at = "2026-11-23T20:04:13Z"
 	for text, want := range map[string]string{
 		"Spool-Format: 1\nSender: <a b@x>\n":   `line 2, column 11: Sender: address "a b@x": ' ' in the local part at octet 2`,
 		"Spool-Format: 1\nHelo: a\x01b\n":      `line 2, column 8: control character or invalid UTF-8: "\x01"`,
 		"Spool-Format: 1\nX Y: z\n":            `line 2, column 2: bad field name "X Y"`,
 		"Spool-Format: 1\nSender: <> RET=NO\n": `line 2, column 9: Sender: bad value of parameter RET: "NO"`,
+
+		"Spool-Format: 2\n":                               `line 1, column 15: Spool-Format "2" is not 1, the only version known here`,
+		"X: 1\n":                                          `line 1, column 1: an envelope begins with "Spool-Format: 1"`,
+		"Spool-Format 1\n":                                `line 1, column 1: expected NAME: VALUE, got "Spool-Format 1"`,
+		"Spool-Format:1\n":                                `line 1, column 14: no space after the colon`,
+		"Spool-Format: 1\n":                               `line 2, column 1: the empty line that ends an envelope is missing`,
+		"Spool-Format: 1\nSize: 1":                        `line 2, column 8: the last line has no LF`,
+		"Spool-Format: 1\nDelivered: <b>x\n":              `line 2, column 15: Delivered: no time after the address`,
+		"Spool-Format: 1\nDelivered: b\n":                 `line 2, column 12: Delivered: no "<" before the address`,
+		"Spool-Format: 1\nDelivered: <b> soon\n":          `line 2, column 16: Delivered: not a time in UTC: "soon"`,
+		"Spool-Format: 1\nFailed: <b> " + at + "\n":       `line 2, column 33: Failed: no text after the time and one space`,
+		"Spool-Format: 1\nDelivered: <b> " + at + "  x\n": `line 2, column 36: Delivered: no text after the time and one space`,
+		"Spool-Format: 1\nFailed: <b> " + at + " " + strings.Repeat("x", MaxOutcomeText+1) + "\n": `line 2, column 290: Failed: text of more than 256 octets`,
+		"Spool-Format: 1\nX: " + strings.Repeat("x", MaxLine-3) + "\n":                            `line 2, column 4096: line of more than 4096 octets`,
+		"Spool-Format: 1\nX: " + strings.Repeat("x", MaxLine-3):                                   `line 2, column 4096: line of more than 4096 octets`,
+		"Spool-Format: 1\n\n":                             `line 2, column 1: no Sender field`,
+		"Spool-Format: 1\nSender: <>\n\n":                 `line 3, column 1: no Recipient field`,
+		"Spool-Format: 1\nSender: <>\nRecipient: <b>\n\n": `line 4, column 1: no Size field`,
+		"Spool-Format: 1\n\nx":                            `line 3, column 1: text after the empty line`,
+		"Spool-Format: 1\nSender: <>\nFailed: <b> " + at + " no\nSize: 1\nRecipient: <c>\n\n": `line 3, column 1: outcome of <b>, which is no recipient`,
+		"Spool-Format: 1\nRecipient: <b> X=\x7f\n":                                            `line 2, column 18: control character or invalid UTF-8: "\x7f"`,
+		"Spool-Format: 1\nRecipient: <b>x\n":                                                  `line 2, column 15: Recipient: expected a space or the end of the line, got "x"`,
+		"Spool-Format: 1\nRecipient: <b> A=1 =2\n":                                            `line 2, column 20: Recipient: empty parameter`,
+		"Spool-Format: 1\nRecipient: <>\n":                                                    `line 2, column 12: Recipient: <> is not a recipient`,
 	} {
 		_, err := Parse([]byte(text))
 		if err == nil || err.Error() != want {
-			t.Errorf("%q: %v, want %s", text, err, want)
+			t.Errorf("%.100q: %v, want %s", text, err, want)
 		}
+	}
+	if _, err := Parse([]byte("Spool-Format: 1\n\n")); !errors.Is(err, errNoSender) {
+		t.Errorf("%v does not wrap its reason", err)
 	}
 }
 
