@@ -848,6 +848,24 @@ func TestTrouble(t *testing.T) {
 	}
 }
 
+// TestStaleLock: NFS answers a lock with ESTALE where another machine has removed the file. That is trouble only while the
+// name is there.
+func TestStaleLock(t *testing.T) {
+	x := newTestSpool(t)
+	id := x.feed("x\n")
+	x.sys.lock = func(int) error { return unix.ESTALE }
+	x.cannotClaim(id, unix.ESTALE)
+	x.sys.lock = func(int) error {
+		for _, kind := range []Kind{KindContent, KindEnvelope} {
+			if err := os.Remove(filepath.Join(x.Path(New), id+kind.Suffix())); err != nil {
+				t.Error(err)
+			}
+		}
+		return unix.ESTALE
+	}
+	x.cannotClaim(id, ErrBusy)
+}
+
 // TestManyDrainers lets goroutines with a spool each fight over messages: each
 // must be delivered exactly once.
 func TestManyDrainers(t *testing.T) {

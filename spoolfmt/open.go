@@ -57,6 +57,11 @@ func (s *Spool) lockVerified(f *os.File, box Box, name string) error {
 	if err == unix.EWOULDBLOCK {
 		return ErrBusy
 	}
+	if err == unix.ESTALE { // NFS: another machine may have removed it, which is no trouble
+		if _, verr := s.verified(f, box, name); verr == ErrBusy {
+			return ErrBusy
+		}
+	}
 	if err != nil {
 		return fmt.Errorf("lock %s/%s: %w", box, name, err)
 	}
