@@ -222,7 +222,7 @@ func TestCleanText(t *testing.T) {
 		want  string
 	}{
 		{"plain", 10, "plain"}, {" a\tb\r\n ", 10, "a?b??"}, {"\xff\u0085x", 10, "??x"}, {"ääää", 5, "ää"},
-		{"abc  def", 4, "abc"}, {"", 5, ""}, {strings.Repeat("x", 100), 7, "xxxxxxx"},
+		{"abc", 3, "abc"}, {"\u00e4", 1, ""}, {"abc  def", 4, "abc"}, {"", 5, ""}, {strings.Repeat("x", 100), 7, "xxxxxxx"},
 	} {
 		got := CleanText(tt.in, tt.limit)
 		if got != tt.want {
