@@ -41,8 +41,8 @@ func linked(st *unix.Stat_t) bool { return st.Ino != 0 && st.Nlink > 1 }
 func same(a, b *unix.Stat_t) bool { return a.Ino != 0 && b.Ino != 0 && sameFile(a, b) }
 
 // olderNames removes the older names of a message in new or cur, whose lock is
-// held. It tells whether a message in cur is in bad too: it was set aside, and
-// only the end of that is missing. ErrBusy: it is in cur under the same lock. Of
+// held. It tells whether the message is in bad too: it was set aside, and only the
+// end of that is missing, or a requeue was cut short. ErrBusy: it is in cur under the same lock. Of
 // two names, the one that may go is looked at first.
 func (s *Spool) olderNames(box Box, id string) (aside bool, err error) {
 	here, err := s.filesIn(box, id)
@@ -97,7 +97,7 @@ func (s *Spool) olderInBad(box Box, id, name string) (aside bool, err error) {
 	switch {
 	case !content && !env:
 		return false, nil
-	case box == Cur && bad.whole():
+	case bad.whole() && (box == Cur || here.content.Ino == 0):
 		return true, nil
 	case box == New && here.env.Ino == 0 && bad.env.Ino != 0:
 		return false, nil // a requeue that was cut short, for the next one
