@@ -164,7 +164,7 @@ func TestNFS(t *testing.T) {
 func (n *nfs) compare(version, kind string) (row string) {
 	t := n.t
 	t.Helper()
-	acked, taken := map[string]bool{}, map[string]int{}
+	acked, taken, alone := map[string]bool{}, map[string]int{}, map[string]bool{}
 	kills := 0
 	for _, c := range n.clients {
 		for line := range strings.Lines(c.process.Log()) {
@@ -181,6 +181,8 @@ func (n *nfs) compare(version, kind string) (row string) {
 				t.Errorf("%s came with another content", words[2])
 			case "kills":
 				kills++
+			case "alone":
+				alone[words[2]] = true
 			case "orderly":
 				t.Error("a smapd that was to be killed ended in an orderly way")
 			case "failed":
@@ -199,6 +201,9 @@ func (n *nfs) compare(version, kind string) (row string) {
 		again += times - 1
 	}
 	row = fmt.Sprintf("| NFS %s, %s spool | excludes | refused | %d accepted, %d lost, %d delivered again, %d kills |", version, kind, len(acked), lost, again, kills)
+	if len(alone) > 0 {
+		row = fmt.Sprintf("%s, %d envelopes left alone |", strings.TrimSuffix(row, " |"), len(alone))
+	}
 	t.Log(row)
 	// Each event interrupts at most the deliveries that one smapd has at a time.
 	if most := (kills + 4) * 4; again > most {
