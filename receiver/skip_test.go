@@ -39,6 +39,8 @@ func TestRefusedWithoutEnd(t *testing.T) {
 		"Subject: x\r\n\r\ntext\n.\r\n":     2 * time.Second,
 		"Subject: x\r\n\r\ntext\r\n.\n":     2 * time.Second,
 		"Subject: x\r\r.\r":                 2 * time.Second,
+		"x\r.\r":                            2 * time.Second,
+		"x\n.\n":                            2 * time.Second,
 		"Subject: x\n\ntext":                6 * time.Second,
 		"Subject: x\x00\r\n":                6 * time.Minute,
 		"Subject: x\n\ntext\n.\nNOOP\r\n.x": 6 * time.Second,
