@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -150,16 +151,17 @@ func TestDropHeaderTrouble(t *testing.T) {
 			t.Errorf("writing %d octets: %v", n, err)
 		}
 	}
-	add := Missing{Date: time.Date(2026, 11, 3, 21, 4, 13, 0, time.UTC), MessageID: "id@host"}
-	for _, text := range []string{text, "From: a\nTo: b", "From: a\nTo: b\n\nx"} {
-		var out strings.Builder
-		if _, _, err := ReadDrop(strings.NewReader(text), &out, add); err != nil {
-			t.Fatal(err)
-		}
-		for n := range out.Len() {
-			w := &fullWriter{left: n}
-			if _, _, err := ReadDrop(strings.NewReader(text), w, add); !errors.Is(err, io.ErrShortWrite) || errors.As(err, &bad) {
-				t.Errorf("writing %d octets of %q: %v", n, out.String(), err)
+	for _, add := range []Missing{{}, {Date: time.Date(2026, 11, 3, 21, 4, 13, 0, time.UTC), MessageID: "id@host"}} {
+		for _, text := range []string{text, "From: a\nTo: b", "From: a\nTo: b\n\nx"} {
+			var out strings.Builder
+			if _, _, err := ReadDrop(strings.NewReader(text), &out, add); err != nil {
+				t.Fatal(err)
+			}
+			for n := range out.Len() {
+				w := &fullWriter{left: n}
+				if _, _, err := ReadDrop(strings.NewReader(text), w, add); !errors.Is(err, io.ErrShortWrite) || errors.As(err, &bad) {
+					t.Errorf("writing %d octets of %q: %v", n, out.String(), err)
+				}
 			}
 		}
 	}
@@ -169,11 +171,13 @@ func TestDropHeaderTrouble(t *testing.T) {
 	}
 }
 
-// A fullWriter has room for so many octets.
+// A fullWriter fails once, at an octet. What comes later has room again, so that
+// no later error stands for this one.
 type fullWriter struct{ left int }
 
 func (w *fullWriter) Write(p []byte) (int, error) {
 	if w.left -= len(p); w.left < 0 {
+		w.left = math.MaxInt
 		return 0, io.ErrShortWrite
 	}
 	return len(p), nil

@@ -101,6 +101,22 @@ func fullEnvelope(room int) string {
 
 // TestRoomIsEnough: whatever a drainer writes into an envelope without a spare
 // octet, the result is one that every reader accepts.
+// A feeder counts on this before it accepts a recipient.
+func TestRecipientRoom(t *testing.T) {
+	one, two := Path{Address: "a"}, Path{Address: "b@x.test", Params: []Param{{Keyword: "NOTIFY", Value: "NEVER", HasValue: true}}}
+	before, err := New(Path{}, []Path{one})
+	if err != nil {
+		t.Fatal(err)
+	}
+	after, err := New(Path{}, []Path{one, two})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := after.Room() - before.Room(); got != RecipientRoom(two) {
+		t.Errorf("a recipient takes %d octets, RecipientRoom says %d", got, RecipientRoom(two))
+	}
+}
+
 func TestRoomIsEnough(t *testing.T) {
 	e, err := Parse([]byte(fullEnvelope(MaxSize)))
 	if err != nil {
