@@ -80,7 +80,7 @@ func TestEnvelopeChanges(t *testing.T) {
 	for name, value := range map[string]string{
 		"Sender": "<x@example.com>", "Recipient": "<x@example.com>", "Size": "1", "Delivered": "x", "Spool-Format": "1",
 		"Helo": "a\nb", "Attempts": "-1", "Next-Attempt": "soon", "Bad Name": "x", "SHA256": "0", "CRC32C": "E3069283", "Requeued-At": "now", "X": strings.Repeat("y", MaxLine),
-		"Client-Name": " x",
+		"Client-Name": " x", "": "x", "1X": "x", "X\u00e4": "x",
 	} {
 		if err := e.Set(name, value); err == nil {
 			t.Errorf("Set(%q, %q) succeeded", name, value)
@@ -212,6 +212,29 @@ func TestLargestEnvelope(t *testing.T) {
 	e, err := Parse(b.Bytes())
 	if err != nil || len(e.Pending()) != 0 || len(e.Recipients()) != MaxRecipients {
 		t.Fatalf("%v", err)
+	}
+}
+
+func TestBadText(t *testing.T) {
+	for text, want := range map[string]int{
+		"": -1, " ~": -1, "\u00a0": -1, "\ufffd": -1, "\U0010ffff": -1,
+		"\x1f": 0, "a\x7f": 1, "\x80": 0, "\xbf": 0, "a\xff": 1, "\u0080": 0, "\u009f": 0, "\u00e4\xe4": 2, "\xed\xa0\x80": 0,
+	} {
+		if got := badText(text); got != want {
+			t.Errorf("badText(%q) = %d, want %d", text, got, want)
+		}
+	}
+}
+
+func TestCutReason(t *testing.T) {
+	raw := []byte("no envelope\n")
+	at := time.Date(2026, 11, 23, 20, 4, 13, 0, time.UTC)
+	reason, rest := CutReason(PrependReason(raw, SetAsideValue(at, "bad")))
+	if reason != "bad" || string(rest) != string(raw) {
+		t.Errorf("%q, %q", reason, rest)
+	}
+	if reason, rest = CutReason(raw); reason != "" || string(rest) != string(raw) {
+		t.Errorf("%q, %q", reason, rest)
 	}
 }
 

@@ -68,7 +68,6 @@ func isXtext(s string, most int) bool {
 			if i+2 >= len(s) || !isHex(s[i+1]) || !isHex(s[i+2]) {
 				return false
 			}
-			i += 2
 		case c < 33 || c > 126 || c == '=':
 			return false
 		}
@@ -95,8 +94,8 @@ func isNotify(s string) bool {
 
 // isORCPT is atom ";" xtext; RFC 6533's utf-8-address goes beyond ASCII.
 func isORCPT(s string) bool {
-	kind, address, ok := strings.Cut(s, ";")
-	if !ok || kind == "" || len(s) > 500 {
+	kind, address, _ := strings.Cut(s, ";")
+	if kind == "" || len(s) > 500 {
 		return false
 	}
 	for i := 0; i < len(kind); i++ {

@@ -129,6 +129,7 @@ func pathEnd(value string) int {
 	return -1
 }
 
+// parseParam reads a parameter, in which there is no space.
 func parseParam(word string) (Param, error) {
 	keyword, value, has := strings.Cut(word, "=")
 	for i := 0; i < len(keyword); i++ {
@@ -139,12 +140,7 @@ func parseParam(word string) (Param, error) {
 	if keyword == "" {
 		return Param{}, errors.New("empty parameter")
 	}
-	for i := 0; i < len(value); i++ {
-		if c := value[i]; c < 33 || c == '=' || c == 127 {
-			return Param{}, fmt.Errorf("bad value of parameter %s", keyword)
-		}
-	}
-	if has && value == "" || badText(value) >= 0 {
+	if has && value == "" || strings.Contains(value, "=") || badText(value) >= 0 {
 		return Param{}, fmt.Errorf("bad value of parameter %s", keyword)
 	}
 	return Param{Keyword: keyword, Value: value, HasValue: has}, nil

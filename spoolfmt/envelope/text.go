@@ -48,7 +48,7 @@ func CleanText(s string, limit int) string {
 	}
 	t := strings.Trim(b.String(), " ")
 	if len(t) > limit {
-		for limit > 0 && !utf8.RuneStart(t[limit]) {
+		for !utf8.RuneStart(t[limit]) {
 			limit--
 		}
 		t = strings.TrimRight(t[:limit], " ")
