@@ -148,9 +148,7 @@ func (c *content) ended() bool {
 // check counts the Received fields of the header.
 func (c *content) check(out []byte) {
 	for line := range bytes.Lines(out) {
-		if !c.body {
-			copy(c.lineStart[min(c.line, len(c.lineStart)):], line)
-		}
+		copy(c.lineStart[min(c.line, len(c.lineStart)):], line)
 		c.line += len(line)
 		if line[len(line)-1] == '\n' {
 			c.endLine()
@@ -163,7 +161,7 @@ func (c *content) endLine() {
 	case c.body:
 	case c.line == 1:
 		c.body = true
-	case c.line >= len(c.lineStart) && strings.EqualFold(string(c.lineStart[:]), "Received:"):
+	case strings.EqualFold(string(c.lineStart[:]), "Received:"):
 		c.received++
 		if c.received > maxReceived {
 			c.fail(replyLoop)

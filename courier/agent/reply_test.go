@@ -3,6 +3,7 @@ package agent
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"crypto/tls"
 	"net"
 	"strings"
@@ -161,5 +162,20 @@ func TestVerified(t *testing.T) {
 		ours.Close()
 		<-done
 		theirs.Close()
+	}
+}
+
+// A connection whose server refuses RSET is not used again: what it remembers of
+// the last message is unknown.
+func TestResetRefused(t *testing.T) {
+	a := scripted(t, ehlo()+"C: MAIL\nS: 250 ok\nC: RCPT\nS: 550 5.1.1 no\nC: RSET\nS: 500 what\nWAIT\n",
+		ehlo()+"C: MAIL\nS: 250 ok\nC: RCPT\nS: 250 ok\nC: DATA\nS: 354 go\nC: x\nC: .\nS: 250 ok\n")
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	if r, _ := a.Deliver(t.Context(), job(t, "x\n", "b@x.test")); len(r) != 1 || r[0].Outcome != Failed {
+		t.Errorf("%+v", r)
+	}
+	if r, err := a.Deliver(ctx, job(t, "x\n", "c@x.test")); err != nil || r[0].Outcome != Delivered {
+		t.Errorf("%+v %v", r, err)
 	}
 }
