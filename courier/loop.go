@@ -53,6 +53,7 @@ func (l *loop) beside(work func() func(now time.Time)) {
 		go func() {
 			for ok := true; ok; work, ok = <-l.works {
 				then := work()
+				work = nil // or it would be kept until the next
 				l.inbox <- func(now time.Time) {
 					l.out--
 					then(now)

@@ -3,6 +3,7 @@ package courier
 import (
 	"context"
 	"log/slog"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -140,4 +141,29 @@ func TestBusyOnce(t *testing.T) {
 	if log.count("msg=busy") != 2 {
 		t.Error(log)
 	}
+}
+
+// TestBesideForgets: a goroutine that waits for work does not keep what it did last.
+func TestBesideForgets(t *testing.T) {
+	l := idleLoop(t)
+	defer close(l.works)
+	freed := make(chan bool)
+	func() {
+		message := new([1 << 20]byte)
+		runtime.AddCleanup(message, func(ended chan bool) { close(ended) }, freed)
+		l.beside(func() func(time.Time) {
+			message[0]++
+			return func(time.Time) {}
+		})
+	}()
+	(<-l.inbox)(time.Now())
+	for range 1000 {
+		runtime.GC()
+		select {
+		case <-freed:
+			return
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+	t.Error("it is kept")
 }

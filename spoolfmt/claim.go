@@ -242,7 +242,7 @@ func (c *Claim) recover() error {
 		err := s.removeOdd(Cur, done)
 		if err == nil {
 			s.log.Warn(eventRecovered, "file", "cur/"+done, "what", "removed: it does not fit the content")
-			return ErrBusy
+			return c.recover()
 		}
 		if !notEmpty(err) { // else it stays, and counts as none
 			return fmt.Errorf("cur/%s: %w", done, err)

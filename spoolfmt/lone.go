@@ -75,10 +75,8 @@ func (s *Spool) takeLone(box Box, id string, atOnce bool) (*Claim, error) {
 // looks follow the content's way, and the envelope, which goes first, is last.
 // odd: something else has the content's name.
 func (s *Spool) alone(box Box, id string, env *unix.Stat_t) (odd bool, err error) {
-	if box == Cur {
-		if building, err := s.exists(Cur, id+KindDrop.Suffix()); err != nil || building {
-			return false, cmp.Or(err, ErrBusy) // as in recover
-		}
+	if building, err := s.exists(Cur, id+KindDrop.Suffix()); err != nil || building {
+		return false, cmp.Or(err, ErrBusy) // as in recover
 	}
 	for _, b := range []Box{New, Cur} {
 		near, err := s.statIfThere(b, id+KindContent.Suffix())
@@ -122,7 +120,10 @@ func (c *Claim) lockLone(st *unix.Stat_t) error {
 	if err != nil || !aside {
 		return err
 	}
-	return cmp.Or(errors.Join(s.syncBoxes(Bad), c.removeLone()), ErrGone)
+	if err := s.syncBoxes(Bad); err != nil {
+		return err
+	}
+	return cmp.Or(c.removeLone(), ErrGone)
 }
 
 // removeLone ends a message that consists of an envelope alone.
@@ -184,6 +185,9 @@ func (c *Claim) moveOddFile(name string) error {
 func (s *Spool) oddAside(box Box, id string, kind Kind) error {
 	name := id + kind.Suffix()
 	_, err := s.intoBad(id, func(free string) error {
+		if st, err := s.lstat(box, name); err != nil || isRegular(&st) {
+			return cmp.Or(err, ErrBusy) // another drainer was quicker
+		}
 		return s.sys.move(s.dirs[box], name, s.dirs[Bad], free+kind.Suffix())
 	})
 	if err := ignoreNotExist(err); err != nil {

@@ -320,3 +320,46 @@ func TestLoneOwners(t *testing.T) {
 		}
 	}
 }
+
+// TestLoneNeedsTheSync: an envelope whose message is in bad stays until that is durable.
+func TestLoneNeedsTheSync(t *testing.T) {
+	x := newTestSpool(t)
+	x.put("cur/m.envelope", envelopeText(2))
+	x.put("bad/m.eml", "x\n")
+	if err := os.Link(filepath.Join(x.dir, "cur/m.envelope"), filepath.Join(x.dir, "bad/m.envelope")); err != nil {
+		t.Fatal(err)
+	}
+	fsync := x.sys.fsync
+	x.sys.fsync = func(fd int) error {
+		if fd == x.dirs[Bad] {
+			return unix.EIO
+		}
+		return fsync(fd)
+	}
+	if c, err := x.takeLone(Cur, "m", true); !errors.Is(err, unix.EIO) {
+		t.Fatalf("claim %v, error %v", c, err)
+	}
+	x.has("cur/m.envelope", "bad/m.eml", "bad/m.envelope")
+}
+
+// TestOddIsLookedAtAgain: what was no regular file a moment ago may be a message now, which
+// another drainer has.
+func TestOddIsLookedAtAgain(t *testing.T) {
+	x := newTestSpool(t)
+	x.put("cur/m.eml", "x\n")
+	if err := x.oddAside(Cur, "m", KindContent); !errors.Is(err, ErrBusy) {
+		t.Error(err)
+	}
+	x.has("cur/m.eml")
+}
+
+// TestLoneBesideDrop: an envelope in new that has the id of a drop in cur waits for it.
+func TestLoneBesideDrop(t *testing.T) {
+	x := newTestSpool(t)
+	x.put("new/m.envelope", envelopeText(2))
+	x.put("cur/m.mail", testMail)
+	if _, err := x.takeLone(New, "m", true); !errors.Is(err, ErrBusy) {
+		t.Error(err)
+	}
+	x.has("new/m.envelope", "cur/m.mail")
+}

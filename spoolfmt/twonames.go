@@ -38,7 +38,9 @@ func (s *Spool) filesIn(box Box, id string) (f files, err error) {
 
 func linked(st *unix.Stat_t) bool { return st.Ino != 0 && st.Nlink > 1 }
 
-func same(a, b *unix.Stat_t) bool { return a.Ino != 0 && b.Ino != 0 && sameFile(a, b) }
+// same tells whether two names have one file. What is no regular file is not compared:
+// SPOOL-FORMAT.md, 10.4.
+func same(a, b *unix.Stat_t) bool { return isRegular(a) && isRegular(b) && sameFile(a, b) }
 
 // olderNames removes the older names of a message in new or cur, whose lock is
 // held. It tells whether the message is in bad too: it was set aside, and only the
@@ -97,7 +99,8 @@ func (s *Spool) olderInBad(box Box, id, name string) (aside bool, err error) {
 	switch {
 	case !content && !env:
 		return false, nil
-	case bad.whole() && (box == Cur || here.content.Ino == 0):
+	case bad.whole() && box == New && here.content.Ino == 0,
+		bad.whole() && box == Cur && (env || here.either().Ino == 0):
 		return true, nil
 	case box == New && here.env.Ino == 0 && bad.env.Ino != 0:
 		return false, nil // a requeue that was cut short, for the next one

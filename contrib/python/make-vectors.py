@@ -598,6 +598,8 @@ def name_trees():
     tree('requeue-envelope', 'a requeue, and the envelope has its old name in bad', [C, E, twin('bad/m.envelope', 'new/m.envelope')], [], [GOT])
     for box in ('new', 'cur'):
         tree(f'{box}-content-bad', 'a content alone, whose move to bad was cut short', [f(f'{box}/m.eml', hours=37), twin('bad/m.eml', f'{box}/m.eml')], [f('bad/m.eml')], minutes=2)
+    tree('leaving-content-reason', 'LEAVING: a content in bad beside an envelope that is not its own is no decision',
+         [CC, CE, twin('bad/m.eml', 'cur/m.eml'), f('bad/m.envelope', f'Set-Aside: {TIME} x\n')], ['bad/m.envelope'], [GOT])
     tree('alone-new-bad-whole', 'ALONE, and the message is in bad too: a power cut took back half a requeue',
          [f('new/m.envelope', ENV, hours=37), twin('bad/m.envelope', 'new/m.envelope'), f('bad/m.eml')], ASIDE, minutes=2)
     tree('alone-names', 'ALONE, in new and cur', [f('cur/m.envelope', ENV, hours=37), twin('new/m.envelope', 'cur/m.envelope')], ['bad/m.envelope'], minutes=2)

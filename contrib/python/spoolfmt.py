@@ -756,7 +756,7 @@ class Spool:
             if not any(self.has('bad', name + s) for s in SUFFIXES):
                 return False
             ours = [x for x, mine in ((c, eml), (e, env)) if mine and same(x, mine)]
-            if ours and os.path.lexists(c) and os.path.lexists(e):
+            if ours and os.path.lexists(c) and os.path.lexists(e) and (e in ours or not (env and os.path.lexists(env))):
                 return True
             for x in ours:
                 os.unlink(x)
