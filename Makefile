@@ -11,7 +11,7 @@ VERSION  = $(shell .ci/version)
 LINK     = -s -w -X smap/netperm.defaultPath=$(TABLE) -X smap/internal/version.release=$(VERSION)
 BUILD    = $(GO) build -trimpath -ldflags='$(LINK)'
 
-.PHONY: help build test check lint cross reach coverage coverage-all unit reader test-system test-long bench fuzz model mutants proof soak guests filesystems vuln release reproducible demo install uninstall html deb clean
+.PHONY: help build test check lint cross reach coverage coverage-all unit reader test-system test-long bench fuzz model mutants mutants-auto proof soak guests filesystems vuln release reproducible demo install uninstall html deb clean
 
 help:
 	@echo 'make build        the programs, in bin/'
@@ -23,6 +23,7 @@ help:
 	@echo 'make fuzz         every fuzz target for FUZZTIME (now $(FUZZTIME))'
 	@echo 'make model        every state of the spool protocol, within bounds, and each check left out in turn'
 	@echo 'make mutants      changes that break spoolfmt and the dot reader: the tests must notice'
+	@echo 'make mutants-auto the same by rule, with gremlins, for code that strangers reach: hours'
 	@echo 'make proof        as root: the model, mutants, many crash states, every fault, cuts of file systems; see PROOF.md'
 	@echo 'make soak         as root: an hour of mixed load, kills and reloads; SOAK=5m is shorter'
 	@echo 'make guests       as root: other kernels and machines under QEMU, every flush of five file systems; hours'
@@ -98,6 +99,10 @@ model:
 
 mutants:
 	$(GO) run ./internal/tools/mutants
+
+mutants-auto:
+	@command -v gremlins >/dev/null || { echo 'first: go install github.com/go-gremlins/gremlins/cmd/gremlins@latest'; exit 69; }
+	for p in spoolfmt/envelope receiver courier/agent; do gremlins unleash --workers 1 --timeout-coefficient 10 ./$$p || exit; done
 
 proof: build model mutants reproducible
 	@.ci/need root strace

@@ -265,6 +265,9 @@ func TestDropHeaderLimit(t *testing.T) {
 	if read("From: a\nTo: b\nX: "+strings.Repeat("y", MaxDropHeader)+"\n\n") == nil {
 		t.Error("a header over the limit")
 	}
+	if read("From: a\nTo: b\n"+strings.Repeat("X: y\n", MaxDropHeader/len("X: y\n"))+"\n") == nil {
+		t.Error("a header of short lines over the limit")
+	}
 	many := "From: a\nTo: b"
 	for n := range MaxRecipients {
 		many += fmt.Sprintf(",r%d", n)
