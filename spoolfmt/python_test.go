@@ -2,6 +2,7 @@ package spoolfmt_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -98,3 +99,126 @@ func TestPythonLeavesForeignEnvelopes(t *testing.T) {
 		}
 	}
 }
+
+// TestPythonGoesOn: trouble with one message ends no pass of the other
+// implementation. The message after it is delivered.
+func TestPythonGoesOn(t *testing.T) {
+	const head = "Spool-Format: 1\nSender: <a@example.com>\nRecipient: <b@example.org>\n"
+	const failed = head + "Recipient: <c@example.org>\nSize: 2\nFailed: <c@example.org> 2026-11-23T20:04:13Z x\n\n"
+	full := []string{"bad/m.eml"}
+	for n := 1; n < 1000; n++ {
+		full = append(full, fmt.Sprintf("bad/m.%d.eml", n))
+	}
+	for _, test := range []struct {
+		name, envelope string
+		taken          []string
+		fault          string // what the agent does with the message m
+		file, want     string // what is left of it
+	}{
+		{"envelope gone", head + "Size: 2\n\n", nil, "rm cur/m.envelope", "cur/m.eml", "m\n"},
+		{"envelope replaced", failed, nil, "echo other >tmp/e; mv tmp/e cur/m.envelope", "cur/m.envelope", "other\n"},
+		{"content gone", head + "Size: 2\n\n", nil, "rm cur/m.eml", "", ""},
+		{"bad has no free name", "malformed\n", full, "", "cur/m.eml", "m\n"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			_, dir := openSpool(t)
+			put := func(name, text string) {
+				if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o640); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for _, name := range test.taken {
+				put(name, "")
+			}
+			put("new/m.eml", "m\n")
+			put("new/m.envelope", test.envelope)
+			put("new/next.eml", "n\n")
+			put("new/next.envelope", head+"Size: 2\n\n")
+			out := filepath.Join(t.TempDir(), "out")
+			python(t, "", "drain", dir, "sh", "-c",
+				`set -e; cd "$0"; read -r x; if [ "$x" = m ]; then eval "$1"; else echo "$x" >>"$2"; fi`, dir, test.fault, out)
+			if got, err := os.ReadFile(out); err != nil || string(got) != "n\n" {
+				t.Errorf("the next message: %q, %v", got, err)
+			}
+			if test.file == "" {
+				return
+			}
+			if got, err := os.ReadFile(filepath.Join(dir, test.file)); err != nil || !strings.HasSuffix(string(got), test.want) {
+				t.Errorf("%s: %q, %v", test.file, got, err)
+			}
+		})
+	}
+}
+
+// TestPythonMoves: what the other implementation does when a move or a link meets
+// another program, or a file system without links.
+func TestPythonMoves(t *testing.T) {
+	path, err := exec.LookPath("python3")
+	if err != nil {
+		t.Skip("needs python3; make test installs it when it can")
+	}
+	cmd := exec.Command(path, "-B", "-c", pythonMoves, t.TempDir())
+	cmd.Env = append(os.Environ(), "PYTHONPATH=../contrib/python")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+const pythonMoves = `
+import errno, os, sys
+import spoolfmt
+spool = spoolfmt.Spool(sys.argv[1])
+link, unlink = os.link, os.unlink
+
+def put(box, name, text='x\n'):
+    with open(spool.path(box, name), 'w') as f:
+        f.write(text)
+    return spool.path(box, name)
+
+def left(box):
+    names = sorted(os.listdir(spool.path(box)))
+    for name in names:
+        unlink(spool.path(box, name))
+    return names
+
+# B: the old name is gone when the move removes it.
+def gone(path):
+    if path == old:
+        change()
+    unlink(path)
+
+old, new, third = put('new', 'a'), spool.path('cur', 'a'), spool.path('new', 'b')
+change = lambda: os.rename(old, third)
+os.unlink = gone
+try:
+    spoolfmt.move(old, new)
+    sys.exit('a move that another program was faster with did not fail')
+except FileNotFoundError:
+    assert (left('new'), left('cur')) == (['b'], [])
+old, change = put('new', 'a'), lambda: unlink(old)
+spoolfmt.move(old, new)
+assert (left('new'), left('cur')) == ([], ['a'])
+os.unlink = unlink
+
+# 9.6: the system refuses a link.
+for code in (errno.EPERM, errno.EACCES, errno.EMLINK, errno.EXDEV, errno.EOPNOTSUPP, errno.EIO):
+    def refuse(a, b, **more):
+        if a == path:
+            raise OSError(code, os.strerror(code))
+        link(a, b, **more)
+    path, os.link = put('cur', 'a'), refuse
+    try:
+        spool.link_or_copy(path, spool.path('bad', 'a'))
+        copied = True
+    except OSError:
+        copied = False
+    assert (copied, left('bad'), left('tmp'), left('cur')) == ((True, ['a'], [], ['a']) if code != errno.EIO else (False, [], [], ['a'])), code
+os.link = link
+
+# 9.6: a name in bad is taken meanwhile, the content's or the envelope's.
+for taken in ('m.eml', 'm.envelope'):
+    put('cur', 'm.eml'), put('cur', 'm.envelope', 'hello\n'), put('bad', taken)
+    spool.free_in_bad = lambda ident, names=iter(('m', 'm.1')): next(names)
+    spool.set_aside('m', 'malformed')
+    assert (left('bad'), left('cur')) == (['m.1.eml', 'm.1.envelope', taken], []), taken
+`

@@ -638,6 +638,7 @@ def drop_trees():
         tree(f'making-{kind}-envelope', 'MAKING: no file in the place of the envelope', [f('cur/m.mail', drop), f('cur/m.eml', drop), {'path': 'cur/m.envelope', 'type': kind, **more}], [], [got])
     tree('drop-names', 'a drop with both names of its move to cur: it becomes one message', [f('new/daily.mail', drop), twin('cur/m.mail', 'new/daily.mail')], [], [got])
     tree('drop-names-bad', 'a drop whose move to bad was cut short: nothing was decided', [f('cur/m.mail', drop), twin('bad/m.mail', 'cur/m.mail')], [], [got])
+    tree('drop-new-names-bad', 'a drop whose way back from bad was cut short: it becomes one message', [f('new/m.mail', drop), twin('bad/m.mail', 'new/m.mail')], [], [got])
     tree('bad-drop-names-bad', 'and it is malformed: set aside once', [f('cur/m.mail', 'hello\n'), twin('bad/m.mail', 'cur/m.mail')], ['bad/m.mail', 'bad/m.envelope'])
     tree('drop-tmp-name', 'a drop whose feeder has not removed its name in tmp', [f('new/daily.mail', drop), twin('tmp/t', 'new/daily.mail')], ['tmp/t'], [got])
     tree('dropped', 'DROPPED is left alone', [f('bad/m.mail', 'hello\n'), f('bad/m.envelope', f'Set-Aside: {TIME} x\n')], ['bad/m.mail', 'bad/m.envelope'])

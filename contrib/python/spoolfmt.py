@@ -9,12 +9,13 @@ library alone. Section numbers are those of the document.
     spoolfmt.py drain SPOOL COMMAND...             run the command for every message that waits
     spoolfmt.py vectors DIR                        run the test vectors of a directory
 """
-import datetime, email.utils, errno, fcntl, hashlib, json, os, re, secrets, socket, stat, subprocess, sys, time
+import contextlib, datetime, email.utils, errno, fcntl, hashlib, itertools, json, os, re, secrets, socket, stat, subprocess, sys, time
 
 MAX_FILE, MAX_LINE, MAX_RECIPIENTS, MAX_FIELDS, MAX_HEADER = 4194304, 4096, 5000, 1000, 1048576
 MAX_PARAMS, MAX_OUTCOME, MAX_REASON, ROOM, ROOM_EACH = 32, 256, 1200, 4096, 320
 HALF_AGE, LOOK_AGAIN, LONGEST_WAIT = 36 * 3600, 60, 4 * 3600
 SUFFIXES = ('.eml', '.envelope', '.done', '.mail')
+NO_LINK = (errno.EPERM, errno.EACCES, errno.EMLINK, errno.EXDEV, errno.EOPNOTSUPP)
 
 
 class Malformed(Exception):
@@ -480,7 +481,7 @@ def move(a, b):
     try:
         os.link(a, b, follow_symlinks=False)
     except FileExistsError:
-        if not (os.path.lexists(a) and os.path.samestat(os.lstat(a), os.lstat(b))):
+        if not same(a, b):
             raise
     except OSError as e:
         if e.errno not in (errno.EPERM, errno.EISDIR) or not stat.S_ISDIR(os.lstat(a).st_mode):
@@ -489,7 +490,12 @@ def move(a, b):
             raise FileExistsError(b) from None
         os.rename(a, b)  # B: a directory
         return
-    os.unlink(a)
+    try:
+        os.unlink(a)
+    except FileNotFoundError:  # somebody else moved it
+        if os.lstat(b).st_nlink > 1:
+            os.unlink(b)
+            raise
 
 
 def sync(path):
@@ -541,8 +547,9 @@ def remove(path):
 
 
 class Spool:
-    def __init__(self, top, clock=time.time, may_read=lambda path: True):
+    def __init__(self, top, clock=time.time, may_read=lambda path: True, log=lambda line: print(line, file=sys.stderr)):
         self.top, self.clock, self.may_read, self.seen, self.after = top, clock, may_read, {}, []
+        self.log, self.logged = log, set()
         for box in ('tmp', 'new', 'cur', 'bad'):
             os.makedirs(self.path(box), mode=0o700, exist_ok=True)
 
@@ -555,6 +562,21 @@ class Spool:
     def sync(self, *boxes):
         for box in boxes:
             sync(self.path(box))
+
+    def log_once(self, line):
+        if line not in self.logged:
+            self.logged.add(line)
+            self.log(line)
+
+    @contextlib.contextmanager
+    def one(self, what, quiet=(Later, FileNotFoundError, FileExistsError)):
+        """6.1 and 9.1: trouble with one message is logged, and the pass goes on. What is quiet is a race with another program."""
+        try:
+            yield
+        except quiet:
+            pass
+        except (Later, Malformed, Odd, OSError) as e:
+            self.log_once(f'{what}: {e}')
 
     def feed(self, sender, recipients, content):
         """8; returns the id."""
@@ -606,6 +628,7 @@ class Spool:
         except FileNotFoundError:
             return None
         except OSError as e:
+            self.log_once(str(e))
             raise Later(str(e)) from None
 
     def read(self, path):
@@ -628,7 +651,7 @@ class Spool:
         except (BlockingIOError, FileNotFoundError):
             f.close()
             raise Later('busy') from None
-        except Later:
+        except (Later, OSError):
             f.close()
             raise
 
@@ -648,26 +671,21 @@ class Spool:
     def claim(self, ident):
         """The locked content of a message that is ours now, else None."""
         for box, step in (('new', self.from_new), ('cur', self.recover)):
-            try:
-                f = self.lock(self.path(box, ident + '.eml'))
-            except Odd:
-                self.alone_odd(ident)
-                continue
-            except Later:
-                continue
-            if f is None:
-                continue
-            try:  # closing f unlocks it: then comes cur
+            with self.one(ident), contextlib.ExitStack() as locked:
+                try:
+                    f = self.lock(self.path(box, ident + '.eml'))
+                except Odd:
+                    self.alone_odd(ident)
+                    continue
+                if f is None:
+                    continue
+                locked.enter_context(f)  # unlocked at the end: then comes cur
                 if step(ident, f):
+                    locked.pop_all()
                     return f
-            except (Later, FileNotFoundError, FileExistsError):
-                pass
-            f.close()
         for step in (self.half, self.ended):
-            try:
+            with self.one(ident):
                 step(ident)
-            except (Later, FileNotFoundError, FileExistsError):
-                pass
         return None
 
     def from_new(self, ident, f):
@@ -744,17 +762,21 @@ class Spool:
         for n in range(1, 1000):
             yield f'{ident[:180 - len(f".{n}")]}.{n}'
 
+    def used_in_bad(self, name):
+        return any(self.has('bad', name + s) for s in SUFFIXES)
+
     def free_in_bad(self, ident):
-        return next(n for n in self.bad_names(ident) if not any(self.has('bad', n + s) for s in SUFFIXES))
+        for name in self.bad_names(ident):
+            if not self.used_in_bad(name):
+                return name
+        raise OSError(errno.EEXIST, 'bad has no free name', ident)
 
     def in_bad(self, ident, eml, env):
         """B: removes names in bad where nothing was decided; tells whether the message is in bad too."""
         if all(st is None or st.st_nlink == 1 for st in (x and stat_or_none(x) for x in (eml, env))):
             return False
-        for name in self.bad_names(ident):
+        for name in itertools.takewhile(self.used_in_bad, self.bad_names(ident)):
             c, e = self.path('bad', name + '.eml'), self.path('bad', name + '.envelope')
-            if not any(self.has('bad', name + s) for s in SUFFIXES):
-                return False
             ours = [x for x, mine in ((c, eml), (e, env)) if mine and same(x, mine)]
             if ours and os.path.lexists(c) and os.path.lexists(e) and (e in ours or not (env and os.path.lexists(env))):
                 return True
@@ -827,7 +849,11 @@ class Spool:
             if held:
                 self.verify(held, path)
             cur = self.path('cur', ident + '.envelope')
-            if box == 'new' and same(path, cur) or self.in_bad(ident, None, path):
+            if box == 'new' and same(path, cur):
+                os.unlink(path)
+                return None
+            if self.in_bad(ident, None, path):
+                self.sync('bad')
                 os.unlink(path)
                 return None
             name = self.free_in_bad(ident)
@@ -837,7 +863,7 @@ class Spool:
                 line = self.reason_line('content is no regular file' if odd else 'envelope without content')
                 data = self.with_reason(held.read(MAX_FILE + 1), line, True)
                 if data:
-                    self.replace('bad', name + '.envelope', data)
+                    self.replace('bad', name + '.envelope', data, os.fstat(held.fileno()))
             return name
         finally:
             if held:
@@ -886,6 +912,7 @@ class Spool:
         return uid in (0, os.stat(self.path('new')).st_uid)
 
     def load(self, ident, f):
+        """The envelope, the content, and which file the envelope is."""
         path = self.path('cur', ident + '.envelope')
         try:
             e = self.open(path)
@@ -894,7 +921,8 @@ class Spool:
         if e is None:
             raise Later('it is gone')
         with e:
-            owner = os.fstat(e.fileno()).st_uid
+            was = os.fstat(e.fileno())
+            owner = was.st_uid
             if not self.ours(owner) and owner != os.fstat(f.fileno()).st_uid:
                 raise Foreign('envelope and content belong to different users')
             env = parse_envelope(e.read(MAX_FILE + 1))
@@ -904,21 +932,25 @@ class Spool:
             raise Malformed('content does not have that Size and checksum')
         if b'\r' in content or b'\0' in content:
             raise Malformed('CR or NUL in the content')
-        return env, content
+        return env, content, was
 
-    def record(self, ident, data, when=None):
+    def record(self, ident, data, was):
         """9.4"""
         self.sync('new', 'cur')
-        self.replace('cur', ident + '.envelope', data, when)
+        self.replace('cur', ident + '.envelope', data, was)
 
-    def replace(self, box, name, data, when=None):
+    def replace(self, box, name, data, was):
+        """Replaces the file that was read, and no other."""
         private, final = self.path('tmp', new_id() + '.r'), self.path(box, name)
         write_new(private, data)
-        if when is not None:
-            os.utime(private, (when, when))
-        sync(private)
-        os.lstat(final)  # it must still be there
-        os.rename(private, final)
+        try:
+            sync(private)
+            if not os.path.samestat(os.lstat(final), was):
+                raise FileNotFoundError(errno.ENOENT, 'the file that was read is gone', final)
+            os.rename(private, final)
+        except OSError:
+            os.unlink(private)
+            raise
         self.sync(box)
 
     def finish(self, ident):
@@ -926,9 +958,13 @@ class Spool:
         done = self.path('cur', ident + '.done')
         try:
             os.rename(self.path('cur', ident + '.envelope'), done)
-            self.after.append((done, os.lstat(done)))
+        except FileNotFoundError:
+            self.log_once(f'{ident}: the envelope is gone, so the message is not ours any more')
+            return
         except IsADirectoryError:  # 10.4
             os.unlink(self.path('cur', ident + '.envelope'))
+        else:
+            self.after.append((done, os.lstat(done)))
         self.sync('cur', 'new')
         os.unlink(self.path('cur', ident + '.eml'))
 
@@ -937,9 +973,10 @@ class Spool:
         if self.after:
             self.sync('cur')
         for done, ours in self.after:
-            now = stat_or_none(done)
-            if now and os.path.samestat(now, ours) and now.st_mtime_ns == ours.st_mtime_ns:
-                os.unlink(done)
+            with self.one(done):
+                now = os.lstat(done)
+                if os.path.samestat(now, ours) and now.st_mtime_ns == ours.st_mtime_ns:
+                    os.unlink(done)
         self.after = []
 
     def reason_line(self, reason):
@@ -963,28 +1000,55 @@ class Spool:
         env, eml = self.path('cur', ident + '.envelope'), self.path('cur', ident + '.eml')
         ours = regular(env) and not isinstance(reason, Foreign)
         if ours:
-            data = self.with_reason(self.read(env), self.reason_line(reason), self.ours(os.lstat(env).st_uid))
+            e = self.open(env)
+            if e is None:
+                raise Later('it is gone')
+            with e:
+                was = os.fstat(e.fileno())
+                data = self.with_reason(e.read(MAX_FILE + 1), self.reason_line(reason), self.ours(was.st_uid))
             if data:
-                self.record(ident, data)
-        name = self.free_in_bad(ident)
-        self.link_or_copy(eml, self.path('bad', name + '.eml'))
-        if ours:
-            self.link_or_copy(env, self.path('bad', name + '.envelope'))
-        else:
-            self.sync('bad')
-            move(env, self.path('bad', name + '.envelope'))
+                self.record(ident, data, was)
+        while not self.put_in_bad(eml, env, self.free_in_bad(ident), ours):
+            pass
         self.sync('bad')
         self.leave(ident)
+
+    def put_in_bad(self, eml, env, name, ours):
+        """9.6 step 2; tells whether the name was free."""
+        c, e = self.path('bad', name + '.eml'), self.path('bad', name + '.envelope')
+        try:
+            self.link_or_copy(eml, c)
+        except FileExistsError:
+            return False
+        try:
+            if ours:
+                self.link_or_copy(env, e)
+            else:
+                self.sync('bad')
+                move(env, e)
+        except FileExistsError:
+            os.unlink(c)
+            return False
+        return True
 
     def link_or_copy(self, a, b):
         try:
             os.link(a, b)
-        except PermissionError:  # another user's
-            private = self.path('tmp', new_id() + '.a')
-            with open(a, 'rb') as f:
-                write_new(private, f.read())
+        except OSError as e:
+            if e.errno not in NO_LINK:
+                raise
+            self.copy(a, b)
+
+    def copy(self, a, b):
+        private = self.path('tmp', new_id() + '.a')
+        with open(a, 'rb') as f:
+            write_new(private, f.read())
+        try:
             sync(private)
             move(private, b)
+        except OSError:
+            os.unlink(private)
+            raise
 
     # A.3
 
@@ -998,12 +1062,9 @@ class Spool:
             with f:
                 f.seek(0)
                 data = f.read(os.fstat(f.fileno()).st_size)
-                if box == 'cur':
-                    self.one_name(path, ident)
+                if os.fstat(f.fileno()).st_nlink > 1 and not self.one_name(box, path, ident):
+                    return None
                 if box == 'new':
-                    if any(same(path, self.path('cur', n)) for n in os.listdir(self.path('cur')) if n.endswith('.mail')):
-                        os.unlink(path)  # B
-                        return None
                     fresh = new_id()
                     move(path, self.path('cur', fresh + '.mail'))
                     path = self.path('cur', fresh + '.mail')
@@ -1022,13 +1083,20 @@ class Spool:
             self.sync('bad', box)
             return None
 
-    def one_name(self, path, ident):
-        """B, for a drop in cur"""
-        others = [self.path('new', n) for n in os.listdir(self.path('new')) if n.endswith('.mail')]
-        for other in others + [self.path('bad', n + '.mail') for n in self.bad_names(ident)]:
-            if same(path, other):
-                os.unlink(other)
+    def one_name(self, box, path, ident):
+        """B, for a drop; tells whether it keeps this name."""
+        other = 'new' if box == 'cur' else 'cur'
+        for name in os.listdir(self.path(other)):
+            if name.endswith('.mail') and same(path, self.path(other, name)):
+                os.unlink(self.path('new', name) if box == 'cur' else path)
+                if box == 'new':
+                    return False
+        for name in itertools.takewhile(self.used_in_bad, self.bad_names(ident)):
+            aside = self.path('bad', name + '.mail')
+            if same(path, aside):
+                os.unlink(aside)
                 self.sync('bad')
+        return True
 
     def is_envelope(self, path):
         try:
@@ -1062,9 +1130,10 @@ class Spool:
     def sweep(self):
         """DRAFT"""
         for name in os.listdir(self.path('tmp')):
-            st = os.lstat(self.path('tmp', name))
-            if self.clock() - st.st_ctime >= HALF_AGE and not stat.S_ISDIR(st.st_mode):
-                os.unlink(self.path('tmp', name))
+            with self.one(self.path('tmp', name)):
+                st = os.lstat(self.path('tmp', name))
+                if self.clock() - st.st_ctime >= HALF_AGE and not stat.S_ISDIR(st.st_mode):
+                    os.unlink(self.path('tmp', name))
 
     def names(self):
         return sorted((b, n) for b in ('new', 'cur', 'bad') for n in os.listdir(self.path(b)))
@@ -1076,30 +1145,30 @@ class Spool:
         for box in ('cur', 'new'):
             for name in sorted(os.listdir(self.path(box))):
                 if split_name(name)[1] == '.mail':
-                    self.take_drop(box, split_name(name)[0])
+                    with self.one(name, quiet=Later):
+                        self.take_drop(box, split_name(name)[0])
         for ident in sorted({split_name(n)[0] for b, n in self.names() if b != 'bad' and split_name(n)[0]}):
-            deferred = self.has('cur', ident + '.envelope')
-            f = self.claim(ident)
-            if f:
-                with f:
-                    self.deliver(ident, f, agent, deferred)
+            with self.one(ident, quiet=Later):
+                deferred = self.has('cur', ident + '.envelope')
+                f = self.claim(ident)
+                if f:
+                    with f:
+                        self.deliver(ident, f, agent, deferred)
         self.end()
         return self.names() != before
 
     def deliver(self, ident, f, agent, deferred):
         try:
-            env, content = self.load(ident, f)
+            env, content, was = self.load(ident, f)
         except Malformed as e:
             self.set_aside(ident, e)
-            return
-        except Later:
             return
         if deferred and 0 < os.stat(self.path('cur', ident + '.envelope')).st_mtime - self.clock() <= LONGEST_WAIT:
             return
         if all(r['outcome'] for r in env['recipients']) or agent(env, content):
             failed = [r for r in env['recipients'] if r['outcome'] and r['outcome']['status'] == 'failed']
             if failed:  # 9.3: nobody told the sender
-                self.record(ident, self.with_outcomes(env))
+                self.record(ident, self.with_outcomes(env), was)
                 self.set_aside(ident, f'{len(failed)} recipients failed for good')
             else:
                 self.finish(ident)
@@ -1171,7 +1240,8 @@ def run_tree(tree):
     with tempfile.TemporaryDirectory() as top:
         ahead = [0]
         # root may read everything, and must not here
-        spool = Spool(top, lambda: time.time() + ahead[0], lambda path: os.lstat(path).st_mode & 0o400 != 0)
+        log = []
+        spool = Spool(top, lambda: time.time() + ahead[0], lambda path: os.lstat(path).st_mode & 0o400 != 0, log.append)
         ahead[0] = 3600 * max((e.get('hours', 0) for e in tree['before']), default=0)
         make_tree(top, tree['before'], spool.clock())
         delivered = []
@@ -1191,8 +1261,9 @@ def run_tree(tree):
         def order(x):
             return json.dumps(x, sort_keys=True)
         if sorted(delivered, key=order) != sorted(tree['delivered'], key=order):
-            return f'delivered {delivered}'
-        return compare_tree(top, tree['after'])
+            return f'delivered {delivered}, logged {log}'
+        trouble = compare_tree(top, tree['after'])
+        return trouble and f'{trouble}, logged {log}'
 
 
 def compare_tree(top, after):
