@@ -3,6 +3,8 @@ package courier
 import (
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
 	"reflect"
 	"sync"
 	"sync/atomic"
@@ -155,6 +157,49 @@ func TestStalledDisk(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestStalledClose: a disk that stalls only after a message has finished stalls the last
+// flush. The loop answers during that, too.
+func TestStalledClose(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, all(agent.Result{Outcome: agent.Delivered}))
+	b.cfg.Metrics = filepath.Join(t.TempDir(), "metrics")
+	id := b.message("x\n")
+	co, err := New(b.cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	disk := newStalledDisk(co.spool, func(call, _ string) bool { return call == "fsync" || call == "syncfs" }, nil)
+	disk.works.Store(true)
+	claim, err := co.spool.Claim(id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := claim.Finish(); err != nil {
+		t.Fatal(err)
+	}
+	disk.works.Store(false)
+	l := newLoop(co)
+	defer close(l.works)
+	done := make(chan error, 1)
+	go func() { done <- l.stop() }()
+	b.eventually("it stalls", disk.stalled)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	if err := co.Ping(ctx); err != nil {
+		t.Error("the loop does not answer")
+	}
+	close(disk.goOn)
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	if !b.empty() {
+		t.Error("not flushed")
+	}
+	if _, err := os.Stat(b.cfg.Metrics); err != nil {
+		t.Error(err)
 	}
 }
 

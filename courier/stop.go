@@ -96,7 +96,8 @@ func (l *loop) stop() error {
 	return l.finish()
 }
 
-// finish waits for what runs beside the loop, and closes everything.
+// finish waits for what runs beside the loop, and closes everything. It does that beside
+// the loop, too: the last flush may have to wait for the disk.
 func (l *loop) finish() error {
 	var left error
 	if l.cfg.Once && !l.stopping {
@@ -105,6 +106,34 @@ func (l *loop) finish() error {
 	l.stopping = true
 	l.side.w.close()
 	l.kill(errStopping)
+	l.await()
+	errs := l.lost
+	cfg, spool, metrics := l.cfg, l.side.home.spool, l.exposition(time.Now())
+	shut := cfg.Shut != "" && !cfg.Once && !l.side.home.moved
+	l.beside(func() func(time.Time) {
+		errs = append(errs, spool.Close(), cfg.close())
+		var metricsErr, shutErr error
+		if cfg.Metrics != "" {
+			metricsErr = renameio.WriteFile(cfg.Metrics, []byte(metrics), 0o644)
+		}
+		if shut {
+			shutErr = (*Shut)(nil).write(cfg.Shut)
+		}
+		return func(now time.Time) {
+			l.choreEnded("metrics", metricsErr, now)
+			l.choreEnded("shut lanes", shutErr, now)
+		}
+	})
+	l.await()
+	l.ev.stopped(&l.chores.metrics.counts)
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	return left
+}
+
+// await waits until nothing runs beside the loop any more, and answers meanwhile.
+func (l *loop) await() {
 	for l.out > 0 {
 		select {
 		case then := <-l.inbox:
@@ -113,16 +142,4 @@ func (l *loop) finish() error {
 			close(pong)
 		}
 	}
-	errs := append(l.lost, l.side.home.spool.Close(), l.cfg.close())
-	if l.cfg.Metrics != "" {
-		l.choreEnded("metrics", renameio.WriteFile(l.cfg.Metrics, []byte(l.exposition(time.Now())), 0o644), time.Now())
-	}
-	if l.cfg.Shut != "" && !l.cfg.Once && !l.side.home.moved {
-		l.choreEnded("shut lanes", (*Shut)(nil).write(l.cfg.Shut), time.Now())
-	}
-	l.ev.stopped(&l.chores.metrics.counts)
-	if err := errors.Join(errs...); err != nil {
-		return err
-	}
-	return left
 }
