@@ -262,8 +262,7 @@ func (d *dispatcher) clear() {
 // refill tells whether a lane that turned messages away has room again.
 func (d *dispatcher) refill() bool {
 	for _, l := range d.lanes {
-		if l.more && l.size < laneLimit/4 {
-			l.more = false
+		if l.refill() {
 			return true
 		}
 	}

@@ -43,10 +43,11 @@
 // message meets shuts no gate (TestGate). A locked message costs a lane one look
 // (TestLockedCostNothing). The work of an event does not grow with the backlog
 // (TestWorkIsBounded). The loop answers while the disk does not, also during a stop
-// (TestStalledDisk). Memory is bounded: at most 8,192 messages in each lane, 1,024
-// among the looks, and 32,768 in each queue of the intake; a scan finds the others when
-// there is room. While an agent cannot be reached, the slot of the looks serves messages
-// whose age alone is a reason to act (TestUnreachedExpires).
+// (TestStalledDisk, TestStalledClose). Memory is bounded: at most 8,192 messages in each
+// lane, 1,024 among the looks, and 32,768 in each queue of the intake; a scan finds the
+// others when there is room. At most 3,072 of a lane's wait for one key, so that others
+// find room (TestKeyLeavesRoom). While an agent cannot be reached, the slot of the looks
+// serves messages whose age alone is a reason to act (TestUnreachedExpires).
 //
 // # Delivered twice
 //

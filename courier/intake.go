@@ -103,7 +103,7 @@ func (q *intake) nextFresh() (item, bool) {
 		if q.useful {
 			q.wantNew, q.from, q.useful = true, q.last, false
 		} else {
-			q.goOn = q.last
+			q.goOn = later(q.goOn, q.last)
 		}
 	}
 	return item{}, false
@@ -119,10 +119,19 @@ func (q *intake) nextDue(now time.Time) (item, bool) {
 		if q.useful {
 			q.wantCur, q.fromCur, q.useful = true, q.lastDue, false
 		} else {
-			q.goOnCur = q.lastDue
+			q.goOnCur = later(q.goOnCur, q.lastDue)
 		}
 	}
 	return item{}, false
+}
+
+// later returns the second of two items: a rescan from the beginning does not take back how
+// far the others came.
+func later(a, b item) item {
+	if compareItems(a, b) > 0 {
+		return a
+	}
+	return b
 }
 
 // dueAt tells whether deferred mail is due by that time.

@@ -11,6 +11,10 @@ import (
 // disk, and a scan finds them when there is room.
 const laneLimit = 8192
 
+// keyLimit bounds those that are blocked by one key. With a free slot, two keys at most
+// have their share: they leave room for the others.
+const keyLimit = laneLimit * 3 / 8
+
 // A lane is an agent with its own queue, slots and gate. Nothing in it depends on
 // another lane. Only the loop uses it.
 //
@@ -24,10 +28,12 @@ type lane struct {
 
 	ready   [2]queue // new mail, deferred mail
 	turn    int      // whose turn it is
-	blocked map[string]*[2]queue
+	blocked map[string]*blockedQueue
 	waits   waitlist
 	size    int  // messages in ready, blocked and waits
+	stuck   int  // of those, in blocked
 	more    bool // messages were turned away
+	room    bool // a key that turned messages away has room again
 
 	running  int
 	deferred int            // of those that run
@@ -35,12 +41,20 @@ type lane struct {
 	gate     gate
 }
 
+// A blockedQueue has the messages that one key keeps waiting.
+type blockedQueue struct {
+	kinds [2]queue // new mail, deferred mail
+	more  bool     // messages were turned away
+}
+
+func (q *blockedQueue) size() int { return len(q.kinds[0].items) + len(q.kinds[1].items) }
+
 func newLane(name string) *lane {
 	what := "agent"
 	if name != "" {
 		what = "lane " + name
 	}
-	return &lane{name: name, blocked: make(map[string]*[2]queue), keys: make(map[string]int), gate: gate{what: what}}
+	return &lane{name: name, blocked: make(map[string]*blockedQueue), keys: make(map[string]int), gate: gate{what: what}}
 }
 
 // title is the lane's name in metrics.
@@ -60,14 +74,33 @@ func (l *lane) share() int {
 	return l.slots - max(1, l.slots/4)
 }
 
-// put takes a message in. False means that the lane is full.
+// put takes a message in. False means that there is no room for it: the lane is full, or
+// one of its keys has its limit of messages here.
 func (l *lane) put(it item) bool {
+	keys := it.hangs()
+	for _, key := range [...]string{keys.Client, keys.To} {
+		if q := l.blocked[key]; q != nil && q.size() >= keyLimit {
+			q.more = true
+			return false
+		}
+	}
 	if l.size >= laneLimit {
 		l.more = true
 		return false
 	}
 	l.size++
 	l.ready[kind(it)].insert(it)
+	return true
+}
+
+// refill tells whether there is room again for messages that were turned away. Those that
+// are blocked may stay for long; but a scan for a few messages costs too much.
+func (l *lane) refill() bool {
+	room := l.size-l.stuck < laneLimit/4 && l.size <= laneLimit*7/8
+	if !l.room && !(l.more && room) {
+		return false
+	}
+	l.more, l.room = false, false
 	return true
 }
 
@@ -150,10 +183,11 @@ func (l *lane) begin(it item) {
 func (l *lane) block(it item, key, other string) {
 	q := l.blocked[key]
 	if q == nil {
-		q = &[2]queue{}
+		q = &blockedQueue{}
 		l.blocked[key] = q
 	}
-	q[kind(it)].insert(it)
+	q.kinds[kind(it)].insert(it)
+	l.stuck++
 	if !l.taken(other) {
 		l.unblock(other)
 	}
@@ -196,12 +230,16 @@ func (l *lane) unblock(key string) {
 	if q == nil {
 		return
 	}
-	for kind := range q {
-		if !q[kind].empty() {
-			l.ready[kind].insert(q[kind].pop())
+	for kind := range q.kinds {
+		if !q.kinds[kind].empty() {
+			l.ready[kind].insert(q.kinds[kind].pop())
+			l.stuck--
 		}
 	}
-	if q[0].empty() && q[1].empty() {
+	if q.more && q.size() < keyLimit/4 {
+		q.more, l.room = false, true
+	}
+	if q.size() == 0 {
 		delete(l.blocked, key)
 	}
 }
@@ -238,7 +276,8 @@ func (l *lane) wake(now time.Time) time.Time {
 // clear forgets the messages that wait: they are routed again, or gone with their
 // spool.
 func (l *lane) clear() {
-	l.ready, l.waits, l.size, l.more = [2]queue{}, waitlist{}, 0, false
+	l.ready, l.waits = [2]queue{}, waitlist{}
+	l.size, l.stuck, l.more, l.room = 0, 0, false, false
 	clear(l.blocked)
 }
 
@@ -250,7 +289,7 @@ func (l *lane) each(f func(item)) {
 		}
 	}
 	for _, q := range l.blocked {
-		for _, it := range slices.Concat(q[0].items, q[1].items) {
+		for _, it := range slices.Concat(q.kinds[0].items, q.kinds[1].items) {
 			f(it)
 		}
 	}

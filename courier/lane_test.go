@@ -231,6 +231,59 @@ func TestLaneFull(t *testing.T) {
 	}
 }
 
+// TestLaneRefill: a key that turned messages away asks for a scan when a good part of them
+// have started, and a full lane when only blocked ones are left; neither asks before.
+func TestLaneRefill(t *testing.T) {
+	l, now := testLane(4), time.Now()
+	n := 0
+	fill := func(keys agent.Keys) []item { // returns what starts
+		var began []item
+		for n++; l.put(item{at: int64(n), name: fmt.Sprint(n), keys: &keys}); n++ {
+			for it, ok := l.next(now); ok; it, ok = l.next(now) {
+				began = append(began, it)
+			}
+		}
+		return began
+	}
+	running := fill(agent.Keys{Client: "a", To: "d"})
+	fill(agent.Keys{Client: "b", To: "d"})
+	if len(running) != 3 || l.size != 2*keyLimit || l.refill() {
+		t.Fatalf("%d run, %d wait for two keys", len(running), l.size)
+	}
+	for n++; l.put(item{at: int64(n), name: fmt.Sprint(n), keys: &agent.Keys{To: fmt.Sprint(n)}}); n++ {
+		// the rest of the lane
+	}
+	others := 0
+	for !l.refill() {
+		it, ok := l.next(now)
+		if !ok {
+			t.Fatal("a full lane of blocked messages asks for none")
+		}
+		l.end(it)
+		others++
+	}
+	if others < keyLimit/4 {
+		t.Errorf("a scan for %d messages", others)
+	}
+	for it, ok := l.next(now); ok; it, ok = l.next(now) { // no others are left
+		l.end(it)
+	}
+	began := 0
+	for ; !l.refill(); began++ {
+		if len(running) == 0 {
+			t.Fatal("a key that has room asks for none")
+		}
+		l.end(running[0])
+		running = running[1:]
+		for it, ok := l.next(now); ok; it, ok = l.next(now) {
+			running = append(running, it)
+		}
+	}
+	if began < keyLimit/2 || l.refill() {
+		t.Errorf("a scan after %d messages, and another one", began)
+	}
+}
+
 // TestLaneWaits: a message whose agent was not reached starts again after a wait that
 // grows.
 func TestLaneWaits(t *testing.T) {

@@ -149,6 +149,73 @@ func TestClientLeavesASlot(t *testing.T) {
 	}
 }
 
+// TestKeyLeavesRoom: a backlog of a client that hangs, larger than a lane keeps in memory,
+// leaves room for the mail of others: what an event tells of, and what a scan finds behind
+// it. The backlog itself goes on.
+func TestKeyLeavesRoom(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		keys    func(*simMessage, string)
+		backlog int
+		event   bool
+	}{
+		{"client, event", func(m *simMessage, k string) { m.client = k }, 9000, true},
+		{"client, scan", func(m *simMessage, k string) { m.client = k }, 9000, false},
+		{"recipient, event", func(m *simMessage, k string) { m.key = k }, 9000, true},
+		{"client, behind two scans", func(m *simMessage, k string) { m.client = k }, 2*queueLimit + 9000, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newSimulation(t, "proxy")
+			hangs := true
+			s.behave["proxy"] = func(m *simMessage) (time.Duration, *part, verdict) {
+				if hangs && (m.client == "a" || m.key == "a") {
+					return time.Hour, &part{tried: true}, verdictDeferred
+				}
+				return 10 * time.Millisecond, &part{tried: true}, verdictFinished
+			}
+			message := func(name, key string) *simMessage {
+				m := &simMessage{name: name + ".envelope", lane: "proxy", key: name, arrived: s.now.Add(time.Duration(len(s.disk)))}
+				c.keys(m, key)
+				return m
+			}
+			for i := range c.backlog {
+				m := message(fmt.Sprintf("a%06d", i), "a")
+				s.disk[m.name] = m
+			}
+			s.run(time.Minute)
+			l := s.l.d.lanes[1]
+			if l.running != l.share() || l.size > laneLimit/2 {
+				t.Fatalf("%d run in %d slots, %d wait", l.running, l.slots, l.size)
+			}
+			for i := range 3 {
+				if m := message(fmt.Sprintf("b%d", i), "b"); c.event {
+					s.feed(m)
+				} else {
+					s.disk[m.name] = m
+				}
+			}
+			before := s.scans
+			s.run(8 * time.Minute)
+			if n := len(s.waits["proxy"]); n != 3 {
+				t.Errorf("%d of 3 messages of another client were delivered", n)
+			}
+			if n := s.scans - before; n > 20 {
+				t.Errorf("%d scans in 8 minutes", n)
+			}
+			if c.backlog > queueLimit {
+				return // the rest is the same, and takes long
+			}
+			hangs = false
+			before = s.scans
+			s.run(3 * time.Hour)
+			if len(s.disk) > 0 {
+				t.Errorf("%d messages are left", len(s.disk))
+			}
+			t.Logf("%d scans for a backlog of %d", s.scans-before, c.backlog)
+		})
+	}
+}
+
 // TestWorkIsBounded: an event costs the same with ten messages in memory and with
 // ten thousand.
 func TestWorkIsBounded(t *testing.T) {
