@@ -297,6 +297,56 @@ func TestSMTPTLSMayFallsBack(t *testing.T) {
 	}
 }
 
+// TestHelloAfterTLS: a server that takes no hello over TLS gets no mail. What it offered before
+// TLS does not count any more.
+func TestHelloAfterTLS(t *testing.T) {
+	cert, _ := certificate(t)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	heard := make(chan string, 10)
+	go func() {
+		conn, err := l.Accept()
+		if err != nil {
+			return
+		}
+		defer conn.Close()
+		r := bufio.NewReader(conn)
+		for _, say := range []string{"220 a\r\n", "250-a\r\n250 STARTTLS\r\n", "220 go\r\n"} {
+			fmt.Fprint(conn, say)
+			if say != "220 go\r\n" {
+				_, _ = r.ReadString('\n') // EHLO, STARTTLS
+			}
+		}
+		secure := tls.Server(conn, &tls.Config{Certificates: []tls.Certificate{cert}})
+		for r = bufio.NewReader(secure); ; fmt.Fprint(secure, "550 no\r\n") {
+			line, err := r.ReadString('\n')
+			if err != nil {
+				close(heard)
+				return
+			}
+			heard <- line[:4]
+		}
+	}()
+	a, err := NewSMTP(l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close()
+	results, err := a.Deliver(t.Context(), job(t, "x\n", "b@x.test"))
+	var start *StartError
+	if !errors.As(err, &start) {
+		t.Errorf("%+v %v", results, err)
+	}
+	for command := range heard {
+		if command == "MAIL" {
+			t.Error("MAIL")
+		}
+	}
+}
+
 // TestClientCertificate: a server that asks for a certificate gets the one of the
 // table.
 func TestClientCertificate(t *testing.T) {
