@@ -69,12 +69,13 @@ func (d *dispatcher) offer(it item) {
 // toSort returns messages that should be routed now, so that no lane that could
 // start a delivery stays idle.
 func (d *dispatcher) toSort(now time.Time) []item {
-	if d.sorting || !d.hungry() {
+	fresh, due := d.hungry()
+	if d.sorting || !fresh && !due {
 		return nil
 	}
 	var batch []item
 	for len(batch) < sortBatch {
-		it, ok := d.intake.next(now)
+		it, ok := d.intake.next(now, fresh, due)
 		if !ok {
 			break
 		}
@@ -107,13 +108,13 @@ func (d *dispatcher) only(messages int) (*lane, bool) {
 	return l, !keyed || messages == 1 && l.running == 0 && l.size == 0 && l.share() > 1
 }
 
-func (d *dispatcher) hungry() bool {
+// hungry tells whether a lane should be given new or deferred mail.
+func (d *dispatcher) hungry() (fresh, due bool) {
 	for _, l := range d.lanes {
-		if l.hungry() {
-			return true
-		}
+		f, u := l.hungry()
+		fresh, due = fresh || f, due || u
 	}
-	return false
+	return fresh, due
 }
 
 // A place is a lane that a message has recipients for, and the keys of the first of
@@ -296,7 +297,7 @@ func (d *dispatcher) wake(now time.Time) time.Duration {
 	if look, ok := d.looks.first(now); ok && !d.looking {
 		wait = min(wait, look)
 	}
-	if !d.sorting && !d.intake.due.empty() && d.hungry() {
+	if _, due := d.hungry(); due && !d.sorting && !d.intake.due.empty() {
 		wait = min(wait, time.Duration(d.intake.due.items[0].at-now.UnixNano()))
 	}
 	return wait

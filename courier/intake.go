@@ -60,19 +60,19 @@ func (q *intake) add(it item) {
 	}
 }
 
-// next takes the next message that is ready. Where a scan left out messages, it asks
+// next takes the next message that is ready, of the kinds that are asked for. Where a scan left out messages, it asks
 // for another one that goes on after the last.
-func (q *intake) next(now time.Time) (item, bool) {
+func (q *intake) next(now time.Time, fresh, due bool) (item, bool) {
 	for range 3 {
 		q.turn = (q.turn + 1) % 3
 		var it item
 		var ok bool
-		switch q.turn {
-		case 0:
+		switch {
+		case q.turn == 0 && fresh:
 			it, ok = q.nextEvent()
-		case 1:
+		case q.turn == 1 && fresh:
 			it, ok = q.nextFresh()
-		case 2:
+		case q.turn == 2 && due:
 			it, ok = q.nextDue(now)
 		}
 		if ok {

@@ -75,7 +75,7 @@ func (l *lane) share() int {
 }
 
 // put takes a message in. False means that there is no room for it: the lane is full, or
-// one of its keys has its limit of messages here.
+// half full of deferred mail, or one of its keys has its limit of messages here.
 func (l *lane) put(it item) bool {
 	keys := it.hangs()
 	for _, key := range [...]string{keys.Client, keys.To} {
@@ -84,7 +84,7 @@ func (l *lane) put(it item) bool {
 			return false
 		}
 	}
-	if l.size >= laneLimit {
+	if l.size >= laneLimit || it.cur && len(l.ready[1].items) >= laneLimit/2 {
 		l.more = true
 		return false
 	}
@@ -111,10 +111,12 @@ func kind(it item) int {
 	return 0
 }
 
-// hungry tells whether the lane should be given messages, so that none of its slots
-// stays free while messages are routed.
-func (l *lane) hungry() bool {
-	return l.slots > 0 && len(l.ready[0].items)+len(l.ready[1].items) < sortBatch
+// hungry tells whether the lane should be given new or deferred mail, so that none of its
+// slots stays free while messages are routed. Deferred mail that may not start must not
+// keep new mail out.
+func (l *lane) hungry() (fresh, due bool) {
+	fresh = l.slots > 0 && len(l.ready[0].items) < sortBatch
+	return fresh, l.slots > 0 && l.deferred < l.share() && len(l.ready[1].items) < sortBatch
 }
 
 // free tells whether another delivery may start.

@@ -113,6 +113,36 @@ func TestLoneMessage(t *testing.T) {
 	}
 }
 
+// TestDueLeavesASlot: deferred mail that hangs, and more of it that is due, keeps no new mail
+// from the slots that deferred mail may not have.
+func TestDueLeavesASlot(t *testing.T) {
+	cfg, err := Config{Dir: "/spool", Agent: all(agent.Result{}), MaxChildren: 8, Log: slog.New(slog.DiscardHandler)}.complete()
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, now := newDispatcher(), time.Now()
+	d.configure(&cfg)
+	start := func() (started []string) {
+		d.toSort(now) // there is one lane, so nothing has to be routed
+		for s, ok := d.next(now); ok; s, ok = d.next(now) {
+			started = append(started, s.item.name)
+		}
+		return started
+	}
+	for i := range 5000 {
+		d.intake.add(item{at: now.UnixNano() - 1, name: fmt.Sprint("due", i), cur: true})
+	}
+	if n := len(start()) + len(start()); n != 6 {
+		t.Fatalf("%d of 8 slots have deferred mail, want 6", n)
+	}
+	for _, name := range []string{"new1", "new2"} {
+		d.offer(item{at: now.UnixNano(), name: name})
+		if got := start(); !slices.Equal(got, []string{name}) {
+			t.Errorf("started %q, want %s", got, name)
+		}
+	}
+}
+
 // keyed is an agent whose mail for one recipient may hang together.
 type keyed struct{ agentFunc }
 

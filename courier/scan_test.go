@@ -41,7 +41,7 @@ func TestCameDuringScan(t *testing.T) {
 		q.add(item{at: now.UnixNano(), name: "n.envelope"})
 	}
 	for {
-		if _, ok := q.next(now); !ok {
+		if _, ok := q.next(now, true, true); !ok {
 			break
 		}
 	}
@@ -134,19 +134,19 @@ func TestDeferredGoOn(t *testing.T) {
 	scan()
 	q.due.items, q.due.more = q.due.items[:1], true // as if more were too many
 	q.useful = true                                 // a lane took it
-	if it, ok := q.next(now); !ok || it.name != "a.envelope" {
+	if it, ok := q.next(now, true, true); !ok || it.name != "a.envelope" {
 		t.Fatalf("first %v %v", it, ok)
 	}
-	if it, ok := q.next(now); ok {
+	if it, ok := q.next(now, true, true); ok {
 		t.Fatalf("then %v", it)
 	}
 	scan()
-	if it, ok := q.next(now); !ok || it.name != "b.envelope" {
+	if it, ok := q.next(now, true, true); !ok || it.name != "b.envelope" {
 		t.Errorf("after the scan that goes on: %v %v", it, ok)
 	}
 	q.wantScan()
 	scan()
-	if it, ok := q.next(now); !ok || it.name != "a.envelope" {
+	if it, ok := q.next(now, true, true); !ok || it.name != "a.envelope" {
 		t.Errorf("after a rescan: %v %v", it, ok)
 	}
 }

@@ -19,7 +19,8 @@ func (l *loop) drained(now time.Time) bool {
 	if l.side.home.moved {
 		return l.out == 0
 	}
-	if l.out > 0 || !l.d.intake.idle(now) && l.d.hungry() || l.d.intake.wanted() {
+	fresh, due := l.d.hungry()
+	if l.out > 0 || !l.d.intake.idle(now) && (fresh || due) || l.d.intake.wanted() {
 		return false
 	}
 	if l.d.spool.shut {
