@@ -21,15 +21,7 @@ import (
 // job makes a job with that content.
 func job(t *testing.T, content string, rcpts ...string) *Job {
 	t.Helper()
-	name := filepath.Join(t.TempDir(), "content")
-	if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	f, err := os.Open(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { f.Close() })
+	f := contentFile(t, content)
 	var to []envelope.Path
 	for _, r := range rcpts {
 		to = append(to, envelope.Path{Address: r})
@@ -39,7 +31,7 @@ func job(t *testing.T, content string, rcpts ...string) *Job {
 		t.Fatal(err)
 	}
 	return &Job{ID: "x1", Sender: envelope.Path{Address: "a@example.com"}, Recipients: to, Content: f,
-		Open: func() (*os.File, error) { return os.Open(name) }, Size: int64(len(content)), Envelope: env, EnvelopePath: "/spool/cur/x1.envelope"}
+		Open: func() (*os.File, error) { return os.Open(f.Name()) }, Size: int64(len(content)), Envelope: env, EnvelopePath: "/spool/cur/x1.envelope"}
 }
 
 // TestExitCodes compares what each exit code does with the documented table.
