@@ -42,21 +42,31 @@ func newLoop(c *Courier) *loop {
 	return l
 }
 
+// idleWorker is how long a goroutine waits for more work.
+const idleWorker = time.Second
+
 // beside runs work that may wait. What it returns runs in the loop. A goroutine that has
-// ended its work takes the next: the stack of a new one would have to grow for each
-// delivery.
+// ended its work takes the next, if there is some soon: the stack of a new one would have
+// to grow for each delivery.
 func (l *loop) beside(work func() func(now time.Time)) {
 	l.out++
 	select {
 	case l.works <- work:
 	default:
 		go func() {
-			for ok := true; ok; work, ok = <-l.works {
+			idle := time.NewTimer(idleWorker)
+			defer idle.Stop()
+			for work != nil {
 				then := work()
 				work = nil // or it would be kept until the next
 				l.inbox <- func(now time.Time) {
 					l.out--
 					then(now)
+				}
+				idle.Reset(idleWorker)
+				select {
+				case work = <-l.works:
+				case <-idle.C:
 				}
 			}
 		}()
@@ -65,7 +75,6 @@ func (l *loop) beside(work func() func(now time.Time)) {
 
 func (l *loop) run(ctx context.Context) error {
 	defer l.kill(nil)
-	defer close(l.works)
 	l.ev.start(l.cfg)
 	timer := time.NewTimer(0)
 	defer timer.Stop()

@@ -182,7 +182,6 @@ func TestStalledClose(t *testing.T) {
 	}
 	disk.works.Store(false)
 	l := newLoop(co)
-	defer close(l.works)
 	done := make(chan error, 1)
 	go func() { done <- l.stop() }()
 	b.eventually("it stalls", disk.stalled)

@@ -16,7 +16,6 @@ func TestStopFlushes(t *testing.T) {
 	l := idleLoop(t)
 	synctest.Test(t, func(t *testing.T) {
 		l.c.ping, l.inbox, l.works = nil, make(chan func(time.Time), 64), make(chan func() func(time.Time))
-		defer close(l.works)
 		l.cfg.StopGrace = time.Minute
 		l.deliveries["hangs.envelope"] = nil
 		l.chores.wantFlush(time.Now())
@@ -32,6 +31,7 @@ func TestStopFlushes(t *testing.T) {
 		if err := l.stop(); err != nil {
 			t.Error(err)
 		}
+		time.Sleep(2 * idleWorker) // its goroutines end
 	})
 }
 
