@@ -295,3 +295,21 @@ func TestCheckOddLeft(t *testing.T) {
 		t.Errorf("a sweep: %v, and %s", err, log)
 	}
 }
+
+// TestCheckAgrees: check calls set aside what a claim calls so, and nothing else. A content
+// in bad beside another's envelope decides nothing.
+func TestCheckAgrees(t *testing.T) {
+	x := newTestSpool(t)
+	x.own()
+	x.put("cur/a.eml", "hello\n")
+	x.put("cur/a.envelope", envelopeText(6))
+	x.link("cur/a.eml", "bad/a.eml")
+	x.put("bad/a.envelope", envelopeText(6))
+	_, all := x.check()
+	if len(all) == 0 || strings.Contains(all[0].Text, "LEFT") || !strings.Contains(all[0].Text, "second name in bad") {
+		t.Errorf("found %+v, want a second name in bad", all)
+	}
+	if _, err := x.Claim("a"); err != nil {
+		t.Error(err)
+	}
+}

@@ -127,7 +127,7 @@ func (k *checker) otherNames(b Box, id string) string {
 		if err != nil || !same(&here.content, &there.content) && !same(here.either(), there.either()) {
 			continue
 		}
-		if other == Bad && there.whole() {
+		if other == Bad && inBadToo(b, &here, &there) {
 			return "LEFT: the message was set aside, and its names here stayed"
 		}
 		return fmt.Sprintf("has a second name in %s", other)

@@ -44,8 +44,8 @@ func same(a, b *unix.Stat_t) bool { return isRegular(a) && isRegular(b) && sameF
 
 // olderNames removes the older names of a message in new or cur, whose lock is
 // held. It tells whether the message is in bad too: it was set aside, and only the
-// end of that is missing, or a requeue was cut short. ErrBusy: it is in cur under the same lock. Of
-// two names, the one that may go is looked at first.
+// end of that is missing, or a requeue was cut short. ErrBusy: it is in cur under the
+// same lock. Of two names, the one that may go is looked at first.
 func (s *Spool) olderNames(box Box, id string) (aside bool, err error) {
 	here, err := s.filesIn(box, id)
 	if err != nil || !linked(&here.content) && !linked(here.either()) {
@@ -99,8 +99,7 @@ func (s *Spool) olderInBad(box Box, id, name string) (aside bool, err error) {
 	switch {
 	case !content && !env:
 		return false, nil
-	case bad.whole() && box == New && here.content.Ino == 0,
-		bad.whole() && box == Cur && (env || here.either().Ino == 0):
+	case inBadToo(box, &here, &bad):
 		return true, nil
 	case box == New && here.env.Ino == 0 && bad.env.Ino != 0:
 		return false, nil // a requeue that was cut short, for the next one
@@ -112,6 +111,19 @@ func (s *Spool) olderInBad(box Box, id, name string) (aside bool, err error) {
 		err = errors.Join(err, s.removeOlder(Bad, name+KindEnvelope.Suffix()))
 	}
 	return false, errors.Join(err, s.syncBoxes(Bad))
+}
+
+// inBadToo tells whether what a box has of an id is the message that bad has whole. A
+// content alone is no evidence: the envelope beside it in bad must be its own, or the last.
+func inBadToo(box Box, here, bad *files) bool {
+	content, env := same(&bad.content, &here.content), same(&bad.env, here.either())
+	switch {
+	case !bad.whole():
+		return false
+	case box == New:
+		return env && here.content.Ino == 0
+	}
+	return env || content && here.either().Ino == 0
 }
 
 // removeOlder removes the name that a move should have removed.
