@@ -239,7 +239,7 @@ func (c *Claim) recover() error {
 		s.log.Info(eventRecovered, "file", "cur/"+eml, "what", "removed: the message is done")
 		return cmp.Or(s.endDone(Cur, c.id), ErrGone)
 	case state == doneOdd:
-		err := s.removeOdd(Cur, done)
+		err := ignoreNotExist(s.removeOdd(Cur, done))
 		if err == nil {
 			s.log.Warn(eventRecovered, "file", "cur/"+done, "what", "removed: it does not fit the content")
 			return c.recover()
