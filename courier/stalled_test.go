@@ -161,7 +161,7 @@ func TestStalledDisk(t *testing.T) {
 }
 
 // TestStalledClose: a disk that stalls only after a message has finished stalls the last
-// flush. The loop answers during that, too.
+// flush. The loop answers meanwhile.
 func TestStalledClose(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, all(agent.Result{Outcome: agent.Delivered}))

@@ -172,7 +172,7 @@ func TestDropHeaderTrouble(t *testing.T) {
 }
 
 // A fullWriter fails once, at an octet. What comes later has room again, so that
-// no later error stands for this one.
+// no later error is reported in its place.
 type fullWriter struct{ left int }
 
 func (w *fullWriter) Write(p []byte) (int, error) {
