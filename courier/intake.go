@@ -60,8 +60,8 @@ func (q *intake) add(it item) {
 	}
 }
 
-// next takes the next message that is ready, of the kinds that are asked for. Where a scan left out messages, it asks
-// for another one that goes on after the last.
+// next takes the next message that is ready, of the kinds that are asked for. Where a
+// scan left out messages, it asks for another one that goes on after the last.
 func (q *intake) next(now time.Time, fresh, due bool) (item, bool) {
 	for range 3 {
 		q.turn = (q.turn + 1) % 3

@@ -97,8 +97,8 @@ func (l *loop) stop() error {
 	return l.finish()
 }
 
-// finish waits for what runs beside the loop, and closes everything. It does that beside
-// the loop, too: the last flush may have to wait for the disk.
+// finish waits for what runs beside the loop, and closes everything. The closing runs
+// beside the loop, because the last flush may have to wait for the disk.
 func (l *loop) finish() error {
 	var left error
 	if l.cfg.Once && !l.stopping {
